@@ -1,0 +1,52 @@
+/**
+ * What a stream carries: a zod object, seen as a list of named, typed fields.
+ *
+ * `fieldsOf` turns a zod schema into plain frozen data (`Field[]`) once, when the plan is built. The codec between
+ * executors, the check at emit and the plan's comparison of streams all work from that data and never from zod.
+ */
+import { z } from 'zod'
+
+export type FieldType =
+  | { readonly kind: 'string' | 'int' | 'number' | 'boolean' | 'bigint' | 'date' | 'bytes' | 'any' }
+  | { readonly kind: 'array'; readonly of: FieldType }
+  | { readonly kind: 'object'; readonly fields: readonly Field[] }
+  /** the value, or `null` */
+  | { readonly kind: 'nullable'; readonly of: FieldType }
+  /** the value, or `undefined` */
+  | { readonly kind: 'optional'; readonly of: FieldType }
+
+export interface Field {
+  readonly name: string
+  readonly type: FieldType
+}
+
+/** The schema of a stream: a zod object. */
+export type Schema<T extends object = object> = z.ZodType<T>
+
+/** The fields of a stream's schema, in declaration order. Anything without a fixed type is `any` (msgpack on the wire). */
+export function fieldsOf(schema: Schema): readonly Field[] {
+  const type = typeOf(schema)
+  return type.kind === 'object' ? type.fields : []
+}
+
+function typeOf(schema: unknown): FieldType {
+  if (schema instanceof z.ZodObject)
+    return frozen({ kind: 'object', fields: Object.entries(schema.shape as Record<string, unknown>).map(([name, of]) => frozen({ name, type: typeOf(of) })) })
+  if (schema instanceof z.ZodOptional) return frozen({ kind: 'optional', of: typeOf(schema.unwrap()) })
+  if (schema instanceof z.ZodNullable) return frozen({ kind: 'nullable', of: typeOf(schema.unwrap()) })
+  if (schema instanceof z.ZodReadonly) return typeOf(schema.unwrap())
+  if (schema instanceof z.ZodArray) return frozen({ kind: 'array', of: typeOf(schema.element) })
+  if (schema instanceof z.ZodBoolean) return frozen({ kind: 'boolean' })
+  if (schema instanceof z.ZodBigInt) return frozen({ kind: 'bigint' })
+  if (schema instanceof z.ZodDate) return frozen({ kind: 'date' })
+  if (schema instanceof z.ZodString || schema instanceof z.ZodStringFormat) return frozen({ kind: 'string' })
+  if (schema instanceof z.ZodEnum) return Object.values(schema.enum).every((value) => typeof value === 'string') ? frozen({ kind: 'string' }) : frozen({ kind: 'any' })
+  if (schema instanceof z.ZodNumber) return frozen({ kind: schema.isInt ? 'int' : 'number' })
+  if (schema instanceof z.ZodCustom && schema.def.type === 'custom' && schema.safeParse(new Uint8Array()).success && !schema.safeParse('').success)
+    return frozen({ kind: 'bytes' })
+  return frozen({ kind: 'any' })
+}
+
+function frozen<T>(value: T): Readonly<T> {
+  return Object.freeze(value)
+}
