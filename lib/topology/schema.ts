@@ -20,11 +20,8 @@ export interface Field {
   readonly type: FieldType
 }
 
-/** The schema of a stream: a zod object. */
-export type Schema<T extends object = object> = z.ZodType<T>
-
 /** The fields of a stream's schema, in declaration order. Anything without a fixed type is `any` (msgpack on the wire). */
-export function fieldsOf(schema: Schema): readonly Field[] {
+export function fieldsOf(schema: z.ZodType): readonly Field[] {
   const type = typeOf(schema)
   return type.kind === 'object' ? type.fields : []
 }
@@ -49,4 +46,28 @@ function typeOf(schema: unknown): FieldType {
 
 function frozen<T>(value: T): Readonly<T> {
   return Object.freeze(value)
+}
+
+/** Why tuples with the fields `given` do not fit `wanted`, or `undefined` if they do. More fields than wanted are fine. */
+export function mismatch(given: readonly Field[], wanted: readonly Field[], path = ''): string | undefined {
+  for (const { name, type } of wanted) {
+    const source = given.find((field) => field.name === name)
+    if (source === undefined) {
+      if (type.kind === 'optional' || type.kind === 'any') continue
+      return `the field ${path}${name} is missing`
+    }
+    const reason = typeMismatch(source.type, type, path + name)
+    if (reason !== undefined) return reason
+  }
+  return undefined
+}
+
+function typeMismatch(given: FieldType, wanted: FieldType, path: string): string | undefined {
+  if (wanted.kind === 'any' || given.kind === 'any') return undefined
+  if (wanted.kind === 'optional' || wanted.kind === 'nullable') return typeMismatch(given.kind === wanted.kind ? given.of : given, wanted.of, path)
+  if (given.kind === 'int' && wanted.kind === 'number') return undefined
+  if (given.kind !== wanted.kind) return `the field ${path} is ${given.kind}, not ${wanted.kind}`
+  if (given.kind === 'array' && wanted.kind === 'array') return typeMismatch(given.of, wanted.of, `${path}[]`)
+  if (given.kind === 'object' && wanted.kind === 'object') return mismatch(given.fields, wanted.fields, `${path}.`)
+  return undefined
 }

@@ -1,0 +1,134 @@
+/**
+ * Every setting of a topology: key, what it holds, default, and what it is for. A setting may be given for the whole
+ * topology or, where `perComponent` says so, for one component, which then wins. Storm's names of the same settings
+ * are accepted wherever ours are (YAML files written for Flux keep working); their units are turned into ours.
+ *
+ * Keys that are nobody's setting are kept and handed to components in `context.config`, unless they look like a
+ * mistyped setting.
+ */
+import { SquallError } from './errors.ts'
+import type { Place } from './errors.ts'
+import { durationMs } from './std/clock.ts'
+
+interface Setting {
+  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes'
+  readonly default: boolean | number
+  readonly min?: number
+  readonly max?: number
+  readonly perComponent?: boolean
+  readonly storm?: string
+  readonly doc: string
+}
+
+export const settings = {
+  ack: { type: 'boolean', default: true, doc: 'track every tree of tuples and tell its spout when it is done or has failed' },
+  messageTimeoutMs: { type: 'durationMs', default: 30_000, min: 1, storm: 'topology.message.timeout.secs', doc: 'a tree that is not done after this long has expired; noticed at most a tenth later' },
+  messageTimeouts: { type: 'boolean', default: true, storm: 'topology.enable.message.timeouts', doc: 'let trees expire at all' },
+  timeoutFromProgress: { type: 'boolean', default: false, doc: 'count the message timeout from the last ack of the tree instead of from its start' },
+  spoutPendingMax: { type: 'count', default: 1_024, min: 1, max: 1 << 22, perComponent: true, storm: 'topology.max.spout.pending', doc: 'trees that one spout task may have under way' },
+  inboxTuplesMax: { type: 'count', default: 8_192, min: 1, max: 1 << 24, storm: 'topology.executor.receive.buffer.size', doc: 'tuples that may wait in one executor before its spouts pause and it stops reading from others' },
+  ringBytes: { type: 'bytes', default: 4 << 20, min: 1 << 16, max: 1 << 28, doc: 'size of the ring between two executors, each way' },
+  bundleBytes: { type: 'bytes', default: 64 << 10, min: 1 << 10, max: 1 << 24, doc: 'a bundle for another executor leaves when it has this size, or at the end of the turn' },
+  tickMs: { type: 'durationMs', default: 0, perComponent: true, storm: 'topology.tick.tuple.freq.secs', doc: 'send a tick to each task of a bolt this often; 0 = never' },
+  replayLimit: { type: 'count', default: 5, min: 0, max: 1_000_000, perComponent: true, doc: 'how often a spout with replay emits a tuple again before it becomes a dead letter' },
+  replayBackoffMs: { type: 'durationMs', default: 100, perComponent: true, doc: 'wait before the first replay; doubles each time' },
+  replayBackoffMaxMs: { type: 'durationMs', default: 10_000, perComponent: true, doc: 'the longest wait before a replay' },
+  check: { type: 'boolean', default: false, doc: 'parse every emitted tuple with its full zod schema (its kinds are always checked)' },
+  tasksMax: { type: 'count', default: 32_767, min: 1, max: 32_767, storm: 'topology.max.task.parallelism', doc: 'the largest parallelism of a component' },
+  errorsKeptMax: { type: 'count', default: 100, min: 1, max: 100_000, doc: 'errors of components that a run keeps for its report; the rest are counted' },
+  executorRestartsMax: { type: 'count', default: 10, min: 0, max: 1_000_000, doc: 'how often an executor thread that died is started again in one run' },
+  workers: { type: 'count', default: 1, min: 1, max: 10_000, storm: 'topology.workers', doc: 'worker processes on a cluster; local mode has one' },
+} as const satisfies Record<string, Setting>
+
+export type SettingKey = keyof typeof settings
+
+type ValueOf<S extends Setting> = S['type'] extends 'boolean' ? boolean : number
+
+/** Settings with every default filled in; further keys are the user's own. */
+export type Config = { readonly [K in SettingKey]: ValueOf<(typeof settings)[K]> } & { readonly [key: string]: unknown }
+
+/** Settings as a user writes them: durations may be text (`'30s'`). */
+export type ConfigInput = { readonly [K in SettingKey]?: ValueOf<(typeof settings)[K]> | string } & { readonly [key: string]: unknown }
+
+const table: Readonly<Record<string, Setting>> = settings
+const byStormName: ReadonlyMap<string, string> = new Map(
+  Object.entries(table).flatMap(([key, setting]) => (setting.storm === undefined ? [] : [[setting.storm, key] as const])),
+)
+
+/** `base` with `input` over it; faults go to `faults`. With `component`, settings that are only for a whole topology are faults. */
+export function resolveConfig(input: ConfigInput, base: Config = defaults, faults: SquallError[] = [], where: Place = {}): Config {
+  const resolved: Record<string, unknown> = { ...base }
+  for (const [given, value] of Object.entries(input)) {
+    if (value === undefined || (value === null && given.startsWith('topology.'))) continue
+    if (given === 'topology.acker.executors') {
+      if (value === 0) resolved['ack'] = false
+      continue
+    }
+    const key = byStormName.get(given) ?? given
+    const setting = Object.hasOwn(table, key) ? table[key] : undefined
+    if (setting === undefined) {
+      const meant = nearest(given)
+      if (meant !== undefined) faults.push(new SquallError('unknown-config', { key: given, hint: `did you mean ${meant}?` }, where))
+      else resolved[given] = value
+    } else if (where.component !== undefined && setting.perComponent !== true) {
+      faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: 'it is for the whole topology', expected: 'a place in the config of the topology' }, where))
+    } else {
+      const parsed = parse(setting, given, value)
+      if (typeof parsed === 'string') faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: parsed, expected: expected(setting) }, where))
+      else resolved[key] = parsed
+    }
+  }
+  return Object.freeze(resolved) as Config
+}
+
+/** The defaults. */
+export const defaults: Config = Object.freeze(Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, setting.default]))) as unknown as Config
+
+function parse(setting: Setting, key: string, value: unknown): boolean | number | string {
+  if (setting.type === 'boolean') {
+    if (value === true || value === 'true') return true
+    if (value === false || value === 'false') return false
+    return 'not true or false'
+  }
+  const number = key.endsWith('.secs') ? numberOf(value) * 1_000 : setting.type === 'durationMs' ? (durationMs(typeof value === 'number' ? value : plain(value)) ?? NaN) : numberOf(value)
+  if (Number.isNaN(number)) return setting.type === 'durationMs' ? 'not a duration' : 'not a number'
+  if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return 'not a whole number'
+  if (number < (setting.min ?? 0)) return `less than ${setting.min ?? 0}`
+  if (setting.max !== undefined && number > setting.max) return `more than ${setting.max}`
+  return number
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN
+}
+
+function plain(value: unknown): string {
+  const text = String(value)
+  return /^\d+(\.\d+)?$/.test(text) ? `${text}ms` : text
+}
+
+function expected(setting: Setting): string {
+  if (setting.type === 'boolean') return 'true or false'
+  const range = ` from ${setting.min ?? 0}${setting.max === undefined ? '' : ` to ${setting.max}`}`
+  return setting.type === 'durationMs' ? "milliseconds, or a duration such as '30s'" : `a whole number${range}`
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}
+
+/** The setting that `key` was probably meant to be: at most two letters away. */
+function nearest(key: string): string | undefined {
+  return [...Object.keys(table), ...byStormName.keys()].find((known) => key.length > 3 && distance(key.toLowerCase(), known.toLowerCase()) <= 2)
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1))
+    row = next
+  }
+  return row[b.length] as number
+}

@@ -1,0 +1,28 @@
+/** Squall's public API, name by name. */
+export { z } from 'zod'
+export { defineBolt, defineSpout } from './topology/component.ts'
+export type {
+  Bolt,
+  BoltClass,
+  BoltDefinition,
+  BoltOutput,
+  DeadLetter,
+  EmitOptions,
+  Failure,
+  ManualOutput,
+  Spout,
+  SpoutClass,
+  SpoutContext,
+  SpoutDefinition,
+  SpoutOutput,
+  StreamDeclaration,
+  Streams,
+  TaskContext,
+  Tuple,
+} from './topology/component.ts'
+export { topology } from './topology/builder.ts'
+export type { BoltDeclarer, ComponentHandle, Groupings, StreamHandle, TopologyBuilder } from './topology/builder.ts'
+export type { ComponentOptions, TopologyDefinition } from './topology/draft.ts'
+export type { CustomGrouping, GroupingContext } from './topology/grouping.ts'
+export type { Config, ConfigInput } from './config.ts'
+export { SquallError } from './errors.ts'

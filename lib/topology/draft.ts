@@ -1,0 +1,48 @@
+/** A topology as it was written, in TypeScript or YAML, before anything was checked. The plan is made from it. */
+import type { ConfigInput } from '../config.ts'
+import { SquallError } from '../errors.ts'
+import type { Place } from '../errors.ts'
+import type { BoltDefinition, SpoutDefinition } from './component.ts'
+import type { Subscription } from './grouping.ts'
+
+export interface TopologyDraft {
+  readonly name: string
+  readonly config: ConfigInput
+  readonly components: readonly DraftComponent[]
+  /** what was found wrong while it was written down */
+  readonly faults: readonly SquallError[]
+  readonly where: Place
+}
+
+export interface DraftComponent {
+  readonly id: string
+  readonly definition: SpoutDefinition | BoltDefinition
+  readonly options: ComponentOptions
+  readonly subscriptions: readonly DraftSubscription[]
+  readonly where: Place
+}
+
+export interface DraftSubscription extends Subscription {
+  readonly where: Place
+}
+
+export interface ComponentOptions {
+  /** tasks of this component (1) */
+  readonly parallelism?: number
+  /** tasks, when they shall be more than the parallelism */
+  readonly tasks?: number
+  /** settings for this component alone */
+  readonly config?: ConfigInput
+}
+
+/** A topology that can be planned: its name, and how to write it down for given parameters. */
+export interface TopologyDefinition {
+  readonly kind: 'topology'
+  readonly name: string
+  /** `params` are texts, as `--set key=value` gives them, or values */
+  draft(params: Readonly<Record<string, unknown>>): TopologyDraft
+}
+
+export function isTopologyDefinition(value: unknown): value is TopologyDefinition {
+  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'topology' && typeof (value as { draft?: unknown }).draft === 'function'
+}

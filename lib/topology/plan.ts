@@ -1,0 +1,241 @@
+/**
+ * The plan of a topology: frozen, validated data with dense numbers for streams and tasks. Everything downstream (the
+ * engine, the graph, later the scheduler) works from it. The same draft gives the same plan in every thread.
+ *
+ * `planTopology` is a pure function; it finds every fault it can and throws them together.
+ */
+import { z } from 'zod'
+import { defaults, resolveConfig } from '../config.ts'
+import type { Config, ConfigInput } from '../config.ts'
+import { SquallError, allFaults } from '../errors.ts'
+import type { Place } from '../errors.ts'
+import { deadLetterStream } from './component.ts'
+import type { BoltDefinition, SpoutDefinition, StreamDeclaration } from './component.ts'
+import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDraft } from './draft.ts'
+import type { Grouping } from './grouping.ts'
+import { fieldsOf, mismatch } from './schema.ts'
+import type { Field } from './schema.ts'
+
+export interface Plan {
+  readonly name: string
+  readonly config: Config
+  /** sources before their readers, cycles cut at feedback */
+  readonly components: readonly PlannedComponent[]
+  /** by stream number */
+  readonly streams: readonly PlannedStream[]
+  /** by task number */
+  readonly tasks: readonly PlannedTask[]
+}
+
+export interface PlannedComponent {
+  readonly id: string
+  readonly index: number
+  readonly definition: SpoutDefinition | BoltDefinition
+  readonly config: Config
+  /** its tasks are `firstTask` to `firstTask + taskCount - 1` */
+  readonly firstTask: number
+  readonly taskCount: number
+  /** the numbers of its streams, by name */
+  readonly streams: Readonly<Record<string, number>>
+  readonly inputs: readonly PlannedInput[]
+}
+
+/** One stream that a bolt reads. */
+export interface PlannedInput {
+  readonly name: string
+  readonly stream: number
+  readonly grouping: Grouping
+}
+
+export interface PlannedStream {
+  readonly index: number
+  readonly component: string
+  readonly name: string
+  readonly schema: z.ZodType
+  readonly fields: readonly Field[]
+  readonly direct: boolean
+}
+
+export interface PlannedTask {
+  readonly task: number
+  readonly component: number
+  /** among the tasks of its component */
+  readonly index: number
+}
+
+/** Every component has it; a task says `startup` on it, once. */
+export const systemStream = '__system'
+
+const system: StreamDeclaration = Object.freeze({ schema: z.object({ event: z.string() }) })
+const deadLetter: StreamDeclaration = Object.freeze({
+  schema: z.object({
+    values: z.unknown(),
+    stream: z.string(),
+    attempts: z.int(),
+    kind: z.string(),
+    component: z.string(),
+    task: z.int(),
+    message: z.string(),
+  }),
+}) as StreamDeclaration
+
+/** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own. Throws all faults at once. */
+export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Plan {
+  const faults = [...draft.faults]
+  if (!isName(draft.name)) faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
+  const resolved = resolveConfig(config, resolveConfig(draft.config, defaults, faults, draft.where), faults, draft.where)
+  const byId = new Map<string, DraftComponent>()
+  for (const component of draft.components) {
+    if (byId.has(component.id)) faults.push(new SquallError('duplicate-id', { id: component.id }, component.where))
+    else byId.set(component.id, component)
+    checkComponent(component, resolved, faults)
+  }
+  if (!draft.components.some(({ definition }) => definition.kind === 'spout')) faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
+  for (const component of byId.values()) checkInputs(component, byId, faults)
+  const order = inOrder(byId, faults)
+  if (faults.length > 0) throw allFaults(faults)
+  return number(draft.name, resolved, order)
+}
+
+// ------------------------------------------------------------------------------------------------ checks
+
+function checkComponent({ id, definition, options, where }: DraftComponent, config: Config, faults: SquallError[]): void {
+  if (!isName(id)) faults.push(new SquallError('bad-name', { name: JSON.stringify(id), what: definition.kind }, where))
+  for (const stream of Object.keys(definition.outputs))
+    if (!isName(stream)) faults.push(new SquallError('bad-name', { name: JSON.stringify(stream), what: 'stream' }, where))
+  const max = config.tasksMax
+  for (const what of ['parallelism', 'tasks'] as const) {
+    const value = options[what]
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1 && value <= max))
+      faults.push(new SquallError('bad-parallelism', { what, component: id, value: String(value), max }, where))
+  }
+  ownConfig(definition, options, config, faults, where)
+  if (definition.kind === 'bolt') {
+    const { concurrency } = definition
+    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1))
+      faults.push(new SquallError('bad-parallelism', { what: 'concurrency', component: id, value: String(concurrency), max: 'any' }, where))
+  }
+}
+
+function checkInputs(component: DraftComponent, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+  const { id, definition, subscriptions, where } = component
+  if (definition.kind !== 'bolt') return
+  if (subscriptions.length === 0) faults.push(new SquallError('no-input', { component: id }, where))
+  for (const subscription of subscriptions) checkSubscription(component, definition, subscription, byId, faults)
+}
+
+function checkSubscription({ id }: DraftComponent, bolt: BoltDefinition, subscription: DraftSubscription, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+  const { component, stream, grouping, input, where } = subscription
+  const wanted = Object.hasOwn(bolt.inputs, input) ? bolt.inputs[input] : undefined
+  if (wanted === undefined) faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
+  const source = byId.get(component)
+  if (source === undefined) {
+    faults.push(new SquallError('unknown-component', { component, known: list([...byId.keys()]) }, where))
+    return
+  }
+  const outputs = streamsOf(source.definition)
+  const declared = Object.hasOwn(outputs, stream) ? outputs[stream] : undefined
+  if (declared === undefined) {
+    faults.push(new SquallError('unknown-stream', { component, stream, known: list(Object.keys(source.definition.outputs)) }, where))
+    return
+  }
+  const fields = fieldsOf(declared.schema)
+  if ('fields' in grouping) {
+    const known = list(fields.map(({ name }) => name))
+    for (const field of grouping.fields)
+      if (!fields.some(({ name }) => name === field)) faults.push(new SquallError('unknown-field', { component, stream, field, known }, { ...where, field }))
+    if (grouping.fields.length === 0) faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', known }, where))
+  }
+  if ((declared.direct === true) !== (grouping.type === 'direct')) {
+    const problem = declared.direct === true ? `the stream ${stream} of ${component} is direct, but ${id} reads it by ${grouping.type}` : `${id} reads the stream ${stream} of ${component} by the direct grouping, but it is not a direct stream`
+    faults.push(new SquallError('direct-mismatch', { problem }, where))
+  }
+  const reason = wanted === undefined ? undefined : mismatch(fields, fieldsOf(wanted))
+  if (reason !== undefined) faults.push(new SquallError('tuple-mismatch', { component: id, source: stream === 'default' ? component : `${component}.${stream}`, reason }, where))
+}
+
+function isName(name: unknown): boolean {
+  return typeof name === 'string' && /^[A-Za-z$][\w.$-]{0,127}$/.test(name)
+}
+
+function list(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ')
+}
+
+/** The streams of a component, with those that the engine adds. */
+function streamsOf(definition: SpoutDefinition | BoltDefinition): Readonly<Record<string, StreamDeclaration>> {
+  const replays = definition.kind === 'spout' && definition.replay
+  return { ...definition.outputs, ...(replays && { [deadLetterStream]: deadLetter }), [systemStream]: system }
+}
+
+/** Sources before readers; a cycle that no feedback cuts is a fault. */
+function inOrder(byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): readonly DraftComponent[] {
+  const order: DraftComponent[] = []
+  const state = new Map<string, 'open' | 'done'>()
+  const path: string[] = []
+  const visit = (component: DraftComponent): void => {
+    const seen = state.get(component.id)
+    if (seen === 'done') return
+    if (seen === 'open') {
+      const cycle = [...path.slice(path.indexOf(component.id)), component.id]
+      faults.push(new SquallError('cycle', { path: cycle.join(' -> ') }, component.where))
+      return
+    }
+    state.set(component.id, 'open')
+    path.push(component.id)
+    for (const { component: source, feedback } of component.subscriptions) {
+      const from = byId.get(source)
+      if (!feedback && from !== undefined) visit(from)
+    }
+    path.pop()
+    state.set(component.id, 'done')
+    order.push(component)
+  }
+  for (const component of byId.values()) visit(component)
+  return order
+}
+
+// ------------------------------------------------------------------------------------------------ numbers
+
+function number(name: string, config: Config, order: readonly DraftComponent[]): Plan {
+  const streams: PlannedStream[] = []
+  const streamNumbers = new Map<string, Readonly<Record<string, number>>>()
+  for (const { id, definition } of order) {
+    const own: Record<string, number> = {}
+    for (const [stream, { schema, direct }] of Object.entries(streamsOf(definition))) {
+      own[stream] = streams.length
+      streams.push(Object.freeze({ index: streams.length, component: id, name: stream, schema, fields: fieldsOf(schema), direct: direct === true }))
+    }
+    streamNumbers.set(id, Object.freeze(own))
+  }
+  const tasks: PlannedTask[] = []
+  const components = order.map(({ id, definition, options, subscriptions, where }, index): PlannedComponent => {
+    const firstTask = tasks.length
+    const taskCount = options.tasks ?? options.parallelism ?? 1
+    for (let i = 0; i < taskCount; i++) tasks.push(Object.freeze({ task: firstTask + i, component: index, index: i }))
+    const own = ownConfig(definition, options, config, [], where)
+    const inputs = subscriptions.map(({ component, stream, grouping, input }) => Object.freeze({ name: input, stream: streamNumbers.get(component)?.[stream] as number, grouping }))
+    return Object.freeze({ id, index, definition, config: own, firstTask, taskCount, streams: streamNumbers.get(id) as Readonly<Record<string, number>>, inputs: Object.freeze(inputs) })
+  })
+  return Object.freeze({ name, config, components: Object.freeze(components), streams: Object.freeze(streams), tasks: Object.freeze(tasks) })
+}
+
+function ownConfig(definition: SpoutDefinition | BoltDefinition, options: ComponentOptions, config: Config, faults: SquallError[], where: Place): Config {
+  const tick = definition.kind === 'bolt' && definition.tick !== undefined ? { tickMs: definition.tick } : {}
+  return resolveConfig({ ...definition.config, ...tick, ...options.config }, config, faults, where)
+}
+
+/**
+ * Which executor runs which task: by task number, from 0. Each component is spread over all executors, because a tuple
+ * that stays in its executor is several times cheaper; what is left over goes where the fewest tasks are.
+ */
+export function placeTasks(plan: Plan, executors: number): readonly number[] {
+  const load = new Array<number>(executors).fill(0)
+  return plan.components.flatMap(({ taskCount }) =>
+    Array.from({ length: taskCount }, (_, i) => {
+      const executor = taskCount >= executors && i < taskCount - (taskCount % executors) ? i % executors : load.indexOf(Math.min(...load))
+      load[executor] = (load[executor] as number) + 1
+      return executor
+    }),
+  )
+}

@@ -1,0 +1,33 @@
+import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+const Line = z.object({ line: z.string() })
+const Word = z.object({ word: z.string() })
+const lines = defineSpout({ output: Line, replay: true, open() { return (out) => { out.emit({ line: 'a' }); out.end() } } })
+const split = defineBolt({ input: Line, output: Word, execute({ line }, out) { out.emit({ word: line }) } })
+const count = defineBolt({ input: Word, output: z.object({ word: z.string(), count: z.int() }), prepare() { return ({ word }, out) => { out.emit({ word, count: 1 }) } } })
+const join = defineBolt({ inputs: { left: Line, right: Word }, output: Word, outputs: { late: Line }, execute: { left({ line }, out) { out.emit({ word: line }); out.emitTo('late', { line }) }, right({ word }, out) { out.emit({ word }) } } })
+const manual = defineBolt({ input: Word, ack: 'manual', execute({ word }, out, tuple) { void word; out.ack(tuple) } })
+const asyncBolt = defineBolt({ input: Word, output: Word, concurrency: 4, async execute({ word }, out) { await Promise.resolve(); out.emit({ word }) } })
+export default topology('t', (t) => {
+  const l = t.spout('lines', lines)
+  const w = t.bolt('split', split, { parallelism: 2 }).shuffle(l)
+  const c = t.bolt('count', count).fields(w, ['word'])
+  t.bolt('join', join).input('left').shuffle(l).input('right').shuffle(c)
+  t.bolt('m', manual).shuffle(w).shuffle(c)
+  t.bolt('a', asyncBolt).shuffle(w)
+  const dead = l.stream('dead-letter')
+  void dead
+  // @ts-expect-error a field that the stream does not have
+  t.bolt('x1', count).fields(w, ['wrod'])
+  // @ts-expect-error the wrong tuple
+  t.bolt('x2', count).shuffle(l)
+  // @ts-expect-error no such stream
+  w.stream('nope')
+  // @ts-expect-error a bolt without a default stream is no source
+  t.bolt('x3', count).shuffle(t.bolt('m2', manual).shuffle(w))
+  // @ts-expect-error a bolt with inputs is read into through input()
+  t.bolt('x4', join).shuffle(w)
+})
+// @ts-expect-error emits what the stream does not hold
+defineBolt({ input: Line, output: Word, execute({ line }, out) { out.emit({ wrod: line }) } })
+// @ts-expect-error ack is for manual acking
+defineBolt({ input: Line, execute(_line, out) { out.ack() } })
