@@ -12,6 +12,28 @@ const table = {
   'file-not-found': { what: 'cannot find the file {file}', help: 'check the path; it is taken from the current folder' },
   'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check the permissions, and that it is a file' },
   'usage': { what: '{problem}', help: '{hint}' },
+  'internal': { what: 'an unexpected error: {reason}', help: 'this is a mistake in Squall, not in your topology: please report it with the lines above' },
+  'uncaught': { what: 'an error that nothing caught: {reason}', help: 'catch it where it happens: errors in timers and callbacks of their own belong to no tuple' },
+  // -- loading a definition file
+  'definition-format': { what: '{file} is no definition file', help: 'use a file that ends in .ts, .mts, .js, .mjs, .yaml or .yml' },
+  'definition-syntax': { what: '{reason}', help: 'correct the file at this place' },
+  'definition-threw': { what: 'the definition file threw while it was loaded: {reason}', help: 'correct the file at this place, or what it needs to load' },
+  'definition-hangs': { what: '{file} never finishes loading: it awaits something that cannot happen any more', help: 'remove the top-level await, or do the waiting in open() or prepare()' },
+  'not-a-topology': { what: 'the default export of {file} is {found}', help: "end the file with: export default topology('name', (t) => { ... })" },
+  'module-not-found': { what: 'cannot find {module}', help: '{hint}' },
+  'unknown-export': { what: '{module} exports no {name}', help: '{hint}' },
+  'native-addon': { what: 'the package {package} is a native add-on, which cannot be part of a topology', help: 'use a package in plain JavaScript, or keep the add-on in a process of its own' },
+  // -- YAML definition files and files of settings
+  'yaml-syntax': { what: '{reason}', help: 'correct the YAML at this place' },
+  'unknown-key': { what: '{place} has no key {key}', help: '{hint}' },
+  'missing-key': { what: '{place} needs the key {key}', help: 'add {key}: {example}' },
+  'bad-value': { what: '{what} is {value}', help: 'give it {expected}' },
+  'unknown-ref': { what: 'there is no bean {id} to refer to', help: 'known ids under components: {known}' },
+  'ref-cycle': { what: 'the beans {path} refer to each other in a circle', help: 'break the circle' },
+  'include-cycle': { what: 'the files {path} include each other in a circle', help: 'break the circle' },
+  'bad-substitution': { what: '{text} cannot be replaced: {reason}', help: '{hint}' },
+  'bad-class': { what: '{className} cannot be used here: {reason}', help: '{hint}' },
+  'component-threw': { what: '{className} threw while it was set up: {reason}', help: 'check constructorArgs, properties and configMethods at this place' },
   // -- declaring a topology; reported together, as many as there are
   'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout and bolt of a topology an id of its own' },
   'bad-name': { what: '{name} cannot be the name of a {what}', help: 'use letters, digits, "-", "_" and "."; start with a letter; names that start with "__" are reserved' },
@@ -28,8 +50,29 @@ const table = {
   'missing-param': { what: 'the parameter {name} is not set', help: 'pass --set {name}=VALUE' },
   'bad-param': { what: 'the parameter {name} is {value}: {reason}', help: 'pass --set {name}=VALUE with a value that fits' },
   'unknown-param': { what: 'the topology {topology} has no parameter {name}', help: 'its parameters: {known}' },
+  'bad-option': { what: 'the option {option} of {of} is {value}', help: 'give it {expected}' },
   'unknown-config': { what: 'there is no setting {key}', help: '{hint}' },
   'bad-config': { what: 'the setting {key} is {value}: {reason}', help: 'give it {expected}' },
+  // -- connectors
+  'line-too-long': { what: 'the line of {file} that starts at byte {offset} is longer than {max} bytes', help: 'raise the option lineBytesMax of files.lines, or check that the file is a text of lines' },
+  // -- the wire: what does not fit its schema or a limit, and what cannot be read
+  'value-mismatch': { what: 'the value of {field} is {value}, its schema says {kind}', help: 'emit what the schema of the stream says, or change the schema' },
+  'wire-limit': { what: '{what} has the size {size}, the limit {limit} is {max}', help: 'send less at once: large values belong in a store, with their key in the tuple' },
+  'bundle-corrupt': { what: 'a bundle cannot be read: {reason}', help: 'run the same build of the topology in every worker; if it is the same, report this' },
+  'bundle-version': { what: 'a bundle has the version {version}, this worker reads {known}', help: 'run the same version of Squall in every worker' },
+  'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
+  // -- while a topology runs
+  'value-refused': { what: 'the schema refuses the value of {field}: {reason}', help: 'emit what the schema of the stream allows, or change the schema' },
+  'bad-task': { what: 'task {task} does not read this stream', help: 'choose among its readers: {known}' },
+  'component-start': { what: '{component} could not start: {reason}', help: 'repair what its open or prepare function does' },
+  'spout-threw': { what: 'the spout {component} threw: {reason}', help: 'catch what can go wrong in nextTuple; a spout that throws stops the topology' },
+  'finish-threw': { what: '{component} threw while it finished: {reason}', help: 'repair its finish, close or cleanup function; what it had to do at the end is not done' },
+  'already-settled': { what: 'a tuple was acked or failed twice', help: 'ack or fail each tuple once; see where {component} keeps its tuples' },
+  'emit-outside': { what: '{component} emitted after its execute had returned', help: "make execute async and await what it emits after, or use ack: 'manual'" },
+  'bad-emit': { what: '{component} emitted on {stream}, which {problem}', help: 'declare the stream among its outputs, as direct or not as you use it' },
+  'executor-lost': { what: 'executor {executor} died {times} times', help: 'see the errors above; executorRestartsMax is the limit' },
+  'too-many-executors': { what: '{value} executors', help: 'use a whole number from 1 to {max}' },
+  'threads-need-a-file': { what: 'a topology without a file cannot run on several executors', help: 'load it from a definition file, or use one executor' },
 } as const satisfies Record<string, { what: string; help: string }>
 
 export type ErrorCode = keyof typeof table
@@ -63,6 +106,11 @@ export class SquallError extends Error {
     this.where = where
     this.faults = options.faults ?? []
   }
+}
+
+/** The same error, with more known of its place. */
+export function placed(error: SquallError, where: Place): SquallError {
+  return Object.assign(error, { where: { ...where, ...error.where } })
 }
 
 /** One error that stands for all of `faults`; a single fault stands for itself. */

@@ -1,0 +1,441 @@
+/**
+ * One task of a bolt: takes tuples from its inbox, runs the user's `execute`, and settles what it ran.
+ *
+ * The synchronous path makes no object and no promise per tuple: one `Output` serves all calls, and only when `execute`
+ * returned a promise does that call keep the `Output` for itself while the task gets a new one.
+ */
+import { SquallError } from '../errors.ts'
+import type { Bolt, EmitOptions, ManualOutput, Streams, Tuple } from '../topology/component.ts'
+import type { PlannedComponent } from '../topology/plan.ts'
+import { cell } from './cells.ts'
+import type { Executor } from './executor.ts'
+import { severalRoots } from './inbox.ts'
+import type { Inbox } from './inbox.ts'
+import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
+
+/** Tuples a task may run in a row: few enough that the others do not wait long, see `executor.ts`. */
+const runTuplesMax = 256
+
+type Call = (values: object, out: ManualOutput<Streams>, tuple: Tuple) => unknown
+
+export class BoltTask {
+  readonly inbox: Inbox
+  readonly task: number
+  readonly component: PlannedComponent
+  readonly executor: Executor
+  readonly outlets: ReadonlyMap<string, Outlet>
+  readonly manual: boolean
+  /** calls of an async `execute` that have not settled */
+  inFlight = 0
+  instance: Bolt = { execute: () => undefined }
+  #out: Output
+  readonly #head: number
+  readonly #executedCell: number
+  readonly #concurrency: number
+  readonly #ordered: boolean
+  /** async calls in the order of their inputs, with `ordered` */
+  readonly #calls: Output[] = []
+  #calledByInput: readonly Call[] | undefined
+  #runMax = 16
+
+  constructor(executor: Executor, component: PlannedComponent, task: number, inbox: Inbox, outlets: ReadonlyMap<string, Outlet>) {
+    const { definition } = component
+    if (definition.kind !== 'bolt') throw new TypeError('a bolt task runs a bolt')
+    this.executor = executor
+    this.component = component
+    this.task = task
+    this.inbox = inbox
+    this.outlets = outlets
+    this.manual = definition.manual
+    this.#concurrency = definition.concurrency
+    this.#ordered = definition.ordered && definition.concurrency > 1
+    this.#head = executor.layout.head(task)
+    this.#executedCell = executor.layout.executed(task, 0)
+    this.#out = new Output(this)
+  }
+
+  /** Takes the instance that `prepare` made. */
+  begin(instance: Bolt): void {
+    this.instance = instance
+    const { execute } = instance
+    if (typeof execute === 'object') this.#calledByInput = this.component.inputs.map(({ name }) => (execute as Readonly<Record<string, Call>>)[name] as Call)
+  }
+
+  get canRun(): boolean {
+    return this.inbox.size > 0 && this.inFlight < this.#concurrency
+  }
+
+  /** Tuples waiting here or being executed. */
+  get pending(): number {
+    return this.inbox.size + this.inFlight
+  }
+
+  /** Executes a run of waiting tuples; returns how many. */
+  run(): number {
+    return this.manual ? this.#runManual() : this.#runAuto()
+  }
+
+  /** After a run of `ran` tuples that took `ms`: the next may take about 0.2 ms. */
+  pace(ran: number, ms: number): void {
+    if (ms > 0.4) this.#runMax = Math.max(1, Math.floor((ran * 0.2) / ms))
+    else if (ran === this.#runMax && this.#runMax < runTuplesMax) this.#runMax *= 2
+  }
+
+  #runAuto(): number {
+    const { inbox, instance, executor } = this
+    const { cells } = executor
+    const byInput = this.#calledByInput
+    const execute = instance.execute as Call
+    const plain = byInput === undefined
+    const max = this.#runMax
+    let ran = 0
+    while (ran < max && inbox.size > 0 && this.inFlight < this.#concurrency) {
+      ran++
+      const values = inbox.take() as object
+      const { rootA, rootB } = inbox
+      const out = this.#out
+      out.rootA = rootA
+      out.rootB = rootB
+      out.xorA = inbox.edgeA
+      out.xorB = inbox.edgeB
+      out.holder = -1
+      out.isOpen = true
+      if (rootA === severalRoots) out.held = [this.#hold(values)]
+      const executed = this.#executedCell + inbox.input
+      cells[executed] = (cells[executed] as number) + 1
+      if (this.#ordered && this.#calls.length > 0) out.buffer = []
+      let result: unknown
+      try {
+        result = plain ? execute.call(instance, values, out, nothing) : (byInput[inbox.input] as Call)(values, out, nothing)
+      } catch (error) {
+        this.#failed(out, values, error)
+        continue
+      }
+      if (result !== undefined && isPromise(result)) this.#detach(out, values, result)
+      else if (out.buffer !== undefined) this.#detach(out, values, undefined)
+      else if (rootA > 0) executor.ack(rootA, rootB, out.xorA, out.xorB, out.holder)
+      else if (rootA === severalRoots) this.#settle(out)
+    }
+    this.#out.isOpen = false
+    const acked = this.#head + cell.acked
+    cells[acked] = (cells[acked] as number) + ran
+    return ran
+  }
+
+  #runManual(): number {
+    const { inbox, instance, executor } = this
+    const { cells } = executor
+    const byInput = this.#calledByInput
+    const execute = instance.execute as Call
+    const max = this.#runMax
+    const out = this.#out
+    let ran = 0
+    while (ran < max && inbox.size > 0 && this.inFlight < this.#concurrency) {
+      ran++
+      const values = inbox.take() as object
+      const tuple = this.#hold(values)
+      const executed = this.#executedCell + inbox.input
+      cells[executed] = (cells[executed] as number) + 1
+      let result: unknown
+      try {
+        result = byInput === undefined ? execute.call(instance, values, out, tuple) : (byInput[inbox.input] as Call)(values, out, tuple)
+      } catch (error) {
+        this.#threw(error, values)
+        if (!tuple.isSettled) this.fail(tuple, error)
+        continue
+      }
+      if (result !== undefined && isPromise(result)) this.#follow(tuple, result)
+    }
+    return ran
+  }
+
+  // ---------------------------------------------------------------------------------------------- settling
+
+  /** A tuple with its trees, to be held; the inbox has just given it. */
+  #hold(values: object): HeldTuple {
+    const { inbox } = this
+    const { stream } = this.component.inputs[inbox.input] as PlannedComponent['inputs'][number]
+    const { component, name } = this.executor.plan.streams[stream] as Executor['plan']['streams'][number]
+    const { rootA, rootB, edgeA, edgeB } = inbox
+    const anchors = rootA === severalRoots ? inbox.takeAnchors() : rootA === 0 ? [] : [rootA, rootB, edgeA, edgeB]
+    return new HeldTuple(values, component, name, inbox.source, anchors)
+  }
+
+  ack(tuple: HeldTuple): void {
+    this.#once(tuple)
+    const acked = this.#head + cell.acked
+    this.executor.cells[acked] = (this.executor.cells[acked] as number) + 1
+    this.#ackHeld(tuple)
+  }
+
+  fail(tuple: HeldTuple, error: unknown): void {
+    this.#once(tuple)
+    const failed = this.#head + cell.failed
+    this.executor.cells[failed] = (this.executor.cells[failed] as number) + 1
+    const { anchors } = tuple
+    for (let i = 0; i < anchors.length; i += 4) this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
+    this.executor.wake()
+  }
+
+  resetTimeout(tuple: HeldTuple): void {
+    const { anchors } = tuple
+    for (let i = 0; i < anchors.length; i += 4) this.executor.resetTimeout(anchors[i] as number, anchors[i + 1] as number)
+    this.executor.wake()
+  }
+
+  #ackHeld({ anchors, xorA, xorB }: HeldTuple): void {
+    for (let i = 0; i < anchors.length; i += 4)
+      this.executor.ack(anchors[i] as number, anchors[i + 1] as number, (anchors[i + 2] as number) ^ xorA, (anchors[i + 3] as number) ^ xorB, -1)
+    this.executor.wake()
+  }
+
+  #once(tuple: HeldTuple): void {
+    if (tuple.isSettled) throw new SquallError('already-settled', { component: this.component.id }, { component: this.component.id, task: this.task })
+    tuple.isSettled = true
+  }
+
+  /** Settles a call of automatic acking that is over. */
+  #settle(out: Output): void {
+    if (out.rootA > 0) this.executor.ack(out.rootA, out.rootB, out.xorA, out.xorB, out.holder)
+    else for (const held of out.held) this.#ackHeld(held)
+    out.held = none
+  }
+
+  #failed(out: Output, values: object, error: unknown): void {
+    this.#threw(error, values)
+    const { cells } = this.executor
+    // it will be counted as acked with the rest of its run
+    cells[this.#head + cell.acked] = (cells[this.#head + cell.acked] as number) - 1
+    cells[this.#head + cell.failed] = (cells[this.#head + cell.failed] as number) + 1
+    const message = messageOf(error)
+    if (out.rootA > 0) this.executor.fail(out.rootA, out.rootB, this.task, message)
+    for (const { anchors } of out.held)
+      for (let i = 0; i < anchors.length; i += 4) this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, message)
+    out.held = none
+    out.buffer = undefined
+  }
+
+  #threw(error: unknown, values: object | undefined): void {
+    this.executor.reportError(this.component, this.task, error, values)
+  }
+
+  // ---------------------------------------------------------------------------------------------- async calls
+
+  /** This call goes on by itself: it keeps its output, the next gets a new one. */
+  #detach(out: Output, values: object, promise: PromiseLike<unknown> | undefined): void {
+    this.#out = new Output(this)
+    this.inFlight++
+    if (this.#ordered) this.#calls.push(out)
+    const over = (): void => this.#callOver(out)
+    if (promise === undefined) {
+      over()
+      return
+    }
+    promise.then(over, (error: unknown) => {
+      if (out.isOpen) this.#failed(out, values, error)
+      out.hasFailed = true
+      // `#failed` corrects the count of a run; this call was counted when its run ended, as acked
+      this.#callOver(out)
+    })
+  }
+
+  #callOver(out: Output): void {
+    out.isOver = true
+    out.isOpen = false
+    if (!this.#ordered) this.#callDone(out)
+    else {
+      // calls end in the order of their inputs: the first one emits at once, the others when it is their turn
+      while (this.#calls[0]?.isOver === true) {
+        this.#callDone(this.#calls.shift() as Output)
+        const next = this.#calls[0]
+        if (next !== undefined) next.releaseBuffer()
+      }
+    }
+    this.executor.wake()
+  }
+
+  #callDone(out: Output): void {
+    this.inFlight--
+    if (out.hasFailed) return
+    out.releaseBuffer()
+    this.#settle(out)
+  }
+
+  /** An async `execute` with manual acking: only its failure is ours. */
+  #follow(tuple: HeldTuple, promise: PromiseLike<unknown>): void {
+    this.inFlight++
+    const over = (): void => {
+      this.inFlight--
+      this.executor.wake()
+    }
+    promise.then(over, (error: unknown) => {
+      this.#threw(error, tuple.values)
+      if (!tuple.isSettled) this.fail(tuple, error)
+      over()
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------- hooks
+
+  tick(): void {
+    const out = this.#hookOutput()
+    try {
+      this.instance.onTick?.(out)
+    } catch (error) {
+      this.#threw(error, undefined)
+    }
+    out.isOpen = this.manual
+  }
+
+  /** The sources have ended: a last word of the bolt. Throws `finish-threw`. */
+  async finish(): Promise<void> {
+    if (this.instance.finish === undefined) return
+    const out = this.#hookOutput()
+    try {
+      await this.instance.finish(out)
+    } catch (error) {
+      throw wrapped('finish-threw', error, this.component.id, this.task)
+    }
+    out.isOpen = this.manual
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.instance.cleanup?.()
+    } catch (error) {
+      throw wrapped('finish-threw', error, this.component.id, this.task)
+    }
+  }
+
+  #hookOutput(): Output {
+    const out = new Output(this)
+    out.isOpen = true
+    return out
+  }
+}
+
+/** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
+export function wrapped(code: 'component-start' | 'spout-threw' | 'finish-threw', error: unknown, component: string, task: number): SquallError {
+  return error instanceof SquallError ? error : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : error === undefined ? 'failed' : String(error)
+}
+
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+const none: readonly HeldTuple[] = []
+/** stands for the tuple that bolts with automatic acking do not see */
+const nothing = undefined as unknown as Tuple
+
+class HeldTuple implements Tuple, Anchor {
+  readonly values: object
+  readonly component: string
+  readonly stream: string
+  readonly task: number
+  readonly anchors: readonly number[]
+  xorA = 0
+  xorB = 0
+  isSettled = false
+
+  constructor(values: object, component: string, stream: string, task: number, anchors: readonly number[]) {
+    this.values = values
+    this.component = component
+    this.stream = stream
+    this.task = task
+    this.anchors = anchors
+  }
+}
+
+/** What a bolt emits through. It also carries the tree of the tuple at hand, so that nothing is allocated per call. */
+class Output implements ManualOutput<Streams>, EdgeSum {
+  rootA = 0
+  rootB = 0
+  xorA = 0
+  xorB = 0
+  holder = -1
+  /** the tuple at hand, when it belongs to several trees */
+  held: readonly HeldTuple[] = none
+  /** the call this belongs to goes on (automatic acking) */
+  isOpen: boolean
+  isOver = false
+  hasFailed = false
+  /** emits that wait for their turn (`ordered`) */
+  buffer: (() => void)[] | undefined = undefined
+  readonly #task: BoltTask
+  readonly #default: Outlet | undefined
+
+  constructor(task: BoltTask) {
+    this.#task = task
+    this.#default = task.outlets.get('default')
+    this.isOpen = task.manual
+  }
+
+  emit(values: object, options?: EmitOptions): void {
+    const outlet = this.#default
+    // the plain case first: automatic acking, one tree or none
+    if (outlet !== undefined && this.isOpen && options === undefined && this.held === none && this.buffer === undefined)
+      outlet.deliver(values as Values, this.rootA, this.rootB, this)
+    else this.#send('default', -1, values as Values, options)
+  }
+
+  emitTo(stream: string, values: object, options?: EmitOptions): void {
+    this.#send(stream, -1, values as Values, options)
+  }
+
+  emitDirect(task: number, stream: string, values: object, options?: EmitOptions): void {
+    this.#send(stream, task, values as Values, options)
+  }
+
+  ack(tuple: Tuple): void {
+    this.#task.ack(tuple as HeldTuple)
+  }
+
+  fail(tuple: Tuple, error?: unknown): void {
+    this.#task.fail(tuple as HeldTuple, error)
+  }
+
+  resetTimeout(tuple: Tuple): void {
+    this.#task.resetTimeout(tuple as HeldTuple)
+  }
+
+  releaseBuffer(): void {
+    const waiting = this.buffer
+    this.buffer = undefined
+    for (const emit of waiting ?? []) emit()
+  }
+
+  #send(stream: string, task: number, values: Values, options: EmitOptions | undefined): void {
+    const { component } = this.#task
+    const where = { component: component.id, task: this.#task.task, stream }
+    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, where)
+    const outlet = this.#task.outlets.get(stream)
+    if (outlet === undefined) throw new SquallError('bad-emit', { component: component.id, stream, problem: 'it has not declared' }, where)
+    if (outlet.stream.direct !== task >= 0) {
+      const problem = task >= 0 ? 'is not a direct stream' : 'is a direct stream'
+      throw new SquallError('bad-emit', { component: component.id, stream, problem }, where)
+    }
+    if (this.buffer !== undefined) {
+      outlet.check(values)
+      this.buffer.push(() => this.#deliver(outlet, task, values, undefined))
+    } else this.#deliver(outlet, task, values, options)
+    this.#task.executor.wake()
+  }
+
+  #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
+    const given = options?.anchors
+    const anchors = this.#task.manual ? (given === undefined ? none : ((Array.isArray(given) ? given : [given]) as readonly HeldTuple[])) : this.held
+    if (anchors.length > 0) {
+      if (outlet.deliverAnchored(values, anchors, task)) return
+    } else if (task >= 0) {
+      if (outlet.deliverTo(task, values, this.rootA, this.rootB, this)) return
+    } else {
+      outlet.deliver(values, this.rootA, this.rootB, this)
+      return
+    }
+    throw new SquallError('bad-task', { task, known: 'see context.tasksOf(component)' }, { component: this.#task.component.id, stream: outlet.stream.name })
+  }
+}

@@ -1,0 +1,561 @@
+/**
+ * One executor: the tasks placed on it and the one loop that runs them.
+ *
+ * A **turn** is synchronous and short (about a millisecond at most):
+ *
+ *   timers -> what arrived from other executors -> bolts -> spouts -> bolts -> send what gathered
+ *
+ * **Fairness.** Bolts run in the order from sinks to sources, so what is under way is finished before more begins; each runs at
+ * most 256 tuples or about 0.2 ms in a row, then the next one; a round is repeated until all inboxes are empty or the turn's time is
+ * over. Spouts are asked once a turn. After 2 ms of turns the event loop gets its chance (sockets, promises, timers of users).
+ *
+ * **Back-pressure.** Nothing is dropped and nothing blocks. Spouts are not asked while (a) as many trees as allowed are
+ * pending, (b) more than `inboxTuplesMax` tuples wait in this executor, or (c) any executor has frames that a full lane
+ * did not take. While (b) holds, data from other executors stays in their lanes too, so that they come to (c); acks are
+ * always taken. A bolt always runs when it can, so whatever is full empties: cycles cannot deadlock, and what waits is
+ * bounded by what was under way when the pressure began, times its fan-out.
+ *
+ * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
+ */
+import type { Logger } from 'pino'
+import type { z } from 'zod'
+import { SquallError, placed } from '../errors.ts'
+import { record } from '../metrics/histogram.ts'
+import { assert } from '../std/assert.ts'
+import type { Clock } from '../std/clock.ts'
+import { Random } from '../std/random.ts'
+import { Timers } from '../std/timers.ts'
+import type { Failure, SpoutContext, TaskContext } from '../topology/component.ts'
+import { systemStream } from '../topology/plan.ts'
+import type { Plan, PlannedComponent, PlannedStream, PlannedTask } from '../topology/plan.ts'
+import { BundleReader } from '../wire/bundle.ts'
+import type { BundleSink } from '../wire/bundle.ts'
+import { compileCheck, compileCodec } from '../wire/codec.ts'
+import type { TupleCodec } from '../wire/codec.ts'
+import { BoltTask, messageOf, wrapped } from './bolt-task.ts'
+import { CellLayout, cell } from './cells.ts'
+import { grouperOf } from './groupers.ts'
+import { Inbox } from './inbox.ts'
+import { Ledger, executorOf } from './ledger.ts'
+import type { LedgerOwner } from './ledger.ts'
+import { Link } from './link.ts'
+import type { Lanes } from './link.ts'
+import { Outlet, Target } from './outlet.ts'
+import type { Route, Values } from './outlet.ts'
+import type { ComponentError } from './run-types.ts'
+import { SpoutTask } from './spout-task.ts'
+
+/** A turn ends when it has taken this long and its tasks have had their run. */
+const turnMs = 1
+
+/** One direction of transport, at its end. */
+export interface LaneEnd {
+  /** The next frame, valid until `release`. */
+  read(): Uint8Array | undefined
+  release(): void
+}
+
+export interface LaneEnds {
+  readonly data: LaneEnd
+  readonly system: LaneEnd
+}
+
+/** Everything an executor needs from outside. */
+export interface ExecutorOptions {
+  readonly plan: Plan
+  readonly index: number
+  /** the executor of each task */
+  readonly placement: readonly number[]
+  readonly seed: number
+  readonly clock: Clock
+  readonly cells: Float64Array
+  /** by executor; none for itself */
+  readonly lanes: readonly (Lanes | undefined)[]
+  readonly ends: readonly (LaneEnds | undefined)[]
+  /** a number an executor: not 0 while it has parked frames; shared */
+  readonly pressure: Int32Array
+  readonly log: Logger
+  readonly onError: (error: ComponentError) => void
+  /** the topology cannot go on */
+  readonly onFatal: (error: SquallError) => void
+}
+
+export class Executor implements LedgerOwner, BundleSink {
+  readonly plan: Plan
+  readonly index: number
+  readonly layout: CellLayout
+  readonly cells: Float64Array
+  readonly ledger: Ledger
+  readonly timers = new Timers()
+  /** the time at the start of the turn, or after the last run in it */
+  nowMs: number
+  isUnderPressure = false
+  isClosing = false
+  /** frames taken from each other executor */
+  readonly received: number[]
+  /** counters of the components' own, by task */
+  readonly counters = new Map<number, Record<string, number>>()
+  /** called when something outside a turn needs the loop */
+  onWake: () => void = () => undefined
+
+  readonly #options: ExecutorOptions
+  readonly #random: Random
+  /** readers before their sources */
+  readonly #bolts: readonly BoltTask[]
+  readonly #spouts: readonly SpoutTask[]
+  readonly #inboxes: ReadonlyMap<number, Inbox>
+  readonly #links: readonly (Link | undefined)[]
+  readonly #ends: (LaneEnds | undefined)[]
+  readonly #reader: BundleReader
+  readonly #routes: readonly StreamRoute[]
+  /** by route: its stream's check */
+  readonly #checks: readonly ((values: Values) => void)[]
+  #isInTurn = false
+
+  constructor(options: ExecutorOptions) {
+    const { plan, index, placement, lanes, seed } = options
+    this.#options = options
+    this.plan = plan
+    this.index = index
+    this.cells = options.cells
+    this.layout = new CellLayout(plan)
+    this.#random = new Random(seed ^ Math.imul(index + 1, 0x9e3779b1))
+    this.nowMs = options.clock.now()
+    this.ledger = new Ledger(index, this, this.#random.int32())
+    this.received = lanes.map(() => 0)
+    this.#ends = [...options.ends]
+    this.#routes = plan.components.flatMap(({ index: component, inputs }) => inputs.map(({ stream }, input) => ({ component, input, stream })))
+    this.#checks = plan.streams.map(({ fields, schema, component, name }) => {
+      const check = compileCheck(fields)
+      return withPlace(plan.config.check ? fullCheck(check, schema) : check, component, name)
+    })
+    const codecOf = new Map(this.#routes.map(({ stream }) => [stream, compileCodec((plan.streams[stream] as PlannedStream).fields)]))
+    const codecs = this.#routes.map(({ stream }) => codecOf.get(stream) as TupleCodec)
+    this.#reader = new BundleReader(codecs)
+    this.#links = lanes.map((to) => to && new Link(to, codecs, plan.config.bundleBytes))
+    const mine = plan.tasks.filter(({ task }) => placement[task] === index)
+    const component = (task: PlannedTask): PlannedComponent => plan.components[task.component] as PlannedComponent
+    const bolts = mine.filter((task) => component(task).definition.kind === 'bolt').reverse()
+    const spouts = mine.filter((task) => component(task).definition.kind === 'spout')
+    this.#inboxes = new Map(bolts.map(({ task }) => [task, new Inbox()]))
+    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, this.#outletsOf(component(task), task.task)))
+    this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, this.#outletsOf(component(task), task.task)))
+  }
+
+  // ---------------------------------------------------------------------------------------------- a turn
+
+  /** Runs one turn; true if anything was done. */
+  turn(): boolean {
+    this.#isInTurn = true
+    const start = this.#readClock()
+    let worked = this.timers.nextMs <= start && this.timers.fire(start)
+    worked = this.#receive() || worked
+    worked = this.#runBolts(start) || worked
+    if (this.#maySpout()) {
+      let emitted = false
+      for (const spout of this.#spouts) emitted = spout.pump() || emitted
+      if (emitted) {
+        worked = true
+        this.#runBolts(start)
+      }
+    }
+    this.#flush()
+    this.#isInTurn = false
+    return worked
+  }
+
+  #maySpout(): boolean {
+    if (this.#spouts.length === 0) return false
+    const { pressure } = this.#options
+    this.isUnderPressure = this.backlog > this.plan.config.inboxTuplesMax
+    for (let i = 0; i < pressure.length; i++) if (pressure[i] !== 0) this.isUnderPressure = true
+    return !this.isUnderPressure
+  }
+
+  #runBolts(startMs: number): boolean {
+    let worked = false
+    for (;;) {
+      let ranAny = false
+      for (const bolt of this.#bolts) {
+        if (!bolt.canRun) continue
+        ranAny = true
+        const before = this.nowMs
+        const ran = bolt.run()
+        const ms = this.#readClock() - before
+        this.#time(bolt, ran, ms)
+      }
+      if (!ranAny) return worked
+      worked = true
+      if (this.nowMs - startMs > turnMs) return true
+    }
+  }
+
+  /** A run took `ms`: each of its tuples counts as having taken its share. */
+  #time(bolt: BoltTask, ran: number, ms: number): void {
+    bolt.pace(ran, ms)
+    if (ran === 0) return
+    const busy = this.layout.head(bolt.task) + cell.busyMs
+    this.cells[busy]! += ms
+    record(this.cells, this.layout.latency(bolt.task), ms / ran, ran)
+  }
+
+  #receive(): boolean {
+    let worked = false
+    for (let from = 0; from < this.#ends.length; from++) {
+      const ends = this.#ends[from]
+      if (ends === undefined) continue
+      while (this.#take(from, ends.system)) worked = true
+      while (this.backlog <= this.plan.config.inboxTuplesMax && this.#take(from, ends.data)) worked = true
+    }
+    return worked
+  }
+
+  #take(from: number, end: LaneEnd): boolean {
+    const frame = end.read()
+    if (frame === undefined) return false
+    this.#reader.read(frame, this)
+    end.release()
+    this.received[from]! += 1
+    return true
+  }
+
+  #flush(): void {
+    const { pressure } = this.#options
+    let parked = 0
+    for (const link of this.#links) if (link?.flush() === true) parked++
+    if (pressure[this.index] !== parked) pressure[this.index] = parked
+    for (const spout of this.#spouts) this.cells[this.layout.head(spout.task) + cell.pending] = spout.pending
+    for (const bolt of this.#bolts) this.cells[this.layout.head(bolt.task) + cell.pending] = bolt.pending
+  }
+
+  #readClock(): number {
+    return (this.nowMs = this.#options.clock.now())
+  }
+
+  // ---------------------------------------------------------------------------------------------- for whoever drives it
+
+  /** Tuples that wait in this executor. */
+  get backlog(): number {
+    let tuples = 0
+    for (const bolt of this.#bolts) tuples += bolt.inbox.size
+    return tuples
+  }
+
+  /** A spout may have something any moment and has to be asked. */
+  get isPolling(): boolean {
+    return !this.isClosing && this.#spouts.some((spout) => spout.isPolled)
+  }
+
+  /** All spouts here have ended and every tree is done. */
+  get areSpoutsDone(): boolean {
+    return this.#spouts.every((spout) => spout.isDone)
+  }
+
+  /** Nothing is waiting, running or parked here. */
+  get isQuiet(): boolean {
+    return this.#bolts.every((bolt) => bolt.pending === 0) && this.#links.every((link) => link?.isParked !== true)
+  }
+
+  /** Frames given to each other executor. */
+  get sent(): readonly number[] {
+    return this.#links.map((link) => link?.sent ?? 0)
+  }
+
+  /** Something outside a turn happened (a promise settled, an emit from elsewhere): the loop must not sleep on it. */
+  wake(): void {
+    if (!this.#isInTurn) this.onWake()
+  }
+
+  /** Makes and prepares every task here: bolts first, so that no tuple meets a bolt that is not ready. */
+  async start(): Promise<void> {
+    for (const bolt of this.#bolts.toReversed()) {
+      const { definition } = bolt.component
+      if (definition.kind !== 'bolt') continue
+      const made = definition.create()
+      await this.#starting(bolt.component, bolt.task, () => made.prepare(this.#context(bolt.component, bolt.task)))
+      bolt.begin(made.instance())
+      const { tickMs } = bolt.component.config
+      if (tickMs > 0) this.timers.every(this.#options.clock.now(), tickMs, () => bolt.tick(), this.#options.clock.now)
+    }
+    for (const spout of this.#spouts) {
+      const { definition } = spout.component
+      if (definition.kind !== 'spout') continue
+      const made = definition.create()
+      await this.#starting(spout.component, spout.task, () => made.open(this.#spoutContext(spout.component, spout.task)))
+      spout.begin(made.instance())
+    }
+    const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
+    if (ack && messageTimeouts && this.#spouts.length > 0)
+      this.timers.every(this.#options.clock.now(), messageTimeoutMs / 10, () => this.#expire(), this.#options.clock.now)
+    this.#announce()
+  }
+
+  setActive(isActive: boolean): void {
+    for (const spout of this.#spouts) spout.setActive(isActive)
+    this.wake()
+  }
+
+  /** The last word of a component's tasks here, once every source has ended. */
+  async finish(component: number): Promise<void> {
+    for (const bolt of this.#bolts) if (bolt.component.index === component) await bolt.finish()
+    this.wake()
+  }
+
+  /** Closes spouts and cleans up bolts; the first fault is thrown when all had their turn. */
+  async close(): Promise<void> {
+    this.isClosing = true
+    const faults: unknown[] = []
+    const attempt = async (act: () => unknown): Promise<void> => {
+      try {
+        await act()
+      } catch (error) {
+        faults.push(error)
+      }
+    }
+    for (const spout of this.#spouts) await attempt(() => spout.close())
+    for (const bolt of this.#bolts) await attempt(() => bolt.close())
+    if (faults.length > 0) throw faults[0]
+  }
+
+  /** Executor `other` was started anew: its trees of ours are lost, and what we meant for it goes nowhere. */
+  reconnect(other: number, lanes: Lanes, ends: LaneEnds): void {
+    this.#links[other]?.reconnect(lanes)
+    this.#ends[other] = ends
+    this.received[other] = 0
+    for (const slot of [...this.ledger.startedBefore(Infinity)]) this.#failTree(slot, SpoutTask.failure('lost', '', -1, `executor ${other} died`))
+    this.wake()
+  }
+
+  /** Stops the whole topology. */
+  fatal(error: SquallError): void {
+    this.#options.onFatal(error)
+  }
+
+  // ---------------------------------------------------------------------------------------------- trees
+
+  treeDone(slot: number): void {
+    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).done(slot)
+  }
+
+  ack(rootA: number, rootB: number, a: number, b: number, holder = -1): void {
+    const owner = executorOf(rootA)
+    if (owner !== this.index) {
+      this.#linkTo(owner).ack(rootA, rootB, a, b)
+      return
+    }
+    if (holder >= 0 || this.plan.config.timeoutFromProgress) this.#note(rootA, rootB, holder)
+    this.ledger.xor(rootA, rootB, a, b)
+  }
+
+  fail(rootA: number, rootB: number, task: number, message: string): void {
+    const owner = executorOf(rootA)
+    if (owner !== this.index) {
+      this.#linkTo(owner).fail(rootA, rootB, task, message)
+      return
+    }
+    const slot = this.ledger.find(rootA, rootB)
+    if (slot >= 0) this.#failTree(slot, SpoutTask.failure('failed', this.#componentOf(task), task, message))
+  }
+
+  resetTimeout(rootA: number, rootB: number): void {
+    const owner = executorOf(rootA)
+    if (owner !== this.index) {
+      this.#linkTo(owner).resetTimeout(rootA, rootB)
+      return
+    }
+    const slot = this.ledger.find(rootA, rootB)
+    if (slot >= 0) this.ledger.progress(slot, this.#options.clock.now())
+  }
+
+  #note(rootA: number, rootB: number, holder: number): void {
+    const slot = this.ledger.find(rootA, rootB)
+    if (slot < 0) return
+    if (holder >= 0) this.ledger.holder[slot] = holder
+    if (this.plan.config.timeoutFromProgress) this.ledger.progress(slot, this.nowMs)
+  }
+
+  #expire(): void {
+    const before = this.#options.clock.now() - this.plan.config.messageTimeoutMs
+    for (const slot of [...this.ledger.startedBefore(before)]) {
+      const holder = this.ledger.holder[slot] as number
+      const component = this.#componentOf(holder)
+      this.#failTree(slot, SpoutTask.failure('expired', component, holder, `not done after ${this.plan.config.messageTimeoutMs} ms${component === '' ? '' : `, last seen on its way to ${component}`}`))
+    }
+  }
+
+  #failTree(slot: number, failure: Failure): void {
+    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).failed(slot, failure)
+  }
+
+  #linkTo(executor: number): Link {
+    const link = this.#links[executor]
+    assert(link !== undefined, 'a root names an executor of this run')
+    return link
+  }
+
+  #componentOf(task: number): string {
+    const planned = this.plan.tasks[task]
+    return planned === undefined ? '' : (this.plan.components[planned.component] as PlannedComponent).id
+  }
+
+  // ---------------------------------------------------------------------------------------------- what bundles carry
+
+  tuple(route: number, source: number, target: number, rootA: number, rootB: number, edgeA: number, edgeB: number, values: object): void {
+    this.#inboxOf(target).put(values, rootA, rootB, edgeA, edgeB, (this.#routes[route] as StreamRoute).input, source)
+  }
+
+  tupleAnchored(route: number, source: number, target: number, anchors: Int32Array, count: number, values: object): void {
+    this.#inboxOf(target).putAnchored(values, [...anchors.subarray(0, count * 4)], (this.#routes[route] as StreamRoute).input, source)
+  }
+
+  #inboxOf(task: number): Inbox {
+    const inbox = this.#inboxes.get(task)
+    assert(inbox !== undefined, 'a bundle is for tasks of this executor')
+    return inbox
+  }
+
+  // ---------------------------------------------------------------------------------------------- assembly
+
+  #outletsOf({ streams }: PlannedComponent, task: number): ReadonlyMap<string, Outlet> {
+    return new Map(
+      Object.entries(streams).map(([name, number], place) => {
+        const stream = this.plan.streams[number] as PlannedStream
+        const routes = this.#routes.flatMap((route, at) => (route.stream === number ? [this.#route(route, at, stream)] : []))
+        const cellAt = this.layout.emitted(task, place)
+        return [name, new Outlet(stream, task, routes, this.#checks[number] as (values: Values) => void, this.#random, this.cells, cellAt)]
+      }),
+    )
+  }
+
+  #route({ component, input }: StreamRoute, route: number, stream: PlannedStream): Route {
+    const { placement } = this.#options
+    const { firstTask, taskCount, inputs } = this.plan.components[component] as PlannedComponent
+    const tasks = Array.from({ length: taskCount }, (_, i) => firstTask + i)
+    const local = tasks.flatMap((task, place) => (placement[task] === this.index ? [place] : []))
+    const { grouping } = inputs[input] as PlannedComponent['inputs'][number]
+    const grouper = grouperOf(grouping, { component: stream.component, stream: stream.name, targets: tasks, local }, this.#random)
+    return { grouper, targets: tasks.map((task) => new Target(task, route, input, this.#inboxes.get(task) ?? this.#linkTo(placement[task] as number))) }
+  }
+
+  async #starting(component: PlannedComponent, task: number, act: () => unknown): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      throw wrapped('component-start', error, component.id, task)
+    }
+  }
+
+  /** Every task says once that it is there, to whom it may concern. */
+  #announce(): void {
+    const nobody = { xorA: 0, xorB: 0, holder: -1 }
+    for (const { task, component } of this.plan.tasks) {
+      if (this.#options.placement[task] !== this.index) continue
+      const outlet = this.#outletsOf(this.plan.components[component] as PlannedComponent, task).get(systemStream)
+      if (outlet?.hasReaders === true) outlet.deliver({ event: 'startup' }, 0, 0, nobody)
+    }
+  }
+
+  #context({ id, firstTask, taskCount, config }: PlannedComponent, task: number): TaskContext {
+    const { clock, log } = this.#options
+    let logger: Logger | undefined
+    return {
+      topology: this.plan.name,
+      component: id,
+      task,
+      taskIndex: task - firstTask,
+      taskCount,
+      config,
+      get log() {
+        return (logger ??= log.child({ component: id, task }))
+      },
+      random: this.#random.fork(),
+      now: () => clock.now(),
+      date: () => clock.date(),
+      tasksOf: (component) => {
+        const of = this.plan.components.find((other) => other.id === component)
+        return of === undefined ? [] : Array.from({ length: of.taskCount }, (_, i) => of.firstTask + i)
+      },
+      reportError: (error) => this.reportError(this.plan.components.find((other) => other.id === id) as PlannedComponent, task, error, undefined),
+      count: (name, by = 1) => {
+        const counters = this.counters.get(task) ?? {}
+        counters[name] = (counters[name] ?? 0) + by
+        this.counters.set(task, counters)
+      },
+    }
+  }
+
+  #spoutContext(component: PlannedComponent, task: number): SpoutContext {
+    const at = this.layout.head(task) + cell.position
+    const { cells } = this
+    const context = this.#context(component, task)
+    return Object.defineProperties(
+      {
+        position: Number.isNaN(cells[at]) ? undefined : cells[at],
+        savePosition: (position: number) => {
+          cells[at] = position
+        },
+      },
+      Object.getOwnPropertyDescriptors(context),
+    ) as SpoutContext
+  }
+
+  /** Notes an error of a component. A coded one (a tuple its schema cannot hold, say) is a mistake that would only repeat: it stops the topology. */
+  reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
+    this.cells[this.layout.head(task) + cell.errors]! += 1
+    if (error instanceof SquallError) {
+      this.fatal(error)
+      return
+    }
+    this.#options.onError({
+      component: component.id,
+      task,
+      executor: this.index,
+      atMs: this.#options.clock.now(),
+      message: messageOf(error),
+      stack: error instanceof Error ? (error.stack ?? '') : '',
+      tuple: values === undefined ? undefined : shortened(values),
+    })
+  }
+}
+
+/** One reader of one stream: what a bundle's codec number stands for. */
+interface StreamRoute {
+  readonly component: number
+  readonly input: number
+  readonly stream: number
+}
+
+type Check = (values: Values) => void
+
+function withPlace(check: Check, component: string, stream: string): Check {
+  return (values) => {
+    try {
+      check(values)
+    } catch (error) {
+      if (!(error instanceof SquallError)) throw error
+      throw placed(error, { component, stream })
+    }
+  }
+}
+
+/** The whole schema, refinements and all. */
+function fullCheck(kinds: Check, schema: z.ZodType): Check {
+  return (values) => {
+    kinds(values)
+    const parsed = schema.safeParse(values)
+    if (parsed.success) return
+    const issue = parsed.error.issues[0]
+    const field = issue?.path.join('.') ?? ''
+    throw new SquallError('value-refused', { field, reason: issue?.message ?? 'invalid' }, { field })
+  }
+}
+
+function shortened(values: object): string {
+  let text: string
+  try {
+    text = JSON.stringify(values, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? ''
+  } catch {
+    text = '(cannot be shown)'
+  }
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text
+}

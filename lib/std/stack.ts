@@ -1,0 +1,67 @@
+/** Where in the user's code an error comes from, read from its stack trace (source-mapped when Node maps it). */
+import { isAbsolute, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export interface Frame {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+/** The first frame of the user's own code: not of Node, not of this library, and rather not of a package. */
+export function frameOf(error: unknown): Frame | undefined {
+  const frames = framesOf(error).filter(({ file }) => !isOurs(file))
+  return frames.find(({ file }) => !file.includes(`${sep}node_modules${sep}`)) ?? frames[0]
+}
+
+/** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
+export function userLines(stack: string, max = 8): readonly string[] {
+  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))
+  const own = lines.filter((line) => {
+    const frame = frameAt(line)
+    return frame !== undefined && !isOurs(frame.file)
+  })
+  return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
+    const frame = frameAt(line)
+    return frame === undefined ? line.trim() : line.trim().replace(/\(?(?:file:\/\/)?[^\s()]+:\d+:\d+\)?$/, (place) => shorten(place, frame))
+  })
+}
+
+/** A path as a person at this prompt would write it: relative when it is below the current folder. */
+export function displayPath(file: string): string {
+  if (!isAbsolute(file)) return file
+  const near = relative(process.cwd(), file)
+  return near === '' || near.startsWith('..') || isAbsolute(near) ? file : near
+}
+
+function shorten(place: string, { file, line, column }: Frame): string {
+  const text = `${displayPath(file)}:${line}:${column}`
+  return place.startsWith('(') ? `(${text})` : text
+}
+
+function framesOf(error: unknown): readonly Frame[] {
+  if (!(error instanceof Error) || typeof error.stack !== 'string') return []
+  return error.stack.split('\n').flatMap((line) => frameAt(line) ?? [])
+}
+
+function frameAt(line: string): Frame | undefined {
+  const match = /^\s+at (?:.*\()?(?:async )?((?:file:\/\/)?\/?[^()]*?):(\d+):(\d+)\)?$/.exec(line)
+  const [, place, row, column] = match ?? []
+  if (place === undefined || place.startsWith('node:') || place.startsWith('<') || !/[\\/]/.test(place)) return undefined
+  try {
+    return { file: place.startsWith('file:') ? fileURLToPath(place) : place, line: Number(row), column: Number(column) }
+  } catch {
+    return undefined
+  }
+}
+
+/** This package's code, as built and as source. */
+const ourFolders: readonly string[] = ((): string[] => {
+  const lib = fileURLToPath(new URL('../', import.meta.url))
+  const built = `${sep}dist${sep}lib${sep}`
+  return lib.endsWith(built) ? [lib, `${lib.slice(0, -built.length)}${sep}lib${sep}`] : [lib]
+})()
+
+function isOurs(file: string): boolean {
+  return ourFolders.some((folder) => file.startsWith(folder))
+}
