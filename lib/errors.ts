@@ -11,6 +11,7 @@ const table = {
   // -- files and the command line
   'file-not-found': { what: 'cannot find the file {file}', help: 'check the path; it is taken from the current folder' },
   'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check the permissions, and that it is a file' },
+  'file-unwritable': { what: 'cannot write {file}: {reason}', help: 'check that its folder exists, and the permissions' },
   'usage': { what: '{problem}', help: '{hint}' },
   'internal': { what: 'an unexpected error: {reason}', help: 'this is a mistake in Squall, not in your topology: please report it with the lines above' },
   'uncaught': { what: 'an error that nothing caught: {reason}', help: 'catch it where it happens: errors in timers and callbacks of their own belong to no tuple' },
@@ -62,6 +63,7 @@ const table = {
   'bundle-version': { what: 'a bundle has the version {version}, this worker reads {known}', help: 'run the same version of Squall in every worker' },
   'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
   // -- while a topology runs
+  'trees-lost': { what: '{count} tuple trees failed for good', help: 'declare the spout with replay: true, or give it a fail function that emits them again' },
   'value-refused': { what: 'the schema refuses the value of {field}: {reason}', help: 'emit what the schema of the stream allows, or change the schema' },
   'bad-task': { what: 'task {task} does not read this stream', help: 'choose among its readers: {known}' },
   'component-start': { what: '{component} could not start: {reason}', help: 'repair what its open or prepare function does' },
@@ -70,7 +72,10 @@ const table = {
   'already-settled': { what: 'a tuple was acked or failed twice', help: 'ack or fail each tuple once; see where {component} keeps its tuples' },
   'emit-outside': { what: '{component} emitted after its execute had returned', help: "make execute async and await what it emits after, or use ack: 'manual'" },
   'bad-emit': { what: '{component} emitted on {stream}, which {problem}', help: 'declare the stream among its outputs, as direct or not as you use it' },
+  'executor-failed': { what: 'an executor failed: {reason}', help: 'this is a mistake in Squall itself; please report it with what the topology does' },
   'executor-lost': { what: 'executor {executor} died {times} times', help: 'see the errors above; executorRestartsMax is the limit' },
+  'not-done-in-time': { what: '{topology} was not done after {ms} ms of its time', help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer' },
+  'unknown-source': { what: 'there is no spout {component} to replace', help: 'the spouts: {known}' },
   'too-many-executors': { what: '{value} executors', help: 'use a whole number from 1 to {max}' },
   'threads-need-a-file': { what: 'a topology without a file cannot run on several executors', help: 'load it from a definition file, or use one executor' },
 } as const satisfies Record<string, { what: string; help: string }>
@@ -108,6 +113,24 @@ export class SquallError extends Error {
   }
 }
 
+/** An error as plain data, to send to another thread. */
+export interface ErrorData {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly help: string
+  readonly where: Place
+  readonly stack: string
+  readonly faults: readonly ErrorData[]
+}
+
+export function errorData({ code, message, help, where, stack = '', faults }: SquallError): ErrorData {
+  return { code, message, help, where, stack, faults: faults.map(errorData) }
+}
+
+export function errorFrom({ code, message, help, where, stack, faults }: ErrorData): SquallError {
+  return Object.assign(new SquallError(code, {}, where, { faults: faults.map(errorFrom) }), { message, help, stack })
+}
+
 /** The same error, with more known of its place. */
 export function placed(error: SquallError, where: Place): SquallError {
   return Object.assign(error, { where: { ...where, ...error.where } })
@@ -118,10 +141,7 @@ export function allFaults(faults: readonly SquallError[]): SquallError {
   const [first, ...others] = faults
   if (first === undefined) throw new RangeError('allFaults needs at least one fault')
   if (others.length === 0) return first
-  const all = new SquallError(first.code, {}, first.where, { faults: others })
-  all.message = first.message
-  Object.defineProperty(all, 'help', { value: first.help })
-  return all
+  return errorFrom({ ...errorData(first), faults: others.map(errorData) })
 }
 
 /** `error[code]: what`, then the place, then `help: remedy`; every fault in turn. */

@@ -11,10 +11,13 @@ import { cell } from './cells.ts'
 import type { Executor } from './executor.ts'
 import { severalRoots } from './inbox.ts'
 import type { Inbox } from './inbox.ts'
+import type { Tap } from './run-types.ts'
 import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
 
 /** Tuples a task may run in a row: few enough that the others do not wait long, see `executor.ts`. */
 const runTuplesMax = 256
+/** Where runs are this short, executions are long enough to read the clock after each, so that latencies are exact. */
+const slowRun = 16
 
 type Call = (values: object, out: ManualOutput<Streams>, tuple: Tuple) => unknown
 
@@ -55,10 +58,22 @@ export class BoltTask {
   }
 
   /** Takes the instance that `prepare` made. */
-  begin(instance: Bolt): void {
+  begin(instance: Bolt, tap?: Tap): void {
     this.instance = instance
     const { execute } = instance
     if (typeof execute === 'object') this.#calledByInput = this.component.inputs.map(({ name }) => (execute as Readonly<Record<string, Call>>)[name] as Call)
+    if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
+  }
+
+  /** The call for an input, seen by a tap. */
+  #tapped(input: number, tap: Tap): Call {
+    const { id, inputs, firstTask } = this.component
+    const { name } = inputs[input] as PlannedComponent['inputs'][number]
+    const call = this.#calledByInput?.[input] ?? (this.instance.execute as Call).bind(this.instance)
+    return (values, out, tuple) => {
+      tap.executed({ component: id, task: this.task, taskIndex: this.task - firstTask, input: name, values })
+      return call(values, out, tuple)
+    }
   }
 
   get canRun(): boolean {
@@ -88,6 +103,7 @@ export class BoltTask {
     const execute = instance.execute as Call
     const plain = byInput === undefined
     const max = this.#runMax
+    const isSlow = max <= slowRun
     let ran = 0
     while (ran < max && inbox.size > 0 && this.inFlight < this.#concurrency) {
       ran++
@@ -111,6 +127,7 @@ export class BoltTask {
         this.#failed(out, values, error)
         continue
       }
+      if (isSlow) executor.readClock()
       if (result !== undefined && isPromise(result)) this.#detach(out, values, result)
       else if (out.buffer !== undefined) this.#detach(out, values, undefined)
       else if (rootA > 0) executor.ack(rootA, rootB, out.xorA, out.xorB, out.holder)
@@ -315,7 +332,7 @@ export class BoltTask {
 }
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
-export function wrapped(code: 'component-start' | 'spout-threw' | 'finish-threw', error: unknown, component: string, task: number): SquallError {
+export function wrapped(code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed', error: unknown, component: string, task: number): SquallError {
   return error instanceof SquallError ? error : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
 }
 

@@ -42,7 +42,7 @@ import { Link } from './link.ts'
 import type { Lanes } from './link.ts'
 import { Outlet, Target } from './outlet.ts'
 import type { Route, Values } from './outlet.ts'
-import type { ComponentError } from './run-types.ts'
+import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
 
 /** A turn ends when it has taken this long and its tasks have had their run. */
@@ -75,6 +75,7 @@ export interface ExecutorOptions {
   /** a number an executor: not 0 while it has parked frames; shared */
   readonly pressure: Int32Array
   readonly log: Logger
+  readonly tap?: Tap | undefined
   readonly onError: (error: ComponentError) => void
   /** the topology cannot go on */
   readonly onFatal: (error: SquallError) => void
@@ -147,7 +148,7 @@ export class Executor implements LedgerOwner, BundleSink {
   /** Runs one turn; true if anything was done. */
   turn(): boolean {
     this.#isInTurn = true
-    const start = this.#readClock()
+    const start = this.readClock()
     let worked = this.timers.nextMs <= start && this.timers.fire(start)
     worked = this.#receive() || worked
     worked = this.#runBolts(start) || worked
@@ -181,7 +182,7 @@ export class Executor implements LedgerOwner, BundleSink {
         ranAny = true
         const before = this.nowMs
         const ran = bolt.run()
-        const ms = this.#readClock() - before
+        const ms = this.readClock() - before
         this.#time(bolt, ran, ms)
       }
       if (!ranAny) return worked
@@ -228,7 +229,8 @@ export class Executor implements LedgerOwner, BundleSink {
     for (const bolt of this.#bolts) this.cells[this.layout.head(bolt.task) + cell.pending] = bolt.pending
   }
 
-  #readClock(): number {
+  /** Looks at the clock; `nowMs` holds until the next look. */
+  readClock(): number {
     return (this.nowMs = this.#options.clock.now())
   }
 
@@ -244,6 +246,11 @@ export class Executor implements LedgerOwner, BundleSink {
   /** A spout may have something any moment and has to be asked. */
   get isPolling(): boolean {
     return !this.isClosing && this.#spouts.some((spout) => spout.isPolled)
+  }
+
+  /** A promise of a component may settle at any moment. */
+  get isWaitingForPromises(): boolean {
+    return this.#bolts.some((bolt) => bolt.inFlight > 0) || this.#spouts.some((spout) => spout.isWaiting)
   }
 
   /** All spouts here have ended and every tree is done. */
@@ -273,9 +280,9 @@ export class Executor implements LedgerOwner, BundleSink {
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
       await this.#starting(bolt.component, bolt.task, () => made.prepare(this.#context(bolt.component, bolt.task)))
-      bolt.begin(made.instance())
+      bolt.begin(made.instance(), this.#options.tap)
       const { tickMs } = bolt.component.config
-      if (tickMs > 0) this.timers.every(this.#options.clock.now(), tickMs, () => bolt.tick(), this.#options.clock.now)
+      if (tickMs > 0) this.timers.every(this.#options.clock.now(), tickMs, () => bolt.tick(), () => this.#options.clock.now())
     }
     for (const spout of this.#spouts) {
       const { definition } = spout.component
@@ -286,7 +293,7 @@ export class Executor implements LedgerOwner, BundleSink {
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
     if (ack && messageTimeouts && this.#spouts.length > 0)
-      this.timers.every(this.#options.clock.now(), messageTimeoutMs / 10, () => this.#expire(), this.#options.clock.now)
+      this.timers.every(this.#options.clock.now(), messageTimeoutMs / 10, () => this.#expire(), () => this.#options.clock.now())
     this.#announce()
   }
 
@@ -422,7 +429,8 @@ export class Executor implements LedgerOwner, BundleSink {
         const stream = this.plan.streams[number] as PlannedStream
         const routes = this.#routes.flatMap((route, at) => (route.stream === number ? [this.#route(route, at, stream)] : []))
         const cellAt = this.layout.emitted(task, place)
-        return [name, new Outlet(stream, task, routes, this.#checks[number] as (values: Values) => void, this.#random, this.cells, cellAt)]
+        const check = this.#tapped(this.#checks[number] as Check, stream, task)
+        return [name, new Outlet(stream, task, routes, check, this.#random, this.cells, cellAt)]
       }),
     )
   }
@@ -435,6 +443,16 @@ export class Executor implements LedgerOwner, BundleSink {
     const { grouping } = inputs[input] as PlannedComponent['inputs'][number]
     const grouper = grouperOf(grouping, { component: stream.component, stream: stream.name, targets: tasks, local }, this.#random)
     return { grouper, targets: tasks.map((task) => new Target(task, route, input, this.#inboxes.get(task) ?? this.#linkTo(placement[task] as number))) }
+  }
+
+  /** A tap sees what leaves by the check that every tuple passes, so the path without one stays as it is. */
+  #tapped(check: Check, { component, name }: PlannedStream, task: number): Check {
+    const { tap } = this.#options
+    if (tap === undefined) return check
+    return (values) => {
+      check(values)
+      tap.emitted({ component, stream: name, task, values })
+    }
   }
 
   async #starting(component: PlannedComponent, task: number, act: () => unknown): Promise<void> {
@@ -471,6 +489,11 @@ export class Executor implements LedgerOwner, BundleSink {
       random: this.#random.fork(),
       now: () => clock.now(),
       date: () => clock.date(),
+      sleep: (ms) =>
+        new Promise((resolve) => {
+          this.timers.add(clock.now() + ms, resolve)
+          this.wake()
+        }),
       tasksOf: (component) => {
         const of = this.plan.components.find((other) => other.id === component)
         return of === undefined ? [] : Array.from({ length: of.taskCount }, (_, i) => of.firstTask + i)

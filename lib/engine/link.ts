@@ -22,6 +22,10 @@ export interface Lanes {
 }
 
 const ackSlots = 4_096
+/** A bundle of acks leaves at this size: well below the frame that the lane's ring takes. */
+const systemBytes = 64 << 10
+/** Room of the ring for acks. */
+export const systemRingBytes: number = 1 << 20
 
 export class Link {
   /** frames given to the lanes; the other side counts what it took */
@@ -83,6 +87,7 @@ export class Link {
 
   fail(rootA: number, rootB: number, task: number, message: string): void {
     this.#system.fail(rootA, rootB, task, message.slice(0, 500), 0)
+    if (this.#system.bytes >= systemBytes) this.#flushSystem()
   }
 
   resetTimeout(rootA: number, rootB: number): void {
@@ -92,10 +97,8 @@ export class Link {
   /** Sends what has gathered; called at the end of every turn. True while frames are parked. */
   flush(): boolean {
     if (this.#ackCount > 0) this.#gatherAcks()
-    if (this.#system.tuples > 0) {
-      this.#send(this.#lanes.system, this.#parkedSystem, this.#system.finish())
-      this.#system.reset()
-    } else if (this.#parkedSystem.length > 0) this.#unpark(this.#lanes.system, this.#parkedSystem)
+    if (this.#system.tuples > 0) this.#flushSystem()
+    else if (this.#parkedSystem.length > 0) this.#unpark(this.#lanes.system, this.#parkedSystem)
     if (this.#data.tuples > 0) this.#flushData()
     else if (this.#parkedData.length > 0) this.#unpark(this.#lanes.data, this.#parkedData)
     if (this.#wrote) {
@@ -122,6 +125,11 @@ export class Link {
     this.#data.reset()
   }
 
+  #flushSystem(): void {
+    this.#send(this.#lanes.system, this.#parkedSystem, this.#system.finish())
+    this.#system.reset()
+  }
+
   #gatherAcks(): void {
     for (let i = 0; i < this.#ackCount; i++) {
       const at = (this.#ackUsed[i] as number) * 2
@@ -129,6 +137,7 @@ export class Link {
       this.#ackRoots[at] = 0
     }
     this.#ackCount = 0
+    if (this.#system.bytes >= systemBytes) this.#flushSystem()
   }
 
   #send(lane: Lane, parked: Uint8Array[], frame: Uint8Array): void {

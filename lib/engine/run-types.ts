@@ -1,15 +1,32 @@
 /** What a run of a topology looks like from outside: the CLI, `LocalCluster` and the benchmarks drive this and no more. */
+import type { ConfigInput } from '../config.ts'
 import type { SquallError } from '../errors.ts'
 import type { Snapshot, Totals } from '../metrics/snapshot.ts'
+import type { LogOptions } from '../std/log.ts'
+import type { TopologyDefinition } from '../topology/draft.ts'
 
 export interface RunOptions {
+  /** what `--set` gives: texts, or values */
+  readonly params?: Readonly<Record<string, unknown>>
+  /** settings over the topology's own */
+  readonly config?: ConfigInput
   /** threads; 1 = the calling thread (1) */
   readonly executors?: number
   readonly seed?: number
-  /** start with the spouts inactive */
+  /** start with the spouts inactive: nothing is opened or prepared before `activate` */
   readonly inactive?: boolean
+  /** how executors log; threads make their own logger of it */
+  readonly log?: LogOptions
   /** called for each error of a component, as it happens */
   readonly onError?: (error: ComponentError) => void
+  /** sees every tuple that is emitted or executed; only where executors run in the calling thread */
+  readonly tap?: Tap
+}
+
+/** What a test sees of a run, tuple by tuple. */
+export interface Tap {
+  emitted(tuple: { readonly component: string; readonly stream: string; readonly task: number; readonly values: object }): void
+  executed(tuple: { readonly component: string; readonly task: number; readonly taskIndex: number; readonly input: string; readonly values: object }): void
 }
 
 /** An error that a component threw or reported. */
@@ -32,14 +49,23 @@ export interface RunResult extends Totals {
   readonly error?: SquallError | undefined
 }
 
+/** A topology and, where threads shall run it, the module that each of them imports again. */
+export interface Runnable {
+  readonly definition: TopologyDefinition
+  /** an ES module that exports the definition by default: what `loadTopology` made */
+  readonly module?: string
+}
+
 export interface Run {
   snapshot(): Snapshot
   /** the errors kept, oldest first */
   errors(): readonly ComponentError[]
-  activate(): void
-  deactivate(): void
-  /** Stops spouts, lets nothing more begin, closes everything; `done` then tells the rest. */
-  stop(): Promise<RunResult>
+  activate(): Promise<void>
+  deactivate(): Promise<void>
+  /** Stops spouts, lets what is under way be done for up to `drainMs` (2 s), closes everything. */
+  stop(drainMs?: number): Promise<RunResult>
+  /** Fault injection: ends an executor's thread at once, as a crash would. */
+  killExecutor(index: number): void
   /** Settles when the run is over; rejects only for a mistake of ours. */
   readonly done: Promise<RunResult>
 }

@@ -75,6 +75,11 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     return this.isActive && !this.hasEnded && !this.#isAsking && !this.#isPulled && this.pending < this.#pendingMax
   }
 
+  /** A promise of its own may settle. */
+  get isWaiting(): boolean {
+    return this.#isAsking || (this.#isPulled && !this.hasEnded)
+  }
+
   /** Nothing is left to emit and no tree is under way. */
   get isDone(): boolean {
     return this.hasEnded && this.pending === 0 && !this.#isAsking

@@ -24,7 +24,7 @@ export function record(cells: Float64Array, offset: number, ms: number, times = 
 }
 
 function bucketOf(us: number): number {
-  const octave = 31 - subBits - Math.clz32(us | sub) + 1 // 0 for values below 2 * sub
+  const octave = 31 - subBits - Math.clz32(us | sub) // 0 for values below 2 * sub
   return octave <= 0 ? us : octave * sub + (us >>> octave)
 }
 

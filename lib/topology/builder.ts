@@ -6,6 +6,7 @@
 import type { z } from 'zod'
 import type { ConfigInput } from '../config.ts'
 import { SquallError } from '../errors.ts'
+import { displayPath, frameOf } from '../std/stack.ts'
 import { boltOf, spoutOf } from './component.ts'
 import type { BoltClass, BoltDefinition, SpoutClass, SpoutDefinition, Streams } from './component.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDefinition, TopologyDraft } from './draft.ts'
@@ -80,7 +81,7 @@ export function topology(name: string, build: (t: TopologyBuilder) => void): Top
         build(builder)
       } catch (error) {
         // a parameter that is missing or wrong may well be what made the function throw
-        if (!builder.hasFaults) throw error
+        if (!builder.hasFaults) throw error instanceof SquallError ? error : threw(name, error)
       }
       return builder.draft()
     },
@@ -150,8 +151,15 @@ class Builder implements TopologyBuilder {
       const known = [...this.#asked].join(', ') || 'none'
       this.#faults.push(new SquallError('unknown-param', { topology: this.#name, name, known }, { topology: this.#name }))
     }
-    return { name: this.#name, config: this.#config, components: this.#components, faults: this.#faults, where: { topology: this.#name } }
+    return { name: this.#name, config: this.#config, components: this.#components, faults: this.#faults, asked: [...this.#asked], where: { topology: this.#name } }
   }
+}
+
+function threw(topology: string, error: unknown): SquallError {
+  const frame = frameOf(error)
+  const place = frame === undefined ? {} : { ...frame, file: displayPath(frame.file) }
+  const reason = error instanceof Error ? error.message || error.name : String(error)
+  return new SquallError('definition-threw', { reason }, { ...place, topology }, { cause: error })
 }
 
 function handle(id: string): { component: string; streamName: string; feedback: boolean; stream(name: string): StreamHandle<object> } {

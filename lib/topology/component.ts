@@ -49,6 +49,8 @@ export interface TaskContext {
   now(): number
   /** milliseconds since 1970 on the run's clock */
   date(): number
+  /** settles after `ms` on the run's clock */
+  sleep(ms: number): Promise<void>
   /** the tasks of a component of this topology, for direct streams */
   tasksOf(component: string): readonly number[]
   /** reports an error without failing anything */

@@ -11,12 +11,18 @@ export interface TopologyDraft {
   readonly components: readonly DraftComponent[]
   /** what was found wrong while it was written down */
   readonly faults: readonly SquallError[]
+  /** the parameters that it asks for */
+  readonly asked?: readonly string[]
+  /** nothing could be written down; `faults` says why */
+  readonly broken?: boolean
   readonly where: Place
 }
 
 export interface DraftComponent {
   readonly id: string
   readonly definition: SpoutDefinition | BoltDefinition
+  /** the definition only stands in for one that could not be made (a fault says why): what depends on it is not checked */
+  readonly broken?: boolean
   readonly options: ComponentOptions
   readonly subscriptions: readonly DraftSubscription[]
   readonly where: Place

@@ -82,7 +82,7 @@ const deadLetter: StreamDeclaration = Object.freeze({
 /** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own. Throws all faults at once. */
 export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Plan {
   const faults = [...draft.faults]
-  if (!isName(draft.name)) faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
+  if (!isName(draft.name) && draft.broken !== true) faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
   const resolved = resolveConfig(config, resolveConfig(draft.config, defaults, faults, draft.where), faults, draft.where)
   const byId = new Map<string, DraftComponent>()
   for (const component of draft.components) {
@@ -90,7 +90,7 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Pl
     else byId.set(component.id, component)
     checkComponent(component, resolved, faults)
   }
-  if (!draft.components.some(({ definition }) => definition.kind === 'spout')) faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
+  if (!draft.components.some(({ definition }) => definition.kind === 'spout') && draft.broken !== true) faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
   for (const component of byId.values()) checkInputs(component, byId, faults)
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
@@ -124,15 +124,17 @@ function checkInputs(component: DraftComponent, byId: ReadonlyMap<string, DraftC
   for (const subscription of subscriptions) checkSubscription(component, definition, subscription, byId, faults)
 }
 
-function checkSubscription({ id }: DraftComponent, bolt: BoltDefinition, subscription: DraftSubscription, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+function checkSubscription(reader: DraftComponent, bolt: BoltDefinition, subscription: DraftSubscription, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+  const { id } = reader
   const { component, stream, grouping, input, where } = subscription
   const wanted = Object.hasOwn(bolt.inputs, input) ? bolt.inputs[input] : undefined
-  if (wanted === undefined) faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
+  if (wanted === undefined && reader.broken !== true) faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
   const source = byId.get(component)
   if (source === undefined) {
     faults.push(new SquallError('unknown-component', { component, known: list([...byId.keys()]) }, where))
     return
   }
+  if (source.broken === true) return
   const outputs = streamsOf(source.definition)
   const declared = Object.hasOwn(outputs, stream) ? outputs[stream] : undefined
   if (declared === undefined) {

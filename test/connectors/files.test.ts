@@ -58,7 +58,7 @@ class Task {
   }
 
   next(): void {
-    void this.#spout.nextTuple(this.#out as SpoutOutput<never>)
+    void this.#spout.nextTuple(this.#out)
   }
 
   ack(line: number): void {

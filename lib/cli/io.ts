@@ -1,0 +1,91 @@
+/** What the commands see of the process: where text goes, what the terminal is like, who stops us. Tests give their own. */
+import type { startRun } from '../engine/run.ts'
+
+export interface Io {
+  /** to stdout */
+  out(text: string): void
+  /** to stderr */
+  err(text: string): void
+  /** stdout is a terminal that can be painted on */
+  readonly isTerminal: boolean
+  /** stderr may be coloured */
+  readonly hasColour: boolean
+  columns(): number
+  rows(): number
+  /** From here on, what others write to stdout (and, with `both`, to stderr) goes to `take`. The result ends that. */
+  capture(take: (text: string) => void, both?: boolean): () => void
+  /** Calls back on Ctrl-C or SIGTERM, and when nobody reads our stdout any more. The result ends that. */
+  onStop(stop: (why: 'signal' | 'closed') => void): () => void
+  /** Calls back with what no one has caught. The result ends that. */
+  onUncaught(caught: (error: unknown) => void): () => void
+  exit(code: number): void
+  /** instead of the engine's own */
+  readonly startRun?: typeof startRun
+}
+
+const writeOut = process.stdout.write.bind(process.stdout)
+const writeErr = process.stderr.write.bind(process.stderr)
+let isClosed = false
+
+/** A reader such as `head` may leave before the end; that is no error, but there is no use in writing on. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  isClosed = true
+})
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
+export const processIo: Io = {
+  out(text) {
+    if (!isClosed) writeOut(text)
+  },
+  err(text) {
+    writeErr(text)
+  },
+  get isTerminal() {
+    return process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
+  },
+  get hasColour() {
+    return process.stderr.isTTY === true && !process.env['NO_COLOR']
+  },
+  columns: () => process.stdout.columns ?? 80,
+  rows: () => process.stdout.rows ?? 24,
+  capture(take, both = false) {
+    const streams = both ? [process.stdout, process.stderr] : [process.stdout]
+    for (const stream of streams) stream.write = writer(take)
+    return () => {
+      process.stdout.write = writeOut
+      process.stderr.write = writeErr
+    }
+  },
+  onStop(stop) {
+    const signalled = (): void => stop('signal')
+    const closed = (error: NodeJS.ErrnoException): void => {
+      if (error.code === 'EPIPE') stop('closed')
+    }
+    process.on('SIGINT', signalled).on('SIGTERM', signalled)
+    process.stdout.on('error', closed)
+    return () => {
+      process.off('SIGINT', signalled).off('SIGTERM', signalled)
+      process.stdout.off('error', closed)
+    }
+  },
+  onUncaught(caught) {
+    process.on('uncaughtException', caught)
+    return () => process.off('uncaughtException', caught)
+  },
+  exit: (code) => process.exit(code),
+}
+
+type Write = typeof process.stdout.write
+
+/** A stand-in for a stream's `write` that hands on text. */
+function writer(take: (text: string) => void): Write {
+  return ((chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+    take(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString())
+    const done = rest.find((one) => typeof one === 'function') as (() => void) | undefined
+    if (done !== undefined) process.nextTick(done)
+    return true
+  }) as Write
+}

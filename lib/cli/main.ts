@@ -1,0 +1,109 @@
+/**
+ * The command `squall`: arguments in, exit code out. Each verb is a file of its own and is only read when it is used.
+ *
+ * A mistake of the user's is printed as `error[code]: what`, the place, `help: the remedy`, and nothing else. Anything
+ * that is not a coded error is our own mistake, and is printed with its stack.
+ */
+import { Command, CommanderError } from 'commander'
+import { SquallError } from '../errors.ts'
+import { exitCodes, report } from './exit.ts'
+import { processIo } from './io.ts'
+import type { Io } from './io.ts'
+import type { GraphFlags } from './graph.ts'
+import type { RunFlags } from './run.ts'
+import type { ValidateFlags } from './validate.ts'
+
+const exitCodesHelp = `
+Exit codes:
+  0    fine
+  1    the topology failed, or its definition or an input was wrong
+  2    wrong usage of the command
+  70   a mistake in Squall itself
+  130  stopped by Ctrl-C or SIGTERM`
+
+/**
+ * Runs one command line and says with which code the process should end. Never throws.
+ *
+ * ```ts
+ * process.exitCode = await main(['validate', 'topologies/word-count.ts', '--set', 'input=book.txt'])
+ * ```
+ */
+export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
+  try {
+    return await dispatch(argv, io)
+  } catch (error) {
+    return report(error, io)
+  }
+}
+
+async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+  if (argv[0] === '--version' || argv[0] === '-V') {
+    io.out(`${(await import('./version.ts')).version()}\n`)
+    return exitCodes.fine
+  }
+  let code: number = exitCodes.fine
+  const program = commands(io, (result) => (code = result))
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) return exitCodes.fine
+    throw usageError(error, argv)
+  }
+  return code
+}
+
+function commands(io: Io, done: (code: number) => void): Command {
+  const program = new Command('squall')
+    .description('Runs topologies of spouts and bolts: a stream processor in the line of Apache Storm.')
+    .option('-V, --version', 'print the version')
+    .addHelpText('after', exitCodesHelp)
+    .addHelpText('after', '\nExample:\n  squall run topologies/word-count.ts --set input=book.txt')
+  const verb = (name: string, description: string, example: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .argument('<file>', 'the definition file: .ts, .js, .mts, .mjs, .yaml or .yml')
+      .option('-s, --set <key=value>', 'a parameter of the topology (may be repeated)', collect, [])
+      .option('--params <file>', 'parameters from a .properties, .yaml or .json file; --set wins')
+      .option('-c, --setting <key=value>', 'a setting of the topology, e.g. spoutPendingMax=100 (may be repeated)', collect, [])
+      .option('--config <file>', 'settings from a .yaml or .json file; -c wins')
+      .option('--env', 'let a YAML file use ${ENV-NAME}')
+      .addHelpText('after', `\nExample:\n  ${example}`)
+
+  verb('run', 'Run a topology on this machine; ends when all its sources have ended and every tuple is done.', 'squall run topologies/word-count.ts --set input=book.txt')
+    .option('-e, --executors <n>', 'threads to run on (1)')
+    .option('--seed <n>', 'the seed of everything random, to repeat a run')
+    .option('--check', 'check every emitted tuple against its full schema')
+    .option('--json', 'print JSON lines: a snapshot a second, and the result as the last')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (warn)')
+    .option('--no-table', 'plain lines instead of the live table')
+    .addHelpText('after', exitCodesHelp)
+    .action(async (file: string, flags: RunFlags) => done(await (await import('./run.ts')).run(file, flags, io)))
+  verb('validate', 'Check a definition file and list every fault; starts nothing.', 'squall validate topologies/word-count.ts --set input=book.txt')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (file: string, flags: ValidateFlags) => done(await (await import('./validate.ts')).validate(file, flags, io)))
+  verb('graph', 'Show how the components of a topology are connected.', 'squall graph topologies/word-count.ts --svg word-count.svg')
+    .option('--mermaid', 'as a Mermaid flowchart')
+    .option('--svg <file>', 'write an SVG picture; - is stdout')
+    .option('--json', 'as one JSON line')
+    .action(async (file: string, flags: GraphFlags) => done(await (await import('./graph.ts')).graph(file, flags, io)))
+
+  for (const command of [program, ...program.commands])
+    command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false).configureOutput({ writeOut: (text) => io.out(text), writeErr: () => undefined })
+  return program
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value]
+}
+
+/** Commander's complaint in our form: the problem, and its suggestion as the hint. */
+function usageError({ message, code }: CommanderError, argv: readonly string[]): SquallError {
+  const isEmpty = code === 'commander.help' || argv.length === 0
+  const [first = '', suggestion] = message.replace(/^error: /, '').split('\n')
+  const verb = argv.find((word) => ['run', 'validate', 'graph'].includes(word))
+  const help = `see squall ${verb === undefined ? '' : `${verb} `}--help`
+  const meant = /^\((.*)\)$/.exec(suggestion ?? '')?.[1]
+  return new SquallError('usage', { problem: isEmpty ? 'no command given' : first.replace(/\.$/, ''), hint: meant === undefined ? help : `${meant.charAt(0).toLowerCase()}${meant.slice(1)} (${help})` })
+}

@@ -1,0 +1,162 @@
+/** `squall run FILE`: a topology in this process, from start to result. */
+import type { ConfigInput } from '../config.ts'
+import type { ComponentError, Run, RunOptions, RunResult } from '../engine/run-types.ts'
+import { SquallError } from '../errors.ts'
+import { createLogger, logLevels } from '../std/log.ts'
+import type { LogLevel, LogOptions } from '../std/log.ts'
+import { displayPath, frameOf, userLines } from '../std/stack.ts'
+import { loadTopology } from '../topology/load/load.ts'
+import { exitCodes, report } from './exit.ts'
+import type { Io } from './io.ts'
+import { located } from './planned.ts'
+import { JsonReporter, LiveReporter, PlainReporter } from './reporter.ts'
+import type { Reporter } from './reporter.ts'
+import { readSettings, wholeNumber } from './settings.ts'
+import type { CommonFlags } from './settings.ts'
+
+export interface RunFlags extends CommonFlags {
+  readonly executors?: string
+  readonly seed?: string
+  readonly check?: boolean
+  readonly json?: boolean
+  readonly logLevel?: string
+  readonly table: boolean
+}
+
+/**
+ * With `--json`, lines on stdout: `{"kind":"snapshot",...}` (`Snapshot` in lib/metrics/snapshot.ts) every second and at the
+ * end, then `{"kind":"result","state","emitted","acked","failed","expired","replayed","deadLettered","seconds"}`.
+ */
+export async function run(file: string, flags: RunFlags, io: Io): Promise<number> {
+  const executors = wholeNumber('--executors', flags.executors, 1)
+  const seed = wholeNumber('--seed', flags.seed, 0)
+  const log: LogOptions = { level: levelOf(flags.logLevel), json: flags.json === true, colour: io.hasColour }
+  const reporter = flags.json === true ? new JsonReporter(io) : flags.table && io.isTerminal ? new LiveReporter(io) : new PlainReporter(io)
+  const watch = new Watch(io, reporter)
+  reporter.begin()
+  try {
+    // the engine is read while the bundle is made in another process
+    const engine = io.startRun === undefined ? import('../engine/run.ts') : { startRun: io.startRun }
+    const given = await readSettings(flags)
+    const [loaded, { startRun }] = await Promise.all([loadTopology(file, { params: given.params, env: flags.env === true }), engine])
+    const config: ConfigInput = flags.check === true ? { ...given.config, check: true } : given.config
+    const errors = new ErrorLog(log)
+    const options: RunOptions = {
+      params: given.paramsFor(loaded.definition),
+      config,
+      log,
+      onError: (error) => errors.add(error),
+      ...(executors !== undefined && { executors }),
+      ...(seed !== undefined && { seed }),
+    }
+    const running = await startRun({ definition: loaded.definition, module: loaded.module }, options).catch((error: unknown) => {
+      throw located(error, file)
+    })
+    const result = await watch.over(running)
+    errors.summarize()
+    reporter.finish(running, result)
+    if (result.error !== undefined) report(located(result.error, file), io)
+    loaded.dispose()
+    return codeOf(result)
+  } finally {
+    watch.end()
+    reporter.end()
+  }
+}
+
+function codeOf({ state }: RunResult): number {
+  switch (state) {
+    case 'finished':
+      return exitCodes.fine
+    case 'stopped':
+      return exitCodes.stopped
+    case 'failed':
+      return exitCodes.failed
+  }
+}
+
+function levelOf(text: string | undefined): LogLevel {
+  const level = logLevels.find((one) => one === (text ?? 'warn'))
+  if (level !== undefined) return level
+  throw new SquallError('usage', { problem: `--log-level is ${JSON.stringify(text)}`, hint: `use one of ${logLevels.join(', ')}` })
+}
+
+/** A package manager passes on the signal that the terminal has sent to both: two in this time are one. */
+const sameSignalMs = 250
+
+/** Stops the run on request: gently at first, at once the second time. Ends the process on an error that no one caught. */
+class Watch {
+  readonly #io: Io
+  readonly #reporter: Reporter
+  readonly #release: readonly (() => void)[]
+  #run: Run | undefined
+  #askedAt: number | undefined
+
+  constructor(io: Io, reporter: Reporter) {
+    this.#io = io
+    this.#reporter = reporter
+    this.#release = [io.onStop((why) => this.#stop(why)), io.onUncaught((error) => this.#uncaught(error))]
+  }
+
+  over(run: Run): Promise<RunResult> {
+    this.#run = run
+    this.#reporter.watch(run)
+    return this.#askedAt === undefined ? run.done : run.stop()
+  }
+
+  end(): void {
+    for (const release of this.#release) release()
+  }
+
+  #stop(why: 'signal' | 'closed'): void {
+    const now = performance.now()
+    if (this.#askedAt === undefined) {
+      this.#askedAt = now
+      void this.#run?.stop()
+    } else if (why === 'signal' && now - this.#askedAt > sameSignalMs) this.#leave(exitCodes.stopped)
+  }
+
+  #uncaught(error: unknown): void {
+    const frame = frameOf(error)
+    if (frame === undefined) return this.#leave(report(error, this.#io))
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#leave(report(new SquallError('uncaught', { reason }, { ...frame, file: displayPath(frame.file) }), this.#io))
+  }
+
+  #leave(code: number): void {
+    this.#reporter.end()
+    this.#io.exit(code)
+  }
+}
+
+/** Kinds that are told apart; later ones are only counted together. */
+const kindsMax = 100
+
+/** Errors of components in the log: each kind in full when it first happens, and in the end how often it did. */
+class ErrorLog {
+  readonly #logger: ReturnType<typeof createLogger>
+  readonly #kinds = new Map<string, { readonly error: ComponentError; times: number }>()
+  #others = 0
+
+  constructor(options: LogOptions) {
+    this.#logger = createLogger(options)
+  }
+
+  add(error: ComponentError): void {
+    const { component, task, message, stack, tuple } = error
+    const key = `${component}\n${userLines(stack, 1)[0] ?? ''}\n${message}`
+    const kind = this.#kinds.get(key)
+    if (kind !== undefined) kind.times++
+    else if (this.#kinds.size >= kindsMax) this.#others++
+    else {
+      this.#kinds.set(key, { error, times: 1 })
+      this.#logger.error({ component, task, tuple, stack }, message)
+    }
+  }
+
+  summarize(): void {
+    for (const { error, times } of this.#kinds.values())
+      if (times > 1) this.#logger.error({ component: error.component, times }, `${error.message} (${times} times in all)`)
+    if (this.#others > 0) this.#logger.error({ times: this.#others }, `${this.#others} errors of further kinds`)
+  }
+}

@@ -1,0 +1,107 @@
+/** What `--set`, `--params`, `-c` and `--config` give: parameters as texts, settings checked one by one with their place. */
+import { readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { defaults, resolveConfig } from '../config.ts'
+import type { ConfigInput } from '../config.ts'
+import { SquallError, allFaults } from '../errors.ts'
+import type { Place } from '../errors.ts'
+import type { TopologyDefinition } from '../topology/draft.ts'
+import { placeAt, valueOf } from '../topology/load/tree.ts'
+import type { Tree } from '../topology/load/tree.ts'
+
+/** The options that every verb has. */
+export interface CommonFlags {
+  readonly set: readonly string[]
+  readonly params?: string
+  readonly setting: readonly string[]
+  readonly config?: string
+  readonly env?: boolean
+}
+
+export interface GivenSettings {
+  readonly params: Readonly<Record<string, string>>
+  readonly config: ConfigInput
+  /** `params` for this topology: what a file of parameters holds for others is left out, what `--set` gives never is */
+  paramsFor(definition: TopologyDefinition): Readonly<Record<string, string>>
+}
+
+export async function readSettings({ set, params, setting, config }: CommonFlags): Promise<GivenSettings> {
+  const own = Object.fromEntries(set.map((pair) => pairOf(pair, '--set', 'input=book.txt')))
+  const shared = params === undefined ? {} : await readParams(params)
+  const faults: SquallError[] = []
+  const fromFile = config === undefined ? [] : await readConfig(config)
+  const fromLine = setting.map((pair) => pairOf(pair, '-c', 'spoutPendingMax=100')).map(([key, value]) => [key, value, { field: `-c ${key}` }] as const)
+  for (const [key, value, where] of [...fromFile, ...fromLine]) resolveConfig({ [key]: value }, defaults, faults, where)
+  if (faults.length > 0) throw allFaults(faults)
+  const all = { ...shared, ...own }
+  return {
+    params: all,
+    config: Object.fromEntries([...fromFile, ...fromLine].map(([key, value]) => [key, value])),
+    paramsFor(definition) {
+      if (params === undefined) return all
+      const asked = definition.draft(all).asked
+      return asked === undefined ? all : Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(own, key) || asked.includes(key)))
+    },
+  }
+}
+
+/** A whole number from an option. */
+export function wholeNumber(option: string, text: string | undefined, min: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
+  throw new SquallError('usage', { problem: `${option} is ${JSON.stringify(text)}`, hint: `give it a whole number from ${min}` })
+}
+
+function pairOf(pair: string, option: string, example: string): readonly [string, string] {
+  const at = pair.indexOf('=')
+  if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
+  throw new SquallError('usage', { problem: `${option} ${JSON.stringify(pair)} has no key and value`, hint: `write it as ${option} ${example}` })
+}
+
+async function readConfig(file: string): Promise<readonly (readonly [string, unknown, Place])[]> {
+  const tree = await readTree(file)
+  if (tree.kind === 'map') return tree.entries.map(({ key, at, value }) => [key, valueOf(value), placeAt(at)])
+  if (tree.kind === 'scalar' && tree.value === null) return []
+  throw new SquallError('bad-value', { what: 'the file', value: 'no map', expected: 'settings, one a line: spoutPendingMax: 100' }, placeAt(tree.at))
+}
+
+/** Keys of maps in maps are joined with dots. Lists become JSON, for `${list[0]}`. */
+async function readParams(file: string): Promise<Record<string, string>> {
+  if (extname(file) === '.properties') return readProperties(await readText(file))
+  const params: Record<string, string> = {}
+  const add = (prefix: string, tree: Tree): void => {
+    if (tree.kind === 'map') for (const { key, value } of tree.entries) add(prefix === '' ? key : `${prefix}.${key}`, value)
+    else if (prefix === '' && !(tree.kind === 'scalar' && tree.value === null))
+      throw new SquallError('bad-value', { what: 'the file', value: 'no map', expected: 'parameters, one a line: input: book.txt' }, placeAt(tree.at))
+    else if (prefix !== '') params[prefix] = tree.kind === 'list' ? JSON.stringify(valueOf(tree)) : String(tree.value ?? '')
+  }
+  add('', await readTree(file))
+  return params
+}
+
+async function readTree(file: string): Promise<Tree> {
+  const [text, { parseYaml }] = await Promise.all([readText(file), import('../topology/load/yaml-source.ts')])
+  return parseYaml(text, file)
+}
+
+/** Java's properties: `key=value`, `key: value`, comments with `#` or `!`, a backslash goes on in the next line. */
+function readProperties(text: string): Record<string, string> {
+  const lines = text.replace(/\\\r?\n[ \t]*/g, '').split(/\r?\n/)
+  return Object.fromEntries(
+    lines.flatMap((line) => {
+      const [, key, value = ''] = /^\s*([^#!\s=:][^\s=:]*)\s*[=:\s]\s*(.*?)\s*$/.exec(`${line} `) ?? []
+      return key === undefined ? [] : [[key, value] as const]
+    }),
+  )
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new SquallError('file-not-found', { file }, {}, { cause: error })
+    throw new SquallError('file-unreadable', { file, reason: code === 'EISDIR' ? 'it is a folder' : code === 'EACCES' ? 'permission denied' : message }, {}, { cause: error })
+  }
+}

@@ -1,0 +1,32 @@
+/** `squall validate FILE`: is the definition sound? Every fault is listed; nothing is started. */
+import { SquallError } from '../errors.ts'
+import { exitCodes } from './exit.ts'
+import type { Io } from './io.ts'
+import { planOf } from './planned.ts'
+import type { CommonFlags } from './settings.ts'
+
+export interface ValidateFlags extends CommonFlags {
+  readonly json?: boolean
+}
+
+/**
+ * With `--json` one line: `{"kind":"validation","ok":true,"topology","components","tasks"}`, or
+ * `{"kind":"validation","ok":false,"faults":[{"code","message","help","where"}]}`.
+ */
+export async function validate(file: string, flags: ValidateFlags, io: Io): Promise<number> {
+  try {
+    const { name, components, tasks } = await planOf(file, flags, io)
+    io.out(
+      flags.json === true
+        ? `${JSON.stringify({ kind: 'validation', ok: true, topology: name, components: components.length, tasks: tasks.length })}\n`
+        : `${file}: the topology ${name} is sound: ${components.length} components, ${tasks.length} tasks\n`,
+    )
+    return exitCodes.fine
+  } catch (error) {
+    if (flags.json === true && error instanceof SquallError) {
+      const faults = [error, ...error.faults].map(({ code, message, help, where }) => ({ code, message, help, where }))
+      io.out(`${JSON.stringify({ kind: 'validation', ok: false, faults })}\n`)
+    }
+    throw error
+  }
+}

@@ -1,0 +1,85 @@
+/** One executor in the calling thread: a debugger and a stack trace just work. */
+import { realClock } from '../std/clock.ts'
+import { createLogger } from '../std/log.ts'
+import { Executor } from './executor.ts'
+import { Loop } from './loop.ts'
+import type { Crew, CrewOptions } from './run.ts'
+
+export class CrewHere implements Crew {
+  readonly restarts = 0
+  readonly #executor: Executor
+  readonly #loop: Loop
+  #running: Promise<void> | undefined
+  /** keeps the process alive while the loop sleeps on something that does not */
+  #keepAlive: NodeJS.Timeout | undefined
+  #whenQuiet: (() => void) | undefined
+  readonly #onFatal: (error: unknown) => void
+
+  constructor({ plan, placement, seed, cells, options, onError, onFatal }: CrewOptions) {
+    this.#onFatal = onFatal as (error: unknown) => void
+    this.#executor = new Executor({
+      plan,
+      index: 0,
+      placement,
+      seed,
+      clock: realClock,
+      cells,
+      lanes: [undefined],
+      ends: [undefined],
+      pressure: new Int32Array(1),
+      log: createLogger(options.log),
+      tap: options.tap,
+      onError,
+      onFatal,
+    })
+    this.#loop = new Loop(this.#executor, realClock)
+    this.#loop.onQuiet = () => {
+      if (this.#executor.areSpoutsDone) this.#whenQuiet?.()
+    }
+  }
+
+  get counters(): ReadonlyMap<number, Readonly<Record<string, number>>> {
+    return this.#executor.counters
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#executor.start()
+    } catch (error) {
+      await this.#executor.close().catch(() => undefined) // the first fault is the one to tell
+      throw error
+    }
+    this.#keepAlive = setInterval(() => undefined, 1 << 30)
+    this.#running = this.#loop.run().catch(this.#onFatal)
+  }
+
+  setActive(isActive: boolean): Promise<void> {
+    this.#executor.setActive(isActive)
+    return Promise.resolve()
+  }
+
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenQuiet = () => {
+        this.#whenQuiet = undefined
+        resolve()
+      }
+      this.#loop.wake()
+    })
+  }
+
+  finish(component: number): Promise<void> {
+    return this.#executor.finish(component)
+  }
+
+  async close(): Promise<void> {
+    this.#loop.stop()
+    await this.#running
+    clearInterval(this.#keepAlive)
+    await this.#executor.close()
+  }
+
+  kill(): void {
+    throw new RangeError('the one executor of a run is the calling thread: it cannot be killed')
+  }
+}

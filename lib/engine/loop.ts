@@ -1,0 +1,135 @@
+/**
+ * The loop of an executor in real time: turn, and when there is nothing to do, sleep in the cheapest way that still
+ * wakes in time.
+ *
+ * How it sleeps, from the shortest to the longest:
+ *   1. A few tenths of a millisecond blocked on the wake word (`Atomics.wait`): exact to some tens of microseconds, no event
+ *      loop in between. Only right after work, and only while nothing in this thread can become ready by itself.
+ *   2. Until the wake word changes, `onWake` is called, a timer is due, or, when a spout must be asked, for a millisecond.
+ */
+import type { Clock } from '../std/clock.ts'
+import type { Executor } from './executor.ts'
+
+/** The event loop gets its chance after this much work in a row. */
+const yieldMs = 2
+/** How long a spout that had nothing is left alone. */
+const askAgainMs = 1
+/** After work, waits are short and blocking for this long. */
+const alertMs = 4
+const blockedMs = 0.1
+/** Blocking waits in a row before the event loop gets its chance. */
+const blockedMax = 8
+
+/** What wakes an executor: its word in shared memory, counted up by whoever sends to it. */
+export interface WakeWord {
+  readonly words: Int32Array
+  readonly index: number
+}
+
+export class Loop {
+  readonly #executor: Executor
+  readonly #clock: Clock
+  readonly #wake: WakeWord | undefined
+  #isStopping = false
+  #wasWoken = false
+  #wasQuiet = false
+  #resume: (() => void) | undefined
+  /** the one outstanding wait on the wake word; a second would leak the first */
+  #waiting: Promise<unknown> | undefined
+  #lastWorkMs = 0
+  #blocked = 0
+  /** called when there is nothing to do and nothing under way */
+  onQuiet: () => void = () => undefined
+  /** called when there is something to do again */
+  onWork: () => void = () => undefined
+
+  constructor(executor: Executor, clock: Clock, wake?: WakeWord) {
+    this.#executor = executor
+    this.#clock = clock
+    this.#wake = wake
+    executor.onWake = () => this.wake()
+  }
+
+  wake(): void {
+    this.#wasWoken = true
+    this.#resume?.()
+  }
+
+  stop(): void {
+    this.#isStopping = true
+    this.wake()
+  }
+
+  /** Runs turns until `stop`. */
+  async run(): Promise<void> {
+    let yieldedMs = this.#clock.now()
+    while (!this.#isStopping) {
+      const seen = this.#wake === undefined ? 0 : Atomics.load(this.#wake.words, this.#wake.index)
+      this.#wasWoken = false
+      if (this.#executor.turn()) {
+        const { nowMs } = this.#executor
+        if (this.#wasQuiet) {
+          this.#wasQuiet = false
+          this.onWork()
+        }
+        this.#lastWorkMs = nowMs
+        this.#blocked = 0
+        if (nowMs - yieldedMs < yieldMs) continue
+        await eventLoop()
+        yieldedMs = this.#clock.now()
+      } else {
+        await this.#sleep(seen)
+        yieldedMs = this.#clock.now()
+      }
+    }
+  }
+
+  async #sleep(seen: number): Promise<void> {
+    const executor = this.#executor
+    const now = this.#clock.now()
+    const { isPolling } = executor
+    const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isPolling ? askAgainMs : Infinity))
+    if (executor.isQuiet && !isPolling) {
+      this.#wasQuiet = true
+      this.onQuiet()
+    }
+    const isAlert = now - this.#lastWorkMs < alertMs && !executor.isWaitingForPromises
+    if (isAlert && (isPolling || this.#wake !== undefined) && this.#blocked++ < blockedMax) {
+      const { words, index } = this.#wake ?? idle
+      Atomics.wait(words, index, seen, Math.min(blockedMs, ms))
+      return
+    }
+    this.#blocked = 0
+    if (isAlert) await eventLoop()
+    else if (!this.#wasWoken) await this.#wait(seen, ms)
+  }
+
+  #wait(seen: number, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = ms === Infinity ? undefined : setTimeout(() => resume(), Math.max(1, ms))
+      const resume = (): void => {
+        clearTimeout(timer)
+        this.#resume = undefined
+        resolve()
+      }
+      this.#resume = resume
+      if (this.#wake === undefined || this.#waiting !== undefined) return
+      const wait = Atomics.waitAsync(this.#wake.words, this.#wake.index, seen)
+      if (!wait.async) {
+        resume()
+        return
+      }
+      this.#waiting = wait.value.then(() => {
+        this.#waiting = undefined
+        this.wake()
+      })
+    })
+  }
+}
+
+/** Blocks of a loop without a wake word just time out. */
+const idle: WakeWord = { words: new Int32Array(new SharedArrayBuffer(4)), index: 0 }
+
+function eventLoop(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

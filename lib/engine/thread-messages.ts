@@ -1,0 +1,55 @@
+/** What the main thread and an executor's thread say to each other. Tuples and acks never go this way. */
+import type { ConfigInput } from '../config.ts'
+import type { ErrorData } from '../errors.ts'
+import type { LogOptions } from '../std/log.ts'
+import type { ComponentError } from './run-types.ts'
+
+/** The two rings of one direction. */
+export interface Rings {
+  readonly data: SharedArrayBuffer
+  readonly system: SharedArrayBuffer
+}
+
+export interface ThreadData {
+  readonly module: string
+  readonly params: Readonly<Record<string, unknown>>
+  readonly config: ConfigInput
+  readonly log: LogOptions
+  readonly index: number
+  readonly executors: number
+  readonly seed: number
+  readonly cells: Float64Array
+  readonly shared: SharedWords
+  /** rings to each other executor, and from it */
+  readonly to: readonly (Rings | undefined)[]
+  readonly from: readonly (Rings | undefined)[]
+}
+
+/** Small numbers that every thread sees. */
+export interface SharedWords {
+  /** by executor: counted up to wake it */
+  readonly wake: Int32Array
+  /** by executor: not 0 while it has parked frames */
+  readonly pressure: Int32Array
+  /** by executor: 1 while it has nothing to do and its spouts are done */
+  readonly quiet: Int32Array
+  /** frames sent from i to j (at i * n + j), as of when i was last quiet */
+  readonly sent: Int32Array
+  /** frames that i took from j, likewise */
+  readonly received: Int32Array
+}
+
+export type ToThread =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'activate' | 'deactivate' }
+  | { readonly kind: 'finish'; readonly component: number }
+  | { readonly kind: 'reconnect'; readonly other: number; readonly to: Rings; readonly from: Rings }
+  | { readonly kind: 'close' }
+
+export type FromThread =
+  /** the answer to each of `ToThread`; with `error` it could not be done */
+  | { readonly kind: 'did'; readonly what: ToThread['kind']; readonly error?: ErrorData }
+  | { readonly kind: 'quiet' }
+  | { readonly kind: 'error'; readonly error: ComponentError }
+  | { readonly kind: 'fatal'; readonly error: ErrorData }
+  | { readonly kind: 'counters'; readonly counters: ReadonlyMap<number, Readonly<Record<string, number>>> }

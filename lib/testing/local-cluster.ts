@@ -1,0 +1,224 @@
+/**
+ * `LocalCluster`: topologies in a test, with the engine that runs them elsewhere. Under virtual time nothing waits and
+ * nothing is left to chance: time moves only when the test moves it or, in `complete`, when nothing else can happen.
+ */
+import type { ConfigInput } from '../config.ts'
+import { startRun, startRunWith } from '../engine/run.ts'
+import type { ComponentError, Run, RunOptions, RunResult, Tap } from '../engine/run-types.ts'
+import { SquallError } from '../errors.ts'
+import type { Snapshot } from '../metrics/snapshot.ts'
+import { VirtualClock, durationMs } from '../std/clock.ts'
+import type { Duration } from '../std/clock.ts'
+import { anySeed } from '../std/random.ts'
+import type { TopologyDefinition } from '../topology/draft.ts'
+import { SimulatedCrew } from './simulated-crew.ts'
+import { withSources } from './sources.ts'
+import type { MockedSource } from './sources.ts'
+
+export interface LocalClusterOptions {
+  /** `virtual` (the default): simulated clock; `real`: the wall clock and the calling thread */
+  readonly time?: 'virtual' | 'real'
+  /** decides everything that chance decides; the same seed gives the same run (any) */
+  readonly seed?: number
+  /** executors that share the tasks (1); more than one only under virtual time */
+  readonly executors?: number
+}
+
+export interface SubmitOptions {
+  readonly params?: Readonly<Record<string, unknown>>
+  readonly config?: ConfigInput
+  /** nothing is opened or prepared before `activate` */
+  readonly inactive?: boolean
+  /** fixed tuples in the place of spouts, by spout */
+  readonly sources?: Readonly<Record<string, MockedSource>>
+}
+
+export interface CompleteOptions extends SubmitOptions {
+  /** give up after this much time of the topology (1 hour) */
+  readonly limitMs?: Duration
+}
+
+/** A tuple that a task executed. */
+export interface ExecutedTuple {
+  readonly values: object
+  readonly task: number
+  readonly taskIndex: number
+  readonly input: string
+}
+
+/** What a test sees of a topology that runs or ran. */
+export interface Observed {
+  /** the values that a component emitted on a stream (`default`), in order */
+  tuples(component: string, stream?: string): readonly object[]
+  /** what the tasks of a bolt executed, in order */
+  executed(component: string): readonly ExecutedTuple[]
+  readonly errors: readonly ComponentError[]
+  snapshot(): Snapshot
+}
+
+/** A topology that ran to its end. */
+export interface Completed extends Observed {
+  readonly result: RunResult
+}
+
+export class LocalCluster implements AsyncDisposable {
+  readonly seed: number
+  readonly #isVirtual: boolean
+  readonly #executors: number
+  readonly #running = new Set<LocalTopology>()
+
+  /** A cluster in this process. With `await using` it stops what still runs in it. */
+  static start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    return Promise.resolve(new LocalCluster(options))
+  }
+
+  private constructor({ time = 'virtual', seed = anySeed(), executors = 1 }: LocalClusterOptions) {
+    this.seed = seed
+    this.#isVirtual = time === 'virtual'
+    this.#executors = executors
+  }
+
+  /**
+   * Runs a topology until its sources have ended and every tree is done, lets its bolts finish, and returns what was
+   * emitted. Throws the error that ended it, if one did.
+   *
+   * ```ts
+   * await using local = await LocalCluster.start({ seed: 7 })
+   * const result = await local.complete(wordCount, { sources: { lines: [{ line: 'a b a' }] } })
+   * expect(result.tuples('count')).toEqual([{ word: 'a', count: 1 }, { word: 'b', count: 1 }, { word: 'a', count: 2 }])
+   * ```
+   */
+  async complete(definition: TopologyDefinition, options: CompleteOptions = {}): Promise<Completed> {
+    const topology = await this.submit(definition, options)
+    const result = await topology.complete(durationMs(options.limitMs ?? '1h') ?? Infinity)
+    if (result.error !== undefined) throw result.error
+    return Object.assign(topology, { result })
+  }
+
+  /** Starts a topology that the test drives. */
+  async submit(definition: TopologyDefinition, options: SubmitOptions = {}): Promise<LocalTopology> {
+    const { sources, ...others } = options
+    const record = new Recording()
+    const runOptions: RunOptions = {
+      config: { check: true, ...options.config },
+      executors: this.#executors,
+      seed: this.seed,
+      log: { level: 'silent' },
+      tap: record,
+      ...(others.params && { params: others.params }),
+      ...(others.inactive === true && { inactive: true }),
+    }
+    const runnable = { definition: sources === undefined ? definition : withSources(definition, sources) }
+    let crew: SimulatedCrew | undefined
+    const run = this.#isVirtual
+      ? await startRunWith((crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))), runnable, runOptions)
+      : await startRun(runnable, runOptions)
+    const topology = new LocalTopology(definition.name, run, crew, record)
+    this.#running.add(topology)
+    void run.done.finally(() => this.#running.delete(topology))
+    return topology
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const topology of this.#running) await topology.kill()
+  }
+}
+
+export class LocalTopology implements Observed {
+  readonly name: string
+  readonly #run: Run
+  readonly #crew: SimulatedCrew | undefined
+  readonly #record: Recording
+
+  constructor(name: string, run: Run, crew: SimulatedCrew | undefined, record: Recording) {
+    this.name = name
+    this.#run = run
+    this.#crew = crew
+    this.#record = record
+  }
+
+  get errors(): readonly ComponentError[] {
+    return this.#run.errors()
+  }
+
+  /** Milliseconds of the topology's time since it was submitted. */
+  get nowMs(): number {
+    return this.#crew?.clock.now() ?? this.#run.snapshot().uptimeMs
+  }
+
+  tuples(component: string, stream = 'default'): readonly object[] {
+    return this.#record.emittedTuples.filter((tuple) => tuple.component === component && tuple.stream === stream).map(({ values }) => values)
+  }
+
+  executed(component: string): readonly ExecutedTuple[] {
+    return this.#record.executedTuples.filter((tuple) => tuple.component === component)
+  }
+
+  snapshot(): Snapshot {
+    return this.#run.snapshot()
+  }
+
+  async activate(): Promise<void> {
+    await this.#run.activate()
+    await this.settle()
+  }
+
+  async deactivate(): Promise<void> {
+    await this.#run.deactivate()
+    await this.settle()
+  }
+
+  /** Lets everything happen that can happen now; virtual time stands still. */
+  async settle(): Promise<void> {
+    await this.#crew?.settle()
+  }
+
+  /** Moves virtual time on by a duration; everything due in between happens in its order. */
+  async advance(duration: Duration): Promise<void> {
+    const crew = this.#crew
+    if (crew === undefined) throw new RangeError('only virtual time can be advanced')
+    const until = crew.clock.now() + (durationMs(duration) ?? 0)
+    await crew.settle()
+    while (crew.clock.now() < until) await crew.step(until)
+  }
+
+  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. */
+  async complete(limitMs = Infinity): Promise<RunResult> {
+    const crew = this.#crew
+    if (crew === undefined) return this.#run.done
+    let result: RunResult | undefined
+    void this.#run.done.then((done) => (result = done))
+    await crew.settle()
+    while (result === undefined) {
+      if (crew.clock.now() > limitMs) {
+        await this.kill()
+        throw new SquallError('not-done-in-time', { topology: this.name, ms: limitMs }, { topology: this.name })
+      }
+      await crew.step()
+    }
+    return result
+  }
+
+  /** Stops it, whatever is under way. */
+  async kill(): Promise<RunResult> {
+    let isOver = false
+    const stopped = this.#run.stop(0).finally(() => (isOver = true))
+    const until = this.nowMs + 1
+    while (this.#crew !== undefined && !isOver) await this.#crew.step(until)
+    return stopped
+  }
+}
+
+/** What passed, copied: components may change their tuples later. */
+class Recording implements Tap {
+  readonly emittedTuples: { readonly component: string; readonly stream: string; readonly values: object }[] = []
+  readonly executedTuples: (ExecutedTuple & { readonly component: string })[] = []
+
+  emitted(tuple: Parameters<Tap['emitted']>[0]): void {
+    this.emittedTuples.push({ ...tuple, values: { ...tuple.values } })
+  }
+
+  executed(tuple: Parameters<Tap['executed']>[0]): void {
+    this.executedTuples.push({ ...tuple, values: { ...tuple.values } })
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Executors under virtual time, all in the calling thread: their turns in an order that the seed decides, their bundles over
+ * lanes that are late and full as the seed decides. The code that runs is the engine's own; only clock, chance and
+ * transport differ. So a run from one seed is the same run each time.
+ */
+import { Executor } from '../engine/executor.ts'
+import type { LaneEnds } from '../engine/executor.ts'
+import type { Lanes } from '../engine/link.ts'
+import type { Crew, CrewOptions } from '../engine/run.ts'
+import { VirtualClock } from '../std/clock.ts'
+import { createLogger } from '../std/log.ts'
+import { Random } from '../std/random.ts'
+import { MemoryLane } from './memory-lane.ts'
+
+/** A spout that has nothing now is asked again after this long. */
+const askAgainMs = 1
+/** Rounds of the event loop that promises of components get before time moves on. */
+const roundsMax = 3
+
+interface TwoLanes {
+  readonly data: MemoryLane
+  readonly system: MemoryLane
+}
+
+export class SimulatedCrew implements Crew {
+  readonly restarts = 0
+  readonly counters = new Map<number, Readonly<Record<string, number>>>()
+  readonly clock: VirtualClock
+  readonly #random: Random
+  readonly #executors: readonly Executor[]
+  readonly #lanes: readonly TwoLanes[]
+  #hasStarted = false
+  #wasWoken = false
+  #whenQuiet: (() => void) | undefined
+
+  constructor({ plan, placement, executors: n, seed, cells, options, onError, onFatal }: CrewOptions, clock: VirtualClock) {
+    this.clock = clock
+    this.#random = new Random(seed)
+    const lanes = Array.from({ length: n * n }, (): TwoLanes => ({ data: new MemoryLane(this.#random.fork()), system: new MemoryLane(this.#random.fork()) }))
+    this.#lanes = lanes
+    const pressure = new Int32Array(n)
+    const between = (from: number, to: number): TwoLanes => lanes[from * n + to] as TwoLanes
+    this.#executors = Array.from({ length: n }, (_, index) => {
+      const others = <T>(of: (other: number) => T): (T | undefined)[] => Array.from({ length: n }, (_, other) => (other === index ? undefined : of(other)))
+      const executor = new Executor({
+        plan,
+        index,
+        placement,
+        seed,
+        clock: this.clock,
+        cells,
+        lanes: others((other): Lanes => ({ ...between(index, other), notify: () => undefined })),
+        ends: others((other): LaneEnds => between(other, index)),
+        pressure,
+        log: createLogger(options.log),
+        tap: options.tap,
+        onError,
+        onFatal,
+      })
+      executor.onWake = () => (this.#wasWoken = true)
+      return executor
+    })
+  }
+
+  async start(): Promise<void> {
+    try {
+      for (const executor of this.#executors) await executor.start()
+      this.#hasStarted = true
+    } catch (error) {
+      await this.close().catch(() => undefined) // the first fault is the one to tell
+      throw error
+    }
+  }
+
+  setActive(isActive: boolean): Promise<void> {
+    for (const executor of this.#executors) executor.setActive(isActive)
+    return Promise.resolve()
+  }
+
+  /** Settles while `settle` or `step` drive the executors; nothing moves by itself. */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => (this.#whenQuiet = resolve))
+  }
+
+  async finish(component: number): Promise<void> {
+    for (const executor of this.#executors) await executor.finish(component)
+  }
+
+  async close(): Promise<void> {
+    for (const executor of this.#executors) {
+      await executor.close()
+      for (const [task, counters] of executor.counters) this.counters.set(task, counters)
+    }
+  }
+
+  kill(): void {
+    throw new RangeError('simulated executors share a thread: none can be killed')
+  }
+
+  /** Runs turns until nothing more happens at this moment of virtual time. */
+  async settle(): Promise<void> {
+    if (!this.#hasStarted) return
+    for (let rounds = 0; rounds < roundsMax; ) {
+      this.#wasWoken = false
+      let worked = false
+      for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
+      if (worked || this.#lanes.some(({ data, system }) => !data.isEmpty || !system.isEmpty)) {
+        rounds = 0
+        continue
+      }
+      // promises of components may settle now
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.#wasWoken) rounds = 0
+      else rounds++
+      if (this.#isQuiet()) {
+        this.#whenQuiet?.()
+        this.#whenQuiet = undefined
+      }
+    }
+  }
+
+  /** Moves time to when something may happen next, but not past `untilMs`, and settles there. */
+  async step(untilMs = Infinity): Promise<void> {
+    const now = this.clock.now()
+    const next = Math.min(...this.#executors.map(({ timers, isPolling }) => Math.min(timers.nextMs, isPolling ? now + askAgainMs : Infinity)))
+    const to = Math.min(next, untilMs)
+    // nothing is due ever: someone waits for real time, so let a little of it pass
+    if (to === Infinity) await new Promise((resolve) => setTimeout(resolve, 1))
+    else this.clock.moveTo(to)
+    await this.settle()
+  }
+
+  #isQuiet(): boolean {
+    return this.#executors.every((executor) => executor.areSpoutsDone && executor.isQuiet && !executor.isPolling)
+  }
+}

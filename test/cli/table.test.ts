@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { RateMeter, progressLine, summaryLine, tableLines } from '../../lib/cli/table.ts'
+import type { ComponentSnapshot, Snapshot, TaskSnapshot } from '../../lib/metrics/snapshot.ts'
+import { noLatency, noTotals } from './fake.ts'
+
+const latencyMs = { count: 10, mean: 1, p50: 0.5, p99: 12.3, p999: 20, max: 20 }
+
+function task(more: Partial<TaskSnapshot>): TaskSnapshot {
+  return { task: 0, executor: 0, emitted: {}, executed: {}, acked: 0, failed: 0, expired: 0, replayed: 0, deadLettered: 0, pending: 0, errors: 0, busyMs: 0, latencyMs: noLatency, counters: {}, ...more }
+}
+
+function snapshot(uptimeMs: number, n: number, more: readonly ComponentSnapshot[] = []): Snapshot {
+  const components: readonly ComponentSnapshot[] = [
+    { id: 'lines', kind: 'spout', tasks: [task({ emitted: { 'default': n, '__system': 1 }, acked: n, pending: 3, latencyMs })] },
+    { id: 'split-into-words', kind: 'bolt', tasks: [task({ executed: { 'lines.default': n, 'lines.__tick': 5 }, latencyMs }), task({ executed: { 'lines.default': n }, failed: 2, errors: 2 })] },
+    ...more,
+  ]
+  return { topology: 'word-count', uptimeMs, totals: { ...noTotals, emitted: n, acked: n, failed: 2 }, pending: 3, latencyMs, components, executorRestarts: 0 }
+}
+
+const wide = { columns: 120, rows: 40, colour: false }
+
+test('rates are those of the last second, and ticks do not count', () => {
+  const meter = new RateMeter()
+  expect(meter.add(snapshot(1_000, 500)).acked).toBe(500)
+  for (let i = 1; i <= 10; i++) meter.add(snapshot(1_000 + i * 200, 500 + i * 200))
+  const rates = meter.add(snapshot(3_200, 2_700))
+  expect(rates.acked).toBe(1_000)
+  expect(rates.byComponent.get('split-into-words')).toBe(2_000)
+})
+
+test('the table', () => {
+  const now = snapshot(61_000, 1_234_567)
+  expect(tableLines(now, new RateMeter().add(now), wide).join('\n')).toMatchInlineSnapshot(`
+    "word-count  running 01:01
+    emitted 1,234,567  acked 1,234,567  failed 2  expired 0  replayed 0  pending 3  20,239/s  p50 0.500 ms  p99 12.3 ms
+
+    component                  tasks     tuples    per s   p50 ms   p99 ms  pending   failed   errors
+    lines (spout)                  1  1,234,567   20,239    0.500     12.3        3        0        0
+    split-into-words (bolt)        2  2,469,134   40,478    0.500     12.3        0        2        2"
+  `)
+})
+
+test.each([120, 79, 60, 40, 25, 10])('no line is longer than %i columns, with or without colours', (columns) => {
+  const now = snapshot(61_000, 1_234_567)
+  const rates = new RateMeter().add(now)
+  const plain = tableLines(now, rates, { ...wide, columns })
+  for (const line of plain) expect(line.length).toBeLessThanOrEqual(columns)
+  // oxlint-disable-next-line no-control-regex -- colours are control characters
+  const coloured = tableLines(now, rates, { ...wide, columns, colour: true }).map((line) => line.replace(/\u001b\[\d+m/g, ''))
+  expect(coloured).toEqual(plain)
+})
+
+test('more components than rows are cut, and counted', () => {
+  const many = Array.from({ length: 50 }, (_, i): ComponentSnapshot => ({ id: `bolt-${i}`, kind: 'bolt', tasks: [task({})] }))
+  const lines = tableLines(snapshot(1_000, 5, many), new RateMeter().add(snapshot(1_000, 5, many)), { ...wide, rows: 20 })
+  expect(lines.length).toBeLessThan(20)
+  expect(lines.at(-1)).toMatch(/^\.\.\. and \d+ more$/)
+})
+
+test('a line of progress and the last line', () => {
+  const now = snapshot(3_725_000, 1_500)
+  expect(progressLine(now, new RateMeter().add(now))).toBe('1:02:05  emitted 1,500  acked 1,500  failed 2  pending 3  0/s  p50 0.500 ms  p99 12.3 ms')
+  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1_000, acked: 1_000 })).toBe(
+    'x finished after 2.00 s: emitted 1,000, acked 1,000 (500/s), failed 0, expired 0, replayed 0, dead letters 0',
+  )
+})

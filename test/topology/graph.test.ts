@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import { graphMermaid, graphOf, graphSvg, graphText } from '../../lib/topology/graph.ts'
+import { planTopology } from '../../lib/topology/plan.ts'
+
+const Word = z.object({ word: z.string() })
+const Late = z.object({ 'word': z.string(), '<w>': z.string() })
+const words = defineSpout({ output: Word, outputs: { late: Late }, open: () => (out) => out.end() })
+const bolt = defineBolt({ input: Word, output: Word, outputs: { errors: Word }, execute: () => undefined })
+const join = defineBolt({ inputs: { left: Word, right: Word }, output: Word, execute: { left: () => undefined, right: () => undefined } })
+
+const plan = planTopology(
+  topology('orders', (t) => {
+    const orders = t.spout('orders', words, { parallelism: 2 })
+    const again = t.later('clean', Word, 'errors')
+    const clean = t.bolt('clean', bolt, { parallelism: 4 }).shuffle(orders).shuffle(again)
+    const joined = t.bolt('join', join).input('left').fields(clean, ['word']).input('right').partialKey(orders.stream('late'), ['<w>'])
+    t.bolt('report', bolt).global(joined).all(clean.stream('errors')).localOrShuffle(orders)
+  }).draft({}),
+)
+
+test('text', () => {
+  expect(graphText(plan)).toMatchInlineSnapshot(`
+    "orders: 1 spout, 3 bolts, 8 tasks
+
+    spout orders ×2  {word}  late {word, <w>}
+      ├─ shuffle ────────────────▶ clean
+      ├─ late: partial key(<w>) ─▶ join.right
+      └─ local or shuffle ───────▶ report
+    bolt  clean ×4  {word}  errors {word}
+      ├─ errors: shuffle ────────▶ clean (feedback)
+      ├─ fields(word) ───────────▶ join.left
+      └─ errors: all ────────────▶ report
+    bolt  join ×1  {word}
+      └─ global ─────────────────▶ report
+    bolt  report ×1  {word}  errors {word}
+    "
+  `)
+  expect(graphText(plan, { ascii: true })).toMatch(/^[\x20-\x7e\n]*$/)
+})
+
+test('Mermaid', () => {
+  expect(graphMermaid(plan)).toMatchInlineSnapshot(`
+    "flowchart LR
+      c0(["orders ×2"]):::spout
+      c1["clean ×4"]:::bolt
+      c2["join ×1"]:::bolt
+      c3["report ×1"]:::bolt
+      c0 -->|"shuffle"| c1
+      c1 -.->|"errors: shuffle"| c1
+      c1 -->|"fields(word) → left"| c2
+      c0 -->|"late: partial key(<w>) → right"| c2
+      c2 -->|"global"| c3
+      c1 -->|"errors: all"| c3
+      c0 -->|"local or shuffle"| c3
+      classDef spout fill:#d8f3ee,stroke:#12806a,color:#0b3d33
+      classDef bolt fill:#e6e9fb,stroke:#4453c4,color:#1c2355
+    "
+  `)
+})
+
+test('the graph as data', () => {
+  expect(graphOf(plan).components[1]).toEqual({ id: 'clean', kind: 'bolt', tasks: 4, streams: { default: ['word'], errors: ['word'] } })
+  expect(graphOf(plan).edges[1]).toEqual({ from: 'clean', to: 'clean', stream: 'errors', input: 'default', grouping: 'shuffle', feedback: true })
+})
+
+describe('SVG', () => {
+  const svg = graphSvg(plan)
+  const numbers = (pattern: RegExp): number[] => [...svg.matchAll(pattern)].map(([, number]) => Number(number))
+
+  test('is well formed, self-contained, and shows everything', () => {
+    const open: string[] = []
+    for (const [, close, name = '', empty] of svg.matchAll(/<(\/?)([a-z]+)[^>]*?(\/?)>/g)) {
+      if (close === '/') expect(open.pop()).toBe(name)
+      else if (empty !== '/') open.push(name)
+    }
+    expect(open).toEqual([])
+    expect(svg).not.toMatch(/href|url\((?!#)|<script|undefined|NaN|null/)
+    expect(svg).toContain('late: partial key(&lt;w&gt;) → right')
+    for (const { id } of plan.components) expect(svg).toContain(`>${id}</text>`)
+    expect(svg.match(/class="edge/g)).toHaveLength(7)
+    expect(svg.match(/class="edge back/g)).toHaveLength(1)
+  })
+
+  test('boxes do not overlap and lie inside', () => {
+    const boxes = [...svg.matchAll(/<rect class="(?:spout|bolt)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"/g)].map((match) => match.slice(1).map(Number) as [number, number, number, number])
+    expect(boxes).toHaveLength(4)
+    const [width = 0, height = 0] = [...numbers(/viewBox="0 0 ([\d.]+)/g), ...numbers(/viewBox="0 0 [\d.]+ ([\d.]+)/g)]
+    for (const [i, [x, y, w, h]] of boxes.entries()) {
+      expect([x >= 0, y >= 0, x + w <= width, y + h <= height]).toEqual([true, true, true, true])
+      for (const [x2, y2, w2, h2] of boxes.slice(i + 1)) expect(x + w <= x2 || x2 + w2 <= x || y + h <= y2 || y2 + h2 <= y).toBe(true)
+    }
+  })
+
+  test('a single spout has a picture too', () => {
+    expect(graphSvg(planTopology(topology('one', (t) => void t.spout('only', words)).draft({})))).toContain('>only</text>')
+  })
+})

@@ -1,0 +1,6 @@
+/** Every adapter there is. A suite that none of them is for is unsupported. */
+import { partialKeyGrouping } from './adapters/partial-key-grouping.ts'
+import { rollingTopWords } from './adapters/rolling-top-words.ts'
+import type { Adapter } from './vectors.ts'
+
+export const adapters: readonly Adapter[] = [partialKeyGrouping, rollingTopWords]
