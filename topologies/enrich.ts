@@ -70,7 +70,7 @@ export const enrich = (concurrency: number, serviceMs: number) =>
 const summary = defineBolt({
   input: Enriched,
   output: z.object({ country: z.string(), events: z.int() }),
-  prepare({ log }) {
+  prepare() {
     const perCountry = new Map<string, number>()
     const last = new Map<string, number>()
     let backwards = 0
@@ -82,7 +82,7 @@ const summary = defineBolt({
       },
       finish(out) {
         const rows = [...perCountry].sort(([a], [b]) => (a < b ? -1 : 1))
-        log.info(`events: ${rows.map(([country, count]) => `${country} ${count}`).join(', ')}; ${backwards} of a user came out of order`)
+        console.log(`events: ${rows.map(([country, count]) => `${country} ${count}`).join(', ')}; ${backwards} of a user came out of order`)
         for (const [country, count] of rows) out.emit({ country, events: count })
       },
     }

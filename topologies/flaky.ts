@@ -55,7 +55,7 @@ const work = defineBolt({
 const summary = defineBolt({
   inputs: { done: Done, dead: Given },
   output: z.object({ done: z.int(), atFirst: z.int(), dead: z.int() }),
-  prepare({ log }) {
+  prepare() {
     let [done, atFirst] = [0, 0]
     const dead: string[] = []
     return {
@@ -71,7 +71,7 @@ const summary = defineBolt({
       finish(out) {
         const shown = dead.slice(0, 10).map((letter) => `  ${letter}`)
         if (dead.length > shown.length) shown.push(`  and ${dead.length - shown.length} more`)
-        log.info([`${done} jobs done, ${atFirst} of them at the first attempt; ${dead.length} dead letters`, ...shown].join('\n'))
+        console.log([`${done} jobs done, ${atFirst} of them at the first attempt; ${dead.length} dead letters`, ...shown].join('\n'))
         out.emit({ done, atFirst, dead: dead.length })
       },
     }

@@ -119,7 +119,7 @@ export const join = (keepMs: number, waitingMax: number) =>
 const summary = defineBolt({
   inputs: { paid: Paid, unmatched: Unmatched },
   output: z.object({ paid: z.int(), cents: z.int(), orders: z.int(), payments: z.int() }),
-  prepare({ log }) {
+  prepare() {
     const total = { paid: 0, cents: 0, orders: 0, payments: 0 }
     return {
       execute: {
@@ -133,7 +133,7 @@ const summary = defineBolt({
       },
       finish(out) {
         const { paid, cents, orders, payments } = total
-        log.info(`${paid} orders paid, ${(cents / 100).toFixed(2)} in all; ${orders} orders without a payment, ${payments} payments without an order`)
+        console.log(`${paid} orders paid, ${(cents / 100).toFixed(2)} in all; ${orders} orders without a payment, ${payments} payments without an order`)
         out.emit(total)
       },
     }

@@ -39,8 +39,8 @@ const words = (seconds: number, rate: number) =>
 
 const print = defineBolt({
   input: z.object({ rankings: z.array(z.object({ item: z.string(), count: z.number() })) }),
-  prepare({ log }) {
-    return ({ rankings }) => log.info(rankings.map(({ item, count }) => `${item} ${count}`).join(', ') || 'no words yet')
+  prepare() {
+    return ({ rankings }) => console.log(rankings.map(({ item, count }) => `${item} ${count}`).join(', ') || 'no words yet')
   },
 })
 

@@ -58,7 +58,7 @@ export const count = defineBolt({
 export const topWords = (n: number) =>
   defineBolt({
     input: Count,
-    prepare({ log }) {
+    prepare() {
       const top: z.infer<typeof Count>[] = []
       return {
         execute(total) {
@@ -70,7 +70,7 @@ export const topWords = (n: number) =>
         },
         finish() {
           const width = String(top[0]?.count ?? 0).length
-          if (n > 0) log.info(['top words', ...top.map(({ word, count }) => `  ${String(count).padStart(width)}  ${word}`)].join('\n'))
+          if (n > 0) console.log(['top words', ...top.map(({ word, count }) => `  ${String(count).padStart(width)}  ${word}`)].join('\n'))
         },
       }
     },

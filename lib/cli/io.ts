@@ -82,10 +82,10 @@ type Write = typeof process.stdout.write
 
 /** A stand-in for a stream's `write` that hands on text. */
 function writer(take: (text: string) => void): Write {
-  return ((chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+  return (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
     take(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString())
     const done = rest.find((one) => typeof one === 'function') as (() => void) | undefined
     if (done !== undefined) process.nextTick(done)
     return true
-  }) as Write
+  }
 }

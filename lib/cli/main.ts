@@ -71,7 +71,11 @@ function commands(io: Io, done: (code: number) => void): Command {
       .option('--env', 'let a YAML file use ${ENV-NAME}')
       .addHelpText('after', `\nExample:\n  ${example}`)
 
-  verb('run', 'Run a topology on this machine; ends when all its sources have ended and every tuple is done.', 'squall run topologies/word-count.ts --set input=book.txt')
+  verb(
+    'run',
+    'Run a topology on this machine; ends when all its sources have ended and every tuple is done.',
+    'squall run topologies/word-count.ts --set input=book.txt',
+  )
     .option('-e, --executors <n>', 'threads to run on (1)')
     .option('--seed <n>', 'the seed of everything random, to repeat a run')
     .option('--check', 'check every emitted tuple against its full schema')
@@ -80,7 +84,11 @@ function commands(io: Io, done: (code: number) => void): Command {
     .option('--no-table', 'plain lines instead of the live table')
     .addHelpText('after', exitCodesHelp)
     .action(async (file: string, flags: RunFlags) => done(await (await import('./run.ts')).run(file, flags, io)))
-  verb('validate', 'Check a definition file and list every fault; starts nothing.', 'squall validate topologies/word-count.ts --set input=book.txt')
+  verb(
+    'validate',
+    'Check a definition file and list every fault; starts nothing.',
+    'squall validate topologies/word-count.ts --set input=book.txt',
+  )
     .option('--json', 'print the outcome as one JSON line')
     .action(async (file: string, flags: ValidateFlags) => done(await (await import('./validate.ts')).validate(file, flags, io)))
   verb('graph', 'Show how the components of a topology are connected.', 'squall graph topologies/word-count.ts --svg word-count.svg')
@@ -90,7 +98,11 @@ function commands(io: Io, done: (code: number) => void): Command {
     .action(async (file: string, flags: GraphFlags) => done(await (await import('./graph.ts')).graph(file, flags, io)))
 
   for (const command of [program, ...program.commands])
-    command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false).configureOutput({ writeOut: (text) => io.out(text), writeErr: () => undefined })
+    command
+      .exitOverride()
+      .showSuggestionAfterError(true)
+      .allowExcessArguments(false)
+      .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => undefined })
   return program
 }
 
@@ -105,5 +117,8 @@ function usageError({ message, code }: CommanderError, argv: readonly string[]):
   const verb = argv.find((word) => ['run', 'validate', 'graph'].includes(word))
   const help = `see squall ${verb === undefined ? '' : `${verb} `}--help`
   const meant = /^\((.*)\)$/.exec(suggestion ?? '')?.[1]
-  return new SquallError('usage', { problem: isEmpty ? 'no command given' : first.replace(/\.$/, ''), hint: meant === undefined ? help : `${meant.charAt(0).toLowerCase()}${meant.slice(1)} (${help})` })
+  return new SquallError('usage', {
+    problem: isEmpty ? 'no command given' : first.replace(/\.$/, ''),
+    hint: meant === undefined ? help : `${meant.charAt(0).toLowerCase()}${meant.slice(1)} (${help})`,
+  })
 }

@@ -28,6 +28,7 @@ export async function planOf(file: string, flags: CommonFlags, io: Io): Promise<
 /** Faults of a plan know the topology; those of a TypeScript file do not know the file yet. */
 export function located(error: unknown, file: string): unknown {
   if (!(error instanceof SquallError)) return error
-  for (const fault of [error, ...error.faults]) if (fault.where.file === undefined) Object.assign(fault, { where: { file, ...fault.where } })
+  for (const fault of [error, ...error.faults])
+    if (fault.where.file === undefined) Object.assign(fault, { where: { file, ...fault.where } })
   return error
 }

@@ -58,7 +58,9 @@ export class LiveReporter implements Reporter {
     const snapshot = run.snapshot()
     const rates = state === 'running' ? this.#meter.add(snapshot) : ratesBetween(undefined, snapshot)
     // the last column stays free: some terminals break the line there
-    this.#screen.paint(tableLines(snapshot, rates, { columns: this.#io.columns() - 1, rows: this.#io.rows(), colour: this.#io.hasColour, state }))
+    this.#screen.paint(
+      tableLines(snapshot, rates, { columns: this.#io.columns() - 1, rows: this.#io.rows(), colour: this.#io.hasColour, state }),
+    )
   }
 }
 

@@ -30,7 +30,9 @@ export async function readSettings({ set, params, setting, config }: CommonFlags
   const shared = params === undefined ? {} : await readParams(params)
   const faults: SquallError[] = []
   const fromFile = config === undefined ? [] : await readConfig(config)
-  const fromLine = setting.map((pair) => pairOf(pair, '-c', 'spoutPendingMax=100')).map(([key, value]) => [key, value, { field: `-c ${key}` }] as const)
+  const fromLine = setting
+    .map((pair) => pairOf(pair, '-c', 'spoutPendingMax=100'))
+    .map(([key, value]) => [key, value, { field: `-c ${key}` }] as const)
   for (const [key, value, where] of [...fromFile, ...fromLine]) resolveConfig({ [key]: value }, defaults, faults, where)
   if (faults.length > 0) throw allFaults(faults)
   const all = { ...shared, ...own }
@@ -40,7 +42,9 @@ export async function readSettings({ set, params, setting, config }: CommonFlags
     paramsFor(definition) {
       if (params === undefined) return all
       const asked = definition.draft(all).asked
-      return asked === undefined ? all : Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(own, key) || asked.includes(key)))
+      return asked === undefined
+        ? all
+        : Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(own, key) || asked.includes(key)))
     },
   }
 }
@@ -56,14 +60,21 @@ export function wholeNumber(option: string, text: string | undefined, min: numbe
 function pairOf(pair: string, option: string, example: string): readonly [string, string] {
   const at = pair.indexOf('=')
   if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
-  throw new SquallError('usage', { problem: `${option} ${JSON.stringify(pair)} has no key and value`, hint: `write it as ${option} ${example}` })
+  throw new SquallError('usage', {
+    problem: `${option} ${JSON.stringify(pair)} has no key and value`,
+    hint: `write it as ${option} ${example}`,
+  })
 }
 
 async function readConfig(file: string): Promise<readonly (readonly [string, unknown, Place])[]> {
   const tree = await readTree(file)
   if (tree.kind === 'map') return tree.entries.map(({ key, at, value }) => [key, valueOf(value), placeAt(at)])
   if (tree.kind === 'scalar' && tree.value === null) return []
-  throw new SquallError('bad-value', { what: 'the file', value: 'no map', expected: 'settings, one a line: spoutPendingMax: 100' }, placeAt(tree.at))
+  throw new SquallError(
+    'bad-value',
+    { what: 'the file', value: 'no map', expected: 'settings, one a line: spoutPendingMax: 100' },
+    placeAt(tree.at),
+  )
 }
 
 /** Keys of maps in maps are joined with dots. Lists become JSON, for `${list[0]}`. */
@@ -73,7 +84,11 @@ async function readParams(file: string): Promise<Record<string, string>> {
   const add = (prefix: string, tree: Tree): void => {
     if (tree.kind === 'map') for (const { key, value } of tree.entries) add(prefix === '' ? key : `${prefix}.${key}`, value)
     else if (prefix === '' && !(tree.kind === 'scalar' && tree.value === null))
-      throw new SquallError('bad-value', { what: 'the file', value: 'no map', expected: 'parameters, one a line: input: book.txt' }, placeAt(tree.at))
+      throw new SquallError(
+        'bad-value',
+        { what: 'the file', value: 'no map', expected: 'parameters, one a line: input: book.txt' },
+        placeAt(tree.at),
+      )
     else if (prefix !== '') params[prefix] = tree.kind === 'list' ? JSON.stringify(valueOf(tree)) : String(tree.value ?? '')
   }
   add('', await readTree(file))
@@ -102,6 +117,11 @@ async function readText(file: string): Promise<string> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') throw new SquallError('file-not-found', { file }, {}, { cause: error })
-    throw new SquallError('file-unreadable', { file, reason: code === 'EISDIR' ? 'it is a folder' : code === 'EACCES' ? 'permission denied' : message }, {}, { cause: error })
+    throw new SquallError(
+      'file-unreadable',
+      { file, reason: code === 'EISDIR' ? 'it is a folder' : code === 'EACCES' ? 'permission denied' : message },
+      {},
+      { cause: error },
+    )
   }
 }

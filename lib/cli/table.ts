@@ -26,13 +26,19 @@ export function ratesBetween(before: Snapshot | undefined, after: Snapshot): Rat
   const earlier = new Map(before?.components.map((component) => [component.id, tuplesOf(component)]))
   return {
     acked: (after.totals.acked - (before?.totals.acked ?? 0)) / seconds,
-    byComponent: new Map(after.components.map((component) => [component.id, (tuplesOf(component) - (earlier.get(component.id) ?? 0)) / seconds])),
+    byComponent: new Map(
+      after.components.map((component) => [component.id, (tuplesOf(component) - (earlier.get(component.id) ?? 0)) / seconds]),
+    ),
   }
 }
 
 /** What a spout has emitted or a bolt executed; what the system sends is not counted. */
 export function tuplesOf({ kind, tasks }: ComponentSnapshot): number {
-  return sum(tasks.flatMap((task) => Object.entries(kind === 'spout' ? task.emitted : task.executed).flatMap(([name, n]) => (/(^|\.)__/.test(name) ? [] : [n]))))
+  return sum(
+    tasks.flatMap((task) =>
+      Object.entries(kind === 'spout' ? task.emitted : task.executed).flatMap(([name, n]) => (/(^|\.)__/.test(name) ? [] : [n])),
+    ),
+  )
 }
 
 export interface TableOptions {
@@ -43,9 +49,14 @@ export interface TableOptions {
 }
 
 /** The live table; no line is longer than `columns`, and there are fewer than `rows`. */
-export function tableLines(snapshot: Snapshot, rates: Rates, { columns, rows, colour, state = 'running' }: TableOptions): readonly string[] {
+export function tableLines(
+  snapshot: Snapshot,
+  rates: Rates,
+  { columns, rows, colour, state = 'running' }: TableOptions,
+): readonly string[] {
   const { topology, uptimeMs, totals, pending, latencyMs, components, executorRestarts } = snapshot
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text)
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text
   const alarm = (n: number, text: string): string => (n > 0 ? paint('red', text) : text)
   const facts: readonly (readonly [string, string])[] = [
     [`emitted ${count(totals.emitted)}`, `emitted ${count(totals.emitted)}`],
@@ -57,8 +68,12 @@ export function tableLines(snapshot: Snapshot, rates: Rates, { columns, rows, co
     [`${count(rates.acked)}/s`, paint('bold', `${count(rates.acked)}/s`)],
     [`p50 ${ms(latencyMs.p50)} ms`, `p50 ${ms(latencyMs.p50)} ms`],
     [`p99 ${ms(latencyMs.p99)} ms`, `p99 ${ms(latencyMs.p99)} ms`],
-    ...(totals.deadLettered > 0 ? [[`dead letters ${count(totals.deadLettered)}`, paint('red', `dead letters ${count(totals.deadLettered)}`)] as const] : []),
-    ...(executorRestarts > 0 ? [[`restarts ${count(executorRestarts)}`, paint('red', `restarts ${count(executorRestarts)}`)] as const] : []),
+    ...(totals.deadLettered > 0
+      ? [[`dead letters ${count(totals.deadLettered)}`, paint('red', `dead letters ${count(totals.deadLettered)}`)] as const]
+      : []),
+    ...(executorRestarts > 0
+      ? [[`restarts ${count(executorRestarts)}`, paint('red', `restarts ${count(executorRestarts)}`)] as const]
+      : []),
   ]
   const head = `${cut(topology, columns - 24)}  ${state} ${clock(uptimeMs)}`
   const head2 = wrap(facts, columns)
@@ -66,7 +81,9 @@ export function tableLines(snapshot: Snapshot, rates: Rates, { columns, rows, co
   const shown = components.slice(0, components.length > room ? room - 1 : room)
   const hidden = components.length - shown.length
   return [
-    head.length > columns ? cut(head, columns) : `${paint('bold', cut(topology, columns - 24))}  ${paint('dim', `${state} ${clock(uptimeMs)}`)}`,
+    head.length > columns
+      ? cut(head, columns)
+      : `${paint('bold', cut(topology, columns - 24))}  ${paint('dim', `${state} ${clock(uptimeMs)}`)}`,
     ...head2,
     '',
     ...componentRows(shown, rates, columns, paint),
@@ -96,15 +113,19 @@ function componentRows(components: readonly ComponentSnapshot[], rates: Rates, c
     { title: 'errors', rank: 7, alarms: true, cell: ({ tasks }) => count(sum(tasks.map(({ errors }) => errors))) },
   ]
   const cells = new Map(all.map((column) => [column, components.map(column.cell)]))
-  const widthOf = (column: TableColumn): number => Math.max(column.title.length, ...(cells.get(column) ?? []).map((cell) => cell.length), 7) + 2
+  const widthOf = (column: TableColumn): number =>
+    Math.max(column.title.length, ...(cells.get(column) ?? []).map((cell) => cell.length), 7) + 2
   const wanted = Math.max('component'.length, ...components.map(({ id, kind }) => id.length + kind.length + 3))
   let kept = all
   const used = (): number => sum(kept.map(widthOf))
-  while (kept.length > 0 && used() + Math.min(wanted, 16) > columns) kept = kept.filter(({ rank }) => rank !== Math.max(...kept.map((one) => one.rank)))
+  while (kept.length > 0 && used() + Math.min(wanted, 16) > columns)
+    kept = kept.filter(({ rank }) => rank !== Math.max(...kept.map((one) => one.rank)))
   const nameWidth = Math.max(1, Math.min(wanted, columns - used()))
   const name = ({ id, kind }: ComponentSnapshot): string => {
     const text = cut(id, nameWidth)
-    return text.length + kind.length + 3 <= nameWidth ? `${text} ${paint('dim', `(${kind})`)}${' '.repeat(nameWidth - text.length - kind.length - 3)}` : text.padEnd(nameWidth)
+    return text.length + kind.length + 3 <= nameWidth
+      ? `${text} ${paint('dim', `(${kind})`)}${' '.repeat(nameWidth - text.length - kind.length - 3)}`
+      : text.padEnd(nameWidth)
   }
   return [
     paint('dim', cut('component', nameWidth).padEnd(nameWidth) + kept.map((column) => column.title.padStart(widthOf(column))).join('')),
@@ -132,12 +153,19 @@ function latency({ tasks }: ComponentSnapshot, which: 'p50' | 'p99'): string {
 /** One line of progress, for logs and pipes. */
 export function progressLine({ uptimeMs, totals, pending, latencyMs }: Snapshot, rates: Rates): string {
   const { emitted, acked, failed, expired, replayed } = totals
-  const trouble = [`failed ${count(failed)}`, ...(expired > 0 ? [`expired ${count(expired)}`] : []), ...(replayed > 0 ? [`replayed ${count(replayed)}`] : [])].join('  ')
+  const trouble = [
+    `failed ${count(failed)}`,
+    ...(expired > 0 ? [`expired ${count(expired)}`] : []),
+    ...(replayed > 0 ? [`replayed ${count(replayed)}`] : []),
+  ].join('  ')
   return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  p50 ${ms(latencyMs.p50)} ms  p99 ${ms(latencyMs.p99)} ms`
 }
 
 /** The last line of a run. */
-export function summaryLine(topology: string, { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult): string {
+export function summaryLine(
+  topology: string,
+  { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult,
+): string {
   const rate = seconds > 0 ? ` (${count(acked / seconds)}/s)` : ''
   return `${topology} ${state} after ${seconds.toFixed(2)} s: emitted ${count(emitted)}, acked ${count(acked)}${rate}, failed ${count(failed)}, expired ${count(expired)}, replayed ${count(replayed)}, dead letters ${count(deadLettered)}`
 }
@@ -159,7 +187,9 @@ function cut(text: string, width: number): string {
 }
 
 function count(n: number): string {
-  return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, ',')
+  return Math.round(n)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 function ms(value: number): string {

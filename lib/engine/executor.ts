@@ -18,22 +18,24 @@
  * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
  */
 import type { Logger } from 'pino'
-import type { z } from 'zod'
-import { SquallError, placed } from '../errors.ts'
+import { SquallError } from '../errors.ts'
 import { record } from '../metrics/histogram.ts'
 import { assert } from '../std/assert.ts'
 import type { Clock } from '../std/clock.ts'
 import { Random } from '../std/random.ts'
 import { Timers } from '../std/timers.ts'
-import type { Failure, SpoutContext, TaskContext } from '../topology/component.ts'
+import type { Failure } from '../topology/component.ts'
 import { systemStream } from '../topology/plan.ts'
 import type { Plan, PlannedComponent, PlannedStream, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
-import { compileCheck, compileCodec } from '../wire/codec.ts'
+import { compileCodec } from '../wire/codec.ts'
 import type { TupleCodec } from '../wire/codec.ts'
-import { BoltTask, messageOf, wrapped } from './bolt-task.ts'
+import { BoltTask } from './bolt-task.ts'
 import { CellLayout, cell } from './cells.ts'
+import { checksOf } from './checks.ts'
+import type { Check } from './checks.ts'
+import { messageOf, shortened, wrapped } from './faults.ts'
 import { grouperOf } from './groupers.ts'
 import { Inbox } from './inbox.ts'
 import { Ledger, executorOf } from './ledger.ts'
@@ -44,6 +46,7 @@ import { Outlet, Target } from './outlet.ts'
 import type { Route, Values } from './outlet.ts'
 import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
+import { spoutContext, taskContext } from './task-context.ts'
 
 /** A turn ends when it has taken this long and its tasks have had their run. */
 const turnMs = 1
@@ -110,7 +113,7 @@ export class Executor implements LedgerOwner, BundleSink {
   readonly #reader: BundleReader
   readonly #routes: readonly StreamRoute[]
   /** by route: its stream's check */
-  readonly #checks: readonly ((values: Values) => void)[]
+  readonly #checks: readonly Check[]
   #isInTurn = false
 
   constructor(options: ExecutorOptions) {
@@ -126,10 +129,7 @@ export class Executor implements LedgerOwner, BundleSink {
     this.received = lanes.map(() => 0)
     this.#ends = [...options.ends]
     this.#routes = plan.components.flatMap(({ index: component, inputs }) => inputs.map(({ stream }, input) => ({ component, input, stream })))
-    this.#checks = plan.streams.map(({ fields, schema, component, name }) => {
-      const check = compileCheck(fields)
-      return withPlace(plan.config.check ? fullCheck(check, schema) : check, component, name)
-    })
+    this.#checks = checksOf(plan)
     const codecOf = new Map(this.#routes.map(({ stream }) => [stream, compileCodec((plan.streams[stream] as PlannedStream).fields)]))
     const codecs = this.#routes.map(({ stream }) => codecOf.get(stream) as TupleCodec)
     this.#reader = new BundleReader(codecs)
@@ -279,7 +279,7 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = bolt.component
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
-      await this.#starting(bolt.component, bolt.task, () => made.prepare(this.#context(bolt.component, bolt.task)))
+      await this.#starting(bolt.component, bolt.task, () => made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork())))
       bolt.begin(made.instance(), this.#options.tap)
       const { tickMs } = bolt.component.config
       if (tickMs > 0) this.timers.every(this.#options.clock.now(), tickMs, () => bolt.tick(), () => this.#options.clock.now())
@@ -288,7 +288,7 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = spout.component
       if (definition.kind !== 'spout') continue
       const made = definition.create()
-      await this.#starting(spout.component, spout.task, () => made.open(this.#spoutContext(spout.component, spout.task)))
+      await this.#starting(spout.component, spout.task, () => made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork())))
       spout.begin(made.instance())
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
@@ -473,55 +473,6 @@ export class Executor implements LedgerOwner, BundleSink {
     }
   }
 
-  #context({ id, firstTask, taskCount, config }: PlannedComponent, task: number): TaskContext {
-    const { clock, log } = this.#options
-    let logger: Logger | undefined
-    return {
-      topology: this.plan.name,
-      component: id,
-      task,
-      taskIndex: task - firstTask,
-      taskCount,
-      config,
-      get log() {
-        return (logger ??= log.child({ component: id, task }))
-      },
-      random: this.#random.fork(),
-      now: () => clock.now(),
-      date: () => clock.date(),
-      sleep: (ms) =>
-        new Promise((resolve) => {
-          this.timers.add(clock.now() + ms, resolve)
-          this.wake()
-        }),
-      tasksOf: (component) => {
-        const of = this.plan.components.find((other) => other.id === component)
-        return of === undefined ? [] : Array.from({ length: of.taskCount }, (_, i) => of.firstTask + i)
-      },
-      reportError: (error) => this.reportError(this.plan.components.find((other) => other.id === id) as PlannedComponent, task, error, undefined),
-      count: (name, by = 1) => {
-        const counters = this.counters.get(task) ?? {}
-        counters[name] = (counters[name] ?? 0) + by
-        this.counters.set(task, counters)
-      },
-    }
-  }
-
-  #spoutContext(component: PlannedComponent, task: number): SpoutContext {
-    const at = this.layout.head(task) + cell.position
-    const { cells } = this
-    const context = this.#context(component, task)
-    return Object.defineProperties(
-      {
-        position: Number.isNaN(cells[at]) ? undefined : cells[at],
-        savePosition: (position: number) => {
-          cells[at] = position
-        },
-      },
-      Object.getOwnPropertyDescriptors(context),
-    ) as SpoutContext
-  }
-
   /** Notes an error of a component. A coded one (a tuple its schema cannot hold, say) is a mistake that would only repeat: it stops the topology. */
   reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
     this.cells[this.layout.head(task) + cell.errors]! += 1
@@ -546,39 +497,4 @@ interface StreamRoute {
   readonly component: number
   readonly input: number
   readonly stream: number
-}
-
-type Check = (values: Values) => void
-
-function withPlace(check: Check, component: string, stream: string): Check {
-  return (values) => {
-    try {
-      check(values)
-    } catch (error) {
-      if (!(error instanceof SquallError)) throw error
-      throw placed(error, { component, stream })
-    }
-  }
-}
-
-/** The whole schema, refinements and all. */
-function fullCheck(kinds: Check, schema: z.ZodType): Check {
-  return (values) => {
-    kinds(values)
-    const parsed = schema.safeParse(values)
-    if (parsed.success) return
-    const issue = parsed.error.issues[0]
-    const field = issue?.path.join('.') ?? ''
-    throw new SquallError('value-refused', { field, reason: issue?.message ?? 'invalid' }, { field })
-  }
-}
-
-function shortened(values: object): string {
-  let text: string
-  try {
-    text = JSON.stringify(values, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? ''
-  } catch {
-    text = '(cannot be shown)'
-  }
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text
 }

@@ -17,9 +17,9 @@ import { anySeed } from '../std/random.ts'
 import { placeTasks, planTopology } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
+import { wrapped } from './faults.ts'
 import { executorsMax } from './ledger.ts'
 import type { ComponentError, Run, RunOptions, RunResult, Runnable } from './run-types.ts'
-import { wrapped } from './bolt-task.ts'
 
 /** How long `stop` waits for trees under way, unless told. */
 const patienceMs = 2_000

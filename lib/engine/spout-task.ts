@@ -7,9 +7,9 @@ import { record } from '../metrics/histogram.ts'
 import { deadLetterStream } from '../topology/component.ts'
 import type { Failure, Spout, SpoutOutput, Streams } from '../topology/component.ts'
 import type { PlannedComponent } from '../topology/plan.ts'
-import { isPromise, messageOf, wrapped } from './bolt-task.ts'
 import { cell } from './cells.ts'
 import type { Executor } from './executor.ts'
+import { isPromise, messageOf, wrapped } from './faults.ts'
 import type { EdgeSum, Outlet, Values } from './outlet.ts'
 
 /** Calls of `nextTuple` in a row, before what they emitted is executed. */

@@ -44,14 +44,19 @@ const colours = { trace: 'gray', debug: 'gray', info: 'green', warn: 'yellow', e
 /** `12:03:44.125 WARN  split[3]: slow source {"lag":12}`, then the tuple and the stack, indented. */
 function humanLine(line: string, colour: boolean): string {
   const { level, time, component, task, tuple, stack, err, msg, ...rest } = JSON.parse(line) as Record<string, unknown>
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text)
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text
   const at = paint('dim', new Date(String(time)).toTimeString().slice(0, 8))
   const label = paint(colours[level as keyof typeof colours] ?? 'white', String(level).toUpperCase().padEnd(5))
-  const source = component === undefined ? '' : `${paint('bold', `${String(component)}${task === undefined ? '' : `[${String(task)}]`}`)}: `
+  const source = component === undefined ? '' : `${paint('bold', `${text(component)}${task === undefined ? '' : `[${text(task)}]`}`)}: `
   const more = Object.keys(rest).length === 0 ? '' : ` ${paint('dim', JSON.stringify(rest))}`
   const cause = err as { message?: string; stack?: string } | undefined
   const trace = typeof stack === 'string' ? stack : cause?.stack
-  const text = typeof msg === 'string' ? msg : (cause?.message ?? '')
-  const below = [...(tuple === undefined ? [] : [`tuple ${String(tuple)}`]), ...(trace === undefined ? [] : userLines(trace))]
-  return `${at} ${label} ${source}${text}${more}\n${below.map((one) => `    ${one}\n`).join('')}`
+  const message = typeof msg === 'string' ? msg : (cause?.message ?? '')
+  const below = [...(tuple === undefined ? [] : [`tuple ${text(tuple)}`]), ...(trace === undefined ? [] : userLines(trace))]
+  return `${at} ${label} ${source}${message}${more}\n${below.map((one) => `    ${one}\n`).join('')}`
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

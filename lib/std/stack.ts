@@ -23,7 +23,9 @@ export function userLines(stack: string, max = 8): readonly string[] {
   })
   return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
     const frame = frameAt(line)
-    return frame === undefined ? line.trim() : line.trim().replace(/\(?(?:file:\/\/)?[^\s()]+:\d+:\d+\)?$/, (place) => shorten(place, frame))
+    return frame === undefined
+      ? line.trim()
+      : line.trim().replace(/\(?(?:file:\/\/)?[^\s()]+:\d+:\d+\)?$/, (place) => shorten(place, frame))
   })
 }
 

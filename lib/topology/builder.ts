@@ -126,7 +126,8 @@ class Builder implements TopologyBuilder {
     const given = Object.hasOwn(this.#params, name) ? this.#params[name] : undefined
     const parsed = schema.safeParse(given)
     if (parsed.success) return parsed.data
-    const again = typeof given === 'string' ? schema.safeParse(json(given)) : parsed
+    const read = typeof given === 'string' ? json(given) : undefined
+    const again = read === undefined ? parsed : schema.safeParse(read)
     if (again.success) return again.data
     const where = { topology: this.#name }
     this.#faults.push(
@@ -184,6 +185,7 @@ function groupings(self: object, input: string, subscriptions: DraftSubscription
   }
 }
 
+/** `undefined` when `text` is not JSON: then no default may step in for it. */
 function json(text: string): unknown {
   try {
     return JSON.parse(text) as unknown

@@ -54,7 +54,17 @@ export function graphOf(plan: Plan): Graph {
         const source = plan.streams[stream]
         if (source === undefined) return []
         const feedback = (indexOf.get(source.component) ?? 0) >= index
-        return [{ from: source.component, to: id, stream: source.name, input: name, grouping: grouping.type, ...('fields' in grouping && { fields: grouping.fields }), feedback }]
+        return [
+          {
+            from: source.component,
+            to: id,
+            stream: source.name,
+            input: name,
+            grouping: grouping.type,
+            ...('fields' in grouping && { fields: grouping.fields }),
+            feedback,
+          },
+        ]
       }),
     ),
   }
@@ -140,15 +150,23 @@ const smallCharWidth = 6.3
 export function graphSvg(plan: Plan): string {
   const graph = graphOf(plan)
   const layout = layOut(graph)
-  const paths = layout.edges.map(({ path, feedback }) => `<path class="edge${feedback ? ' back' : ''}" d="${path}" marker-end="url(#head)"/>`)
+  const paths = layout.edges.map(
+    ({ path, feedback }) => `<path class="edge${feedback ? ' back' : ''}" d="${path}" marker-end="url(#head)"/>`,
+  )
   const labels = layout.edges.flatMap(({ lines, x, y }) =>
-    lines.map((line, i) => `<text class="label" x="${round(x)}" y="${round(y + (i - (lines.length - 1) / 2) * labelHeight + 4)}">${escape(line)}</text>`),
+    lines.map(
+      (line, i) =>
+        `<text class="label" x="${round(x)}" y="${round(y + (i - (lines.length - 1) / 2) * labelHeight + 4)}">${escape(line)}</text>`,
+    ),
   )
   const nodes = layout.nodes.map(({ component: { id, kind, tasks }, x, y, width }) => {
     const middle = round(x + width / 2)
     const radius = kind === 'spout' ? nodeHeight / 2 : 8
     // two outlines behind say at a glance that there are more of it
-    const more = tasks > 1 ? `<rect class="${kind} behind" x="${round(x + 5)}" y="${round(y - 5)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>` : ''
+    const more =
+      tasks > 1
+        ? `<rect class="${kind} behind" x="${round(x + 5)}" y="${round(y - 5)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>`
+        : ''
     return [
       `<g>${more}<rect class="${kind}" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>`,
       `<text class="id" x="${middle}" y="${round(y + 24)}">${escape(id)}</text>`,
@@ -219,8 +237,16 @@ interface Bunch {
 function layOut(graph: Graph): { nodes: readonly PlacedNode[]; edges: readonly PlacedEdge[]; width: number; height: number } {
   const layers: Place[][] = []
   const places = putInLayers(graph, layers)
-  const forward = bunches(graph.edges.filter(({ feedback }) => !feedback), places, layers)
-  const back = bunches(graph.edges.filter(({ feedback }) => feedback), places, undefined)
+  const forward = bunches(
+    graph.edges.filter(({ feedback }) => !feedback),
+    places,
+    layers,
+  )
+  const back = bunches(
+    graph.edges.filter(({ feedback }) => feedback),
+    places,
+    undefined,
+  )
   orderLayers(layers)
   spread(layers)
   const top = Math.min(...layers.flat().map(({ y }) => y)) - nodeHeight / 2
@@ -229,7 +255,9 @@ function layOut(graph: Graph): { nodes: readonly PlacedNode[]; edges: readonly P
   const bottom = Math.max(...layers.flat().map(({ y }) => y)) + nodeHeight / 2
   const nodes = [...places.values()].flatMap(({ component, layer, y }): PlacedNode[] => {
     const column = columns[layer]
-    return component === undefined || column === undefined ? [] : [{ component, x: column.x + (column.width - widthOf(component)) / 2, y: y - nodeHeight / 2, width: widthOf(component) }]
+    return component === undefined || column === undefined
+      ? []
+      : [{ component, x: column.x + (column.width - widthOf(component)) / 2, y: y - nodeHeight / 2, width: widthOf(component) }]
   })
   const byId = new Map(nodes.map((node) => [node.component.id, node]))
   const backEdges = back.map((bunch, i) => drawBack(bunch, byId, bottom + 26 + i * 34))
@@ -394,14 +422,21 @@ function smooth([start, ...rest]: readonly Point[]): string {
   let path = `M${round(x)} ${round(y)}`
   for (const [toX, toY] of rest) {
     const bend = (toX - x) / 2
-    path += y === toY ? ` L${round(toX)} ${round(toY)}` : ` C${round(x + bend)} ${round(y)} ${round(toX - bend)} ${round(toY)} ${round(toX)} ${round(toY)}`
+    path +=
+      y === toY
+        ? ` L${round(toX)} ${round(toY)}`
+        : ` C${round(x + bend)} ${round(y)} ${round(toX - bend)} ${round(toY)} ${round(toX)} ${round(toY)}`
     ;[x, y] = [toX, toY]
   }
   return path
 }
 
 /** A place on the first curve where no other label is. */
-function freePlace([start, next]: readonly Point[], lines: readonly string[], taken: { x: number; y: number; width: number; height: number }[]): { x: number; y: number } {
+function freePlace(
+  [start, next]: readonly Point[],
+  lines: readonly string[],
+  taken: { x: number; y: number; width: number; height: number }[],
+): { x: number; y: number } {
   const [x0, y0] = start as Point
   const [x1, y1] = next as Point
   const width = Math.max(...lines.map((line) => line.length)) * smallCharWidth + 8

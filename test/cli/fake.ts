@@ -16,7 +16,7 @@ export interface FakeIo extends Io {
 
 export function fakeIo(more: Partial<Io> = {}): FakeIo {
   const signals = new EventEmitter()
-  const on = (event: string, listener: (value: never) => void): (() => void) => {
+  const on = <T>(event: string, listener: (value: T) => void): (() => void) => {
     signals.on(event, listener)
     return () => signals.off(event, listener)
   }
@@ -36,7 +36,7 @@ export function fakeIo(more: Partial<Io> = {}): FakeIo {
       take = to
       return () => (take = undefined)
     },
-    print: (text) => (take ?? io.out)(text),
+    print: (text) => (take === undefined ? io.out(text) : take(text)),
     onStop: (stop) => on('stop', stop),
     onUncaught: (caught) => on('uncaught', caught),
     exit: (code) => void (io.exited = code),
@@ -52,7 +52,9 @@ export const noLatency = { count: 0, mean: 0, p50: 0, p99: 0, p999: 0, max: 0 }
 export class FakeRun implements Run {
   readonly started: { runnable: Runnable; options: RunOptions }[] = []
   readonly done: Promise<RunResult>
-  snapshots: Snapshot[] = [{ topology: 'tiny', uptimeMs: 2_000, totals: noTotals, pending: 0, latencyMs: noLatency, components: [], executorRestarts: 0 }]
+  snapshots: Snapshot[] = [
+    { topology: 'tiny', uptimeMs: 2_000, totals: noTotals, pending: 0, latencyMs: noLatency, components: [], executorRestarts: 0 },
+  ]
   stops = 0
   readonly #waiting: Promise<void>
   #isStarted: () => void = () => undefined

@@ -40,11 +40,14 @@ describe('usage', () => {
     expect(stderr).toContain(hint)
   })
 
-  test.each([[['--help']], [['run', '--help']], [['validate', '--help']], [['graph', '--help']], [['help', 'run']]])('%j shows an example', async (argv) => {
-    const { code, stdout, stderr } = await squall(...argv)
-    expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toContain('Example:\n  squall ')
-  })
+  test.each([[['--help']], [['run', '--help']], [['validate', '--help']], [['graph', '--help']], [['help', 'run']]])(
+    '%j shows an example',
+    async (argv) => {
+      const { code, stdout, stderr } = await squall(...argv)
+      expect([code, stderr]).toEqual([0, ''])
+      expect(stdout).toContain('Example:\n  squall ')
+    },
+  )
 
   test('the exit codes are in the help', async () => {
     expect((await squall('--help')).stdout).toContain('130  stopped by Ctrl-C')
@@ -59,8 +62,18 @@ describe('usage', () => {
 describe('validate', () => {
   test('a sound file', async () => {
     const file = tiny()
-    expect(await squall('validate', file)).toEqual({ code: 0, stdout: `${file}: the topology tiny is sound: 2 components, 3 tasks\n`, stderr: '' })
-    expect(JSON.parse((await squall('validate', file, '--json')).stdout)).toEqual({ kind: 'validation', ok: true, topology: 'tiny', components: 2, tasks: 3 })
+    expect(await squall('validate', file)).toEqual({
+      code: 0,
+      stdout: `${file}: the topology tiny is sound: 2 components, 3 tasks\n`,
+      stderr: '',
+    })
+    expect(JSON.parse((await squall('validate', file, '--json')).stdout)).toEqual({
+      kind: 'validation',
+      ok: true,
+      topology: 'tiny',
+      components: 2,
+      tasks: 3,
+    })
   })
 
   test('every fault, each with a place and a remedy', async () => {
@@ -76,7 +89,12 @@ describe('validate', () => {
   })
 
   test('settings with their places', async () => {
-    const folder = folderOf({ 'tiny.ts': tinyTopology, 'settings.yaml': 'spoutPendingMax: 10\nspoutPendingMx: 5\nringBytes: 1\n', 'list.json': '[1]', 'bad.json': '{' })
+    const folder = folderOf({
+      'tiny.ts': tinyTopology,
+      'settings.yaml': 'spoutPendingMax: 10\nspoutPendingMx: 5\nringBytes: 1\n',
+      'list.json': '[1]',
+      'bad.json': '{',
+    })
     const check = (...flags: string[]): Promise<{ code: number; stderr: string }> => squall('validate', join(folder, 'tiny.ts'), ...flags)
     expect((await check('--config', join(folder, 'settings.yaml'))).stderr).toMatch(/settings\.yaml:2:1\n[\s\S]*settings\.yaml:3:1\n/)
     expect((await check('-c', 'spoutPendingMax=no')).stderr).toContain('at field -c spoutPendingMax')
@@ -93,7 +111,11 @@ describe('graph', () => {
     const svg = join(file, '..', 'tiny.svg')
     expect((await squall('graph', file)).stdout).toContain('shuffle ─▶ log')
     expect((await squall('graph', file, '--mermaid')).stdout).toMatch(/^flowchart LR\n/)
-    expect(JSON.parse((await squall('graph', file, '--json')).stdout)).toMatchObject({ kind: 'graph', topology: 'tiny', edges: [{ from: 'words', to: 'log' }] })
+    expect(JSON.parse((await squall('graph', file, '--json')).stdout)).toMatchObject({
+      kind: 'graph',
+      topology: 'tiny',
+      edges: [{ from: 'words', to: 'log' }],
+    })
     expect((await squall('graph', file, '--svg', svg)).stdout).toBe(`${svg} written\n`)
     expect(readFileSync(svg, 'utf8')).toMatch(/^<svg/)
     expect((await squall('graph', file, '--svg', '-')).stdout).toMatch(/^<svg/)
@@ -113,11 +135,24 @@ describe('run', () => {
     vi.useRealTimers()
   })
 
-  const error = { component: 'log', task: 1, executor: 0, atMs: 5, message: 'boom', stack: 'Error: boom\n    at execute (/somewhere/else.ts:3:4)', tuple: '{"word":"x"}' }
+  const error = {
+    component: 'log',
+    task: 1,
+    executor: 0,
+    atMs: 5,
+    message: 'boom',
+    stack: 'Error: boom\n    at execute (/somewhere/else.ts:3:4)',
+    tuple: '{"word":"x"}',
+  }
 
   test('hands on parameters, settings and options', async () => {
     const code = main(['run', tiny(), '--set', 'n=5', '-c', 'spoutPendingMax=7', '--executors', '2', '--seed', '9', '--check'], io)
-    expect(await run.whenStarted()).toMatchObject({ params: { n: '5' }, config: { spoutPendingMax: '7', check: true }, executors: 2, seed: 9 })
+    expect(await run.whenStarted()).toMatchObject({
+      params: { n: '5' },
+      config: { spoutPendingMax: '7', check: true },
+      executors: 2,
+      seed: 9,
+    })
     expect(run.started[0]?.runnable.module).toMatch(/\.mjs$/)
     run.finish()
     expect(await code).toBe(0)
@@ -150,7 +185,10 @@ describe('run', () => {
     io.print('a component speaks\n')
     run.finish({ ...noTotals, emitted: 10, acked: 9, failed: 1, seconds: 2.5 })
     expect(await code).toBe(0)
-    const lines = io.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { kind: string })
+    const lines = io.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string })
     expect(lines.map(({ kind }) => kind)).toEqual(['snapshot', 'snapshot', 'snapshot', 'result'])
     expect(io.stdout.trimEnd().split('\n').at(-1)).toBe(
       '{"kind":"result","state":"finished","emitted":10,"acked":9,"failed":1,"expired":0,"replayed":0,"deadLettered":0,"seconds":2.5}',
@@ -177,12 +215,12 @@ describe('run', () => {
     const first = io.stdout.length
     expect(io.stdout).toContain('tiny')
     await vi.advanceTimersByTimeAsync(200)
-    expect(io.stdout.slice(first)).toMatch(/\u001b\[\d+A/)
+    expect(io.stdout.slice(first)).toContain('\r\u001b[')
     const before = io.stdout.length
     io.print('half a line, ')
     expect(io.stdout).toHaveLength(before)
     io.print('and the rest\n')
-    expect(io.stdout.slice(before)).toMatch(/\u001b\[\d+A\u001b\[Jhalf a line, and the rest\n/)
+    expect(io.stdout.slice(before)).toContain('\u001b[Jhalf a line, and the rest\n')
     run.finish()
     expect(await code).toBe(0)
     expect(io.stdout).toContain('\u001b[?25h')
@@ -237,7 +275,9 @@ describe('run', () => {
     await vi.advanceTimersByTimeAsync(0)
     io.signals.emit('uncaught', Object.assign(new Error('stray'), { stack: 'Error: stray\n    at Timeout.later (/a/b.ts:7:9)' }))
     expect(io.exited).toBe(1)
-    expect(io.stderr).toBe('error[uncaught]: an error that nothing caught: stray\n  at /a/b.ts:7:9\nhelp: catch it where it happens: errors in timers and callbacks of their own belong to no tuple\n')
+    expect(io.stderr).toBe(
+      'error[uncaught]: an error that nothing caught: stray\n  at /a/b.ts:7:9\nhelp: catch it where it happens: errors in timers and callbacks of their own belong to no tuple\n',
+    )
     run.finish()
     await code
   })

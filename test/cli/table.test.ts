@@ -6,16 +6,47 @@ import { noLatency, noTotals } from './fake.ts'
 const latencyMs = { count: 10, mean: 1, p50: 0.5, p99: 12.3, p999: 20, max: 20 }
 
 function task(more: Partial<TaskSnapshot>): TaskSnapshot {
-  return { task: 0, executor: 0, emitted: {}, executed: {}, acked: 0, failed: 0, expired: 0, replayed: 0, deadLettered: 0, pending: 0, errors: 0, busyMs: 0, latencyMs: noLatency, counters: {}, ...more }
+  return {
+    task: 0,
+    executor: 0,
+    emitted: {},
+    executed: {},
+    acked: 0,
+    failed: 0,
+    expired: 0,
+    replayed: 0,
+    deadLettered: 0,
+    pending: 0,
+    errors: 0,
+    busyMs: 0,
+    latencyMs: noLatency,
+    counters: {},
+    ...more,
+  }
 }
 
 function snapshot(uptimeMs: number, n: number, more: readonly ComponentSnapshot[] = []): Snapshot {
   const components: readonly ComponentSnapshot[] = [
-    { id: 'lines', kind: 'spout', tasks: [task({ emitted: { 'default': n, '__system': 1 }, acked: n, pending: 3, latencyMs })] },
-    { id: 'split-into-words', kind: 'bolt', tasks: [task({ executed: { 'lines.default': n, 'lines.__tick': 5 }, latencyMs }), task({ executed: { 'lines.default': n }, failed: 2, errors: 2 })] },
+    { id: 'lines', kind: 'spout', tasks: [task({ emitted: { default: n, __system: 1 }, acked: n, pending: 3, latencyMs })] },
+    {
+      id: 'split-into-words',
+      kind: 'bolt',
+      tasks: [
+        task({ executed: { 'lines.default': n, 'lines.__tick': 5 }, latencyMs }),
+        task({ executed: { 'lines.default': n }, failed: 2, errors: 2 }),
+      ],
+    },
     ...more,
   ]
-  return { topology: 'word-count', uptimeMs, totals: { ...noTotals, emitted: n, acked: n, failed: 2 }, pending: 3, latencyMs, components, executorRestarts: 0 }
+  return {
+    topology: 'word-count',
+    uptimeMs,
+    totals: { ...noTotals, emitted: n, acked: n, failed: 2 },
+    pending: 3,
+    latencyMs,
+    components,
+    executorRestarts: 0,
+  }
 }
 
 const wide = { columns: 120, rows: 40, colour: false }
@@ -60,7 +91,9 @@ test('more components than rows are cut, and counted', () => {
 
 test('a line of progress and the last line', () => {
   const now = snapshot(3_725_000, 1_500)
-  expect(progressLine(now, new RateMeter().add(now))).toBe('1:02:05  emitted 1,500  acked 1,500  failed 2  pending 3  0/s  p50 0.500 ms  p99 12.3 ms')
+  expect(progressLine(now, new RateMeter().add(now))).toBe(
+    '1:02:05  emitted 1,500  acked 1,500  failed 2  pending 3  0/s  p50 0.500 ms  p99 12.3 ms',
+  )
   expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1_000, acked: 1_000 })).toBe(
     'x finished after 2.00 s: emitted 1,000, acked 1,000 (500/s), failed 0, expired 0, replayed 0, dead letters 0',
   )

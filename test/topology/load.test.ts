@@ -91,7 +91,10 @@ describe('a file that cannot be loaded', () => {
   })
 
   test('an import that the library does not have is found in the source', async () => {
-    const error = await faultOf({ 'bad.ts': `import {\n  topology,\n  topologie,\n} from 'squall'\nexport default topologie\nvoid topology` }, 'bad.ts')
+    const error = await faultOf(
+      { 'bad.ts': `import {\n  topology,\n  topologie,\n} from 'squall'\nexport default topologie\nvoid topology` },
+      'bad.ts',
+    )
     // the runner of the tests does not link modules as Node does: there it is a missing default export
     expect(['unknown-export', 'not-a-topology']).toContain(error.code)
   })
@@ -120,7 +123,11 @@ describe('a file that cannot be loaded', () => {
     }
     const error = await faultOf({ ...addon, 'bad.ts': `import fast from 'fast-thing'\nexport default fast` }, 'bad.ts')
     expect(error).toMatchObject({ code: 'native-addon', message: expect.stringContaining('fast-thing') as string })
-    const folder = folderOf({ ...addon, 'node_modules/careful/index.js': `try { require('fast-thing') } catch {}`, 'good.ts': `import 'careful'\n${tinyTopology}` })
+    const folder = folderOf({
+      ...addon,
+      'node_modules/careful/index.js': `try { require('fast-thing') } catch {}`,
+      'good.ts': `import 'careful'\n${tinyTopology}`,
+    })
     const loaded = await loadTopology(join(folder, 'good.ts'))
     expect(loaded.definition.name).toBe('tiny')
     loaded.dispose()
@@ -133,8 +140,12 @@ describe('a file that cannot be loaded', () => {
 })
 
 test('a function of a topology that throws is a coded error too', async () => {
-  const folder = folderOf({ 'bad.ts': `import { topology } from 'squall'\nexport default topology('x', () => { throw new Error('half way') })` })
-  const { definition, dispose } = await loadTopology(join(folder, 'bad.ts'))
-  expect(() => definition.draft({})).toThrow(expect.objectContaining({ code: 'definition-threw', where: expect.objectContaining({ topology: 'x' }) as object }))
-  dispose()
+  const folder = folderOf({
+    'bad.ts': `import { topology } from 'squall'\nexport default topology('x', () => { throw new Error('half way') })`,
+  })
+  const loaded = await loadTopology(join(folder, 'bad.ts'))
+  expect(() => loaded.definition.draft({})).toThrow(
+    expect.objectContaining({ code: 'definition-threw', where: expect.objectContaining({ topology: 'x' }) as object }),
+  )
+  loaded.dispose()
 })

@@ -26,7 +26,11 @@ function codes(make: () => unknown): readonly string[] {
 }
 
 /** The compiler refuses these, which is the point; plans of YAML files have no compiler. */
-const loose = (handle: { component: string; streamName?: string }): StreamHandle<never> => ({ streamName: 'default', feedback: false, ...handle })
+const loose = (handle: { component: string; streamName?: string }): StreamHandle<never> => ({
+  streamName: 'default',
+  feedback: false,
+  ...handle,
+})
 
 describe('a sound plan', () => {
   const made = plan((t) => {
@@ -90,10 +94,23 @@ describe('faults', () => {
     ['unknown-field', (t) => t.bolt('b', split).fields(t.spout('a', words), ['wrod' as 'word'])],
     ['unknown-field', (t) => t.bolt('b', split).fields(t.spout('a', words), [])],
     ['direct-mismatch', (t) => t.bolt('b', split).direct(t.spout('a', words))],
-    ['tuple-mismatch', (t) => (t.spout('a', words), t.bolt('b', defineBolt({ input: Counted, execute: () => undefined })).shuffle(loose({ component: 'a' })))],
+    [
+      'tuple-mismatch',
+      (t) => (
+        t.spout('a', words),
+        t.bolt('b', defineBolt({ input: Counted, execute: () => undefined })).shuffle(loose({ component: 'a' }))
+      ),
+    ],
     ['bad-config', (t) => t.spout('a', words, { config: { spoutPendingMax: 0 } })],
     ['unknown-config', (t) => (t.spout('a', words), t.config({ spoutPendingMx: 5 }))],
-    ['cycle', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(loose({ component: 'c' })), t.bolt('c', split).shuffle(loose({ component: 'b' })))],
+    [
+      'cycle',
+      (t) => (
+        t.spout('a', words),
+        t.bolt('b', split).shuffle(loose({ component: 'c' })),
+        t.bolt('c', split).shuffle(loose({ component: 'b' }))
+      ),
+    ],
     ['missing-param', (t) => (t.spout('a', words), t.param('x', z.string()))],
   ])('%s', (code, build) => {
     expect(codes(() => plan(build))).toEqual([code])
@@ -125,13 +142,14 @@ describe('faults', () => {
   })
 
   test('read well', () => {
+    let error: unknown
     try {
       plan((t) => void t.bolt('b', split).fields(t.spout('a', words), ['wrod' as 'word']))
-    } catch (error) {
-      expect(renderError(error as SquallError)).toBe(
-        'error[unknown-field]: the stream default of a has no field wrod\n  at topology test, component b, field wrod\nhelp: its fields: word\n',
-      )
+    } catch (thrown) {
+      error = thrown
     }
-    expect.assertions(1)
+    expect(renderError(error as SquallError)).toBe(
+      'error[unknown-field]: the stream default of a has no field wrod\n  at topology test, component b, field wrod\nhelp: its fields: word\n',
+    )
   })
 })

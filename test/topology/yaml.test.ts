@@ -22,9 +22,11 @@ async function planFile(path: string, params: Readonly<Record<string, unknown>> 
   }
 }
 
-const plan = (name: string, params?: Readonly<Record<string, unknown>>, options?: LoadOptions): Promise<Plan> => planFile(join(flux, name), params, options)
+const plan = (name: string, params?: Readonly<Record<string, unknown>>, options?: LoadOptions): Promise<Plan> =>
+  planFile(join(flux, name), params, options)
 
-const component = ({ components }: Plan, id: string): Plan['components'][number] => components.find((one) => one.id === id) as Plan['components'][number]
+const component = ({ components }: Plan, id: string): Plan['components'][number] =>
+  components.find((one) => one.id === id) as Plan['components'][number]
 
 /** What runs in a task of a component, made as the engine would. */
 async function instanceOf(of: Plan, id: string): Promise<Record<string, unknown>> {
@@ -45,7 +47,12 @@ describe('conformance', () => {
   test('everything at once', async () => {
     const made = await plan('tck.yaml')
     expect(made.name).toBe('yaml-topology')
-    expect(made.config).toMatchObject({ workers: 1, messageTimeoutMs: 10_000, spoutPendingMax: 50, 'some.key.of.mine': { nested: [1, 'two'] } })
+    expect(made.config).toMatchObject({
+      workers: 1,
+      messageTimeoutMs: 10_000,
+      spoutPendingMax: 50,
+      'some.key.of.mine': { nested: [1, 'two'] },
+    })
     expect(made.components.map(({ id, taskCount }) => [id, taskCount])).toEqual([
       ['sentences', 2],
       ['more', 1],
@@ -54,7 +61,11 @@ describe('conformance', () => {
       ['log', 1],
       ['join', 1],
     ])
-    expect(component(made, 'split').config).toMatchObject({ tickMs: 5_000, 'topology.component.resources.onheap.memory.mb': 128, 'topology.component.cpu.pcore.percent': 20 })
+    expect(component(made, 'split').config).toMatchObject({
+      tickMs: 5_000,
+      'topology.component.resources.onheap.memory.mb': 128,
+      'topology.component.cpu.pcore.percent': 20,
+    })
     expect(graphOf(made).edges.map(({ from, to, stream, input, grouping }) => `${from}.${stream} ${grouping} ${to}.${input}`)).toEqual([
       'sentences.default shuffle split.default',
       'more.default localOrShuffle split.default',
@@ -74,7 +85,9 @@ describe('conformance', () => {
 
   test('beans are made for each task, and shared within it', async () => {
     const made = await plan('tck.yaml')
-    const [one, other] = [await instanceOf(made, 'sentences'), await instanceOf(made, 'sentences')] as { args: [{ scheme: object }, object[]] }[]
+    const [one, other] = [await instanceOf(made, 'sentences'), await instanceOf(made, 'sentences')] as {
+      args: [{ scheme: object }, object[]]
+    }[]
     expect(one?.args[0].scheme).toBe(one?.args[1][0])
     expect(one?.args[0].scheme).not.toBe(other?.args[0].scheme)
   })
@@ -124,7 +137,11 @@ describe('includes', () => {
     expect(made.name).toBe('include-topology')
     expect(made.config).toMatchObject({ mine: 1, theirs: 2, both: 'own' })
     expect(component(made, 'log').taskCount).toBe(3)
-    expect(graphOf(made).edges.map(({ to }) => to).sort()).toEqual(['extra', 'log'])
+    expect(
+      graphOf(made)
+        .edges.map(({ to }) => to)
+        .sort(),
+    ).toEqual(['extra', 'log'])
   })
 
   test('override on request', async () => {
@@ -136,7 +153,10 @@ describe('includes', () => {
 
   test('a circle and a missing file are faults with a place', async () => {
     const [circle] = await faultsOf(plan('include-cycle.yaml'))
-    expect(circle).toMatchObject({ code: 'include-cycle', where: { file: expect.stringContaining('include-cycle-2.yaml') as string, line: 1, column: 20 } })
+    expect(circle).toMatchObject({
+      code: 'include-cycle',
+      where: { file: expect.stringContaining('include-cycle-2.yaml') as string, line: 1, column: 20 },
+    })
     const folder = folderOf({ 'a.yaml': 'name: a\nincludes:\n  - file: gone.yaml\n' })
     const [missing] = await faultsOf(planFile(join(folder, 'a.yaml')))
     expect(missing).toMatchObject({ code: 'file-not-found', where: { line: 3, column: 11 } })
@@ -162,28 +182,38 @@ describe('substitution', () => {
       'test.default': 'fall: back',
       'test.literal': '${first}',
       'test.list': ['one', 'two', 'x42'],
-      'one': 'key',
+      one: 'key',
     })
   })
 
   test('a file of parameters may serve several topologies; --set may not be in vain', async () => {
-    const loaded = await loadTopology(join(flux, 'substitution.yaml'), { params: (await readSettings(flags)).params, env: { SQUALL_TEST: '' } })
+    const loaded = await loadTopology(join(flux, 'substitution.yaml'), {
+      params: (await readSettings(flags)).params,
+      env: { SQUALL_TEST: '' },
+    })
     const shared = await readSettings(flags)
     expect(Object.keys(shared.paramsFor(loaded.definition))).not.toContain('for.another.topology')
     const set = await readSettings({ ...flags, set: ['for.another.topology=2'] })
-    expect(() => planTopology(loaded.definition.draft(set.paramsFor(loaded.definition)))).toThrow(expect.objectContaining({ code: 'unknown-param' }))
+    expect(() => planTopology(loaded.definition.draft(set.paramsFor(loaded.definition)))).toThrow(
+      expect.objectContaining({ code: 'unknown-param' }),
+    )
     loaded.dispose()
   })
 
   test('a value can neither break the file nor add to it', async () => {
-    const folder = folderOf({ 'a.yaml': 'name: a\nconfig: { x: ${x}, y: "${x}", z: ${z} }\nspouts: [{ id: s, className: squall#files.lines, constructorArgs: [a] }]\n' })
+    const folder = folderOf({
+      'a.yaml':
+        'name: a\nconfig: { x: ${x}, y: "${x}", z: ${z} }\nspouts: [{ id: s, className: squall#files.lines, constructorArgs: [a] }]\n',
+    })
     const made = await planFile(join(folder, 'a.yaml'), { x: '}\n"#: evil', z: '{"a": [1]}' })
     expect(made.config).toMatchObject({ x: '}\n"#: evil', y: '}\n"#: evil', z: { a: [1] } })
   })
 
   test('what is not there is a fault at its place, and the environment needs permission', async () => {
     const faults = await faultsOf(plan('substitution.yaml', { first: 'one', hosts: 'no list' }))
-    const of = faults.filter(({ code }) => code === 'bad-substitution').map(({ message, where: { line, column } }) => [message, line, column])
+    const of = faults
+      .filter(({ code }) => code === 'bad-substitution')
+      .map(({ message, where: { line, column } }) => [message, line, column])
     expect(of).toContainEqual(['${topology.name} cannot be replaced: it is not set', 1, 7])
     expect(of).toContainEqual(['${ENV-SQUALL_TEST} cannot be replaced: the environment may not be used', 4, 19])
     expect(of).toContainEqual(['${hosts[0]} cannot be replaced: hosts is not a list', 6, 15])
@@ -213,7 +243,8 @@ describe('topologySource', () => {
 describe('faults', () => {
   test('all are told at once, each at its place', async () => {
     const faults = await faultsOf(plan('faults.yaml'))
-    expect(faults.map(({ code, where: { line, column } }) => `${line}:${column} ${code}`).sort((a, b) => parseInt(a) - parseInt(b))).toMatchInlineSnapshot(`
+    expect(faults.map(({ code, where: { line, column } }) => `${line}:${column} ${code}`).sort((a, b) => parseInt(a) - parseInt(b)))
+      .toMatchInlineSnapshot(`
       [
         "2:1 unknown-key",
         "4:3 bad-config",

@@ -28,7 +28,7 @@ export interface Bundle {
 }
 
 const libraryModules: Readonly<Record<string, string>> = {
-  'squall': 'index',
+  squall: 'index',
   'squall/testing': 'testing/index',
   'squall-host/yaml-topology': 'topology/load/yaml-topology',
 }
@@ -79,7 +79,9 @@ const faultsMax = 20
 /** The bundle with the running library in the place of the placeholders. */
 export function withLibrary(text: string): string {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  return text.replace(/"squall-library:([\w/-]+)"/g, (_, module: string) => JSON.stringify(new URL(`../../${module}${extension}`, import.meta.url).href))
+  return text.replace(/"squall-library:([\w/-]+)"/g, (_, module: string) =>
+    JSON.stringify(new URL(`../../${module}${extension}`, import.meta.url).href),
+  )
 }
 
 const library: Plugin = {

@@ -67,7 +67,11 @@ export interface SourceBean extends Bean {
 
 const topKeys = ['name', 'includes', 'config', 'components', 'spouts', 'bolts', 'streams', 'topologySource', 'workerHooks']
 const beanKeys = ['id', 'className', 'constructorArgs', 'properties', 'configMethods', 'factory', 'factoryArgs']
-const loadKeys = { onHeapMemoryLoad: 'topology.component.resources.onheap.memory.mb', offHeapMemoryLoad: 'topology.component.resources.offheap.memory.mb', cpuLoad: 'topology.component.cpu.pcore.percent' }
+const loadKeys = {
+  onHeapMemoryLoad: 'topology.component.resources.onheap.memory.mb',
+  offHeapMemoryLoad: 'topology.component.resources.offheap.memory.mb',
+  cpuLoad: 'topology.component.cpu.pcore.percent',
+}
 const componentKeys = [...beanKeys, 'parallelism', 'numTasks', 'config', ...Object.keys(loadKeys)]
 
 /** The file with all that it includes. The document's trees are already substituted. */
@@ -84,11 +88,20 @@ export function readFlux(document: SourceDocument, faults: SquallError[]): FluxF
 }
 
 /** What a document includes. */
-export function includesOf(root: Tree, faults: SquallError[]): readonly { readonly file: string; readonly override: boolean; readonly at: At }[] {
+export function includesOf(
+  root: Tree,
+  faults: SquallError[],
+): readonly { readonly file: string; readonly override: boolean; readonly at: At }[] {
   const list = root.kind === 'map' ? root.entries.find(({ key }) => key === 'includes')?.value : undefined
   if (list?.kind !== 'list') {
     if (list !== undefined && !(list.kind === 'scalar' && list.value === null))
-      faults.push(new SquallError('bad-value', { what: 'includes', value: showTree(list), expected: 'a list of maps with the key file' }, placeAt(list.at)))
+      faults.push(
+        new SquallError(
+          'bad-value',
+          { what: 'includes', value: showTree(list), expected: 'a list of maps with the key file' },
+          placeAt(list.at),
+        ),
+      )
     return []
   }
   return list.items.flatMap((item) => {
@@ -113,10 +126,20 @@ export function classNamesOf(document: SourceDocument): readonly ClassName[] {
 
 function readOne(reader: MapReader, folder: string, faults: SquallError[]): FluxFile {
   const [hook] = reader.list('workerHooks')
-  if (hook !== undefined) faults.push(new SquallError('bad-value', { what: 'workerHooks', value: 'not supported', expected: 'no value: do the work in open() and prepare() of the components' }, placeAt(hook.at)))
+  if (hook !== undefined)
+    faults.push(
+      new SquallError(
+        'bad-value',
+        { what: 'workerHooks', value: 'not supported', expected: 'no value: do the work in open() and prepare() of the components' },
+        placeAt(hook.at),
+      ),
+    )
   const source = reader.get('topologySource')
-  const components = <T>(key: string, what: string, read: (tree: Tree, what: string, folder: string, faults: SquallError[]) => T | undefined): readonly T[] =>
-    reader.list(key).flatMap((tree) => read(tree, what, folder, faults) ?? [])
+  const components = <T>(
+    key: string,
+    what: string,
+    read: (tree: Tree, what: string, folder: string, faults: SquallError[]) => T | undefined,
+  ): readonly T[] => reader.list(key).flatMap((tree) => read(tree, what, folder, faults) ?? [])
   const file: FluxFile = {
     name: reader.text('name'),
     config: reader.map('config'),
@@ -232,7 +255,8 @@ function property(tree: Tree, faults: SquallError[]): Bean['properties'][number]
   const ref = reader.get('ref')
   if (ref !== undefined) return { name: name.text, at: name.at, value: { kind: 'ref', id: idOf(ref, faults), at: ref.at } }
   const ids = reader.list('reflist')
-  if (ids.length > 0) return { name: name.text, at: name.at, value: { kind: 'reflist', ids: ids.map((item) => ({ id: idOf(item, faults), at: item.at })) } }
+  if (ids.length > 0)
+    return { name: name.text, at: name.at, value: { kind: 'reflist', ids: ids.map((item) => ({ id: idOf(item, faults), at: item.at })) } }
   const value = reader.raw('value')
   if (value !== undefined) return { name: name.text, at: name.at, value: { kind: 'value', tree: value } }
   faults.push(new SquallError('missing-key', { place: 'a property', key: 'value', example: 'VALUE (or ref: ID)' }, placeAt(reader.at)))
@@ -294,7 +318,13 @@ function readGrouping(reader: MapReader, folder: string, faults: SquallError[]):
     case 'CUSTOM': {
       const custom = reader.get('customClass')
       if (custom === undefined) {
-        faults.push(new SquallError('missing-key', { place: 'a CUSTOM grouping', key: 'customClass', example: '{ className: ./module.ts#name }' }, placeAt(reader.at)))
+        faults.push(
+          new SquallError(
+            'missing-key',
+            { place: 'a CUSTOM grouping', key: 'customClass', example: '{ className: ./module.ts#name }' },
+            placeAt(reader.at),
+          ),
+        )
         return undefined
       }
       const inner = MapReader.read(custom, 'customClass', beanKeys, faults)
@@ -302,7 +332,17 @@ function readGrouping(reader: MapReader, folder: string, faults: SquallError[]):
       return made === undefined ? undefined : { type: 'custom', bean: made }
     }
     case undefined:
-      faults.push(new SquallError('bad-value', { what: 'type of a grouping', value: JSON.stringify(given.text), expected: `one of ${groupingTypes.join(', ')} (${hintFor(given.text, groupingTypes)})` }, placeAt(given.at)))
+      faults.push(
+        new SquallError(
+          'bad-value',
+          {
+            what: 'type of a grouping',
+            value: JSON.stringify(given.text),
+            expected: `one of ${groupingTypes.join(', ')} (${hintFor(given.text, groupingTypes)})`,
+          },
+          placeAt(given.at),
+        ),
+      )
       return undefined
   }
 }

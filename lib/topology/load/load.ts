@@ -74,7 +74,8 @@ export async function importTopology(module: string, file: string = module, inpu
   process.setSourceMapsEnabled(true)
   const loaded = await importSettled(module, file, inputs)
   const found = loaded['default']
-  if (!isTopologyDefinition(found)) throw new SquallError('not-a-topology', { file: displayPath(resolve(file)), found: describe(found) }, { file })
+  if (!isTopologyDefinition(found))
+    throw new SquallError('not-a-topology', { file: displayPath(resolve(file)), found: describe(found) }, { file })
   return found
 }
 
@@ -105,7 +106,8 @@ async function missingExport(name: string, file: string, inputs: readonly string
   const hint = `it exports ${Object.keys(library).sort().join(', ')}`
   for (const input of inputs) {
     const place = placeOfImport(await readFile(input, 'utf8').catch(() => ''), name)
-    if (place !== undefined) return new SquallError('unknown-export', { module: 'squall', name, hint }, { file: displayPath(input), ...place }, { cause })
+    if (place !== undefined)
+      return new SquallError('unknown-export', { module: 'squall', name, hint }, { file: displayPath(input), ...place }, { cause })
   }
   return new SquallError('unknown-export', { module: 'squall', name, hint }, { file }, { cause })
 }
@@ -118,7 +120,12 @@ function checkReadable(file: string, path: string): void {
     if (error instanceof SquallError) throw error
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') throw new SquallError('file-not-found', { file }, {}, { cause: error })
-    throw new SquallError('file-unreadable', { file, reason: code === 'EACCES' ? 'permission denied' : messageOf(error) }, {}, { cause: error })
+    throw new SquallError(
+      'file-unreadable',
+      { file, reason: code === 'EACCES' ? 'permission denied' : messageOf(error) },
+      {},
+      { cause: error },
+    )
   }
 }
 

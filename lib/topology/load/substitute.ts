@@ -25,7 +25,7 @@ const digitZero = 0xe100
 const covered = /\uE000([\uE100-\uE4FF]{2})\uE001*/g
 
 /** `text` with every `${...}` covered, and what brings them back. */
-export function cover(text: string): { text: string; uncover(part: string): string } {
+export function cover(text: string): { text: string; uncover: (part: string) => string } {
   const found: string[] = []
   const hidden = text.replace(pattern, (whole) => {
     if (found.length >= digitBase * digitBase) return whole
@@ -34,7 +34,10 @@ export function cover(text: string): { text: string; uncover(part: string): stri
     return (coverStart + digits).padEnd(whole.length, coverFill)
   })
   const uncover = (part: string): string =>
-    part.replace(covered, (whole, digits: string) => found[(digits.charCodeAt(0) - digitZero) * digitBase + digits.charCodeAt(1) - digitZero] ?? whole)
+    part.replace(
+      covered,
+      (whole, digits: string) => found[(digits.charCodeAt(0) - digitZero) * digitBase + digits.charCodeAt(1) - digitZero] ?? whole,
+    )
   return { text: hidden, uncover }
 }
 
@@ -45,27 +48,29 @@ export function substitute(tree: Tree, values: Values, faults: SquallError[], as
       if (typeof tree.value !== 'string' || !tree.value.includes('${')) return tree
       const replaced = replaceIn(tree.value, tree.at, values, faults, asked)
       if (!tree.plain) return { ...tree, value: replaced.text }
-      return replaced.whole !== undefined && typeof replaced.whole !== 'string' ? treeOf(replaced.whole, tree.at) : treeOf(read(replaced.text), tree.at)
+      return replaced.whole !== undefined && typeof replaced.whole !== 'string'
+        ? treeOf(replaced.whole, tree.at)
+        : treeOf(read(replaced.text), tree.at)
     }
     case 'list':
       return { ...tree, items: tree.items.map((item) => substitute(item, values, faults, asked)) }
     case 'map':
       return {
         ...tree,
-        entries: tree.entries.map(
-          ({ key, at, value }): MapEntry => ({
-            key: key.includes('${') ? replaceIn(key, at, values, faults, asked).text : key,
-            at,
-            value: substitute(value, values, faults, asked),
-          }),
-        ),
+        entries: tree.entries.map(({ key, at, value }): MapEntry => ({
+          key: key.includes('${') ? replaceIn(key, at, values, faults, asked).text : key,
+          at,
+          value: substitute(value, values, faults, asked),
+        })),
       }
   }
 }
 
 /** The names of the environment's variables that a text may ask for. */
 export function envNames(text: string): readonly string[] {
-  return [...text.matchAll(pattern)].flatMap(([whole, inside = '']) => (whole.startsWith('$$') ? [] : (/^ENV-(.+?)(?::-.*)?$/.exec(inside)?.[1] ?? [])))
+  return [...text.matchAll(pattern)].flatMap(([whole, inside = '']) =>
+    whole.startsWith('$$') ? [] : (/^ENV-(.+?)(?::-.*)?$/.exec(inside)?.[1] ?? []),
+  )
 }
 
 function replaceIn(text: string, at: At, values: Values, faults: SquallError[], asked: Set<string>): { text: string; whole?: unknown } {
@@ -74,7 +79,7 @@ function replaceIn(text: string, at: At, values: Values, faults: SquallError[], 
     if (match.startsWith('$$')) return match.slice(1)
     const value = lookUp(inside, match, at, values, faults, asked)
     if (match === text) whole = value
-    return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '')
+    return textOf(value)
   })
   return { text: replaced, whole }
 }
@@ -86,19 +91,30 @@ function lookUp(inside: string, match: string, at: At, { params, env }: Values, 
   }
   const [, expression = '', fallback] = /^(.*?)(?::-(.*))?$/.exec(inside) ?? []
   const [, name, index] = /^([\w.-]+)(?:\[(\d+)\])?$/.exec(expression) ?? []
-  if (name === undefined) return wrong('it is no key', 'write ${key}, ${key:-default}, ${list[0]} or ${ENV-NAME}; $${ stands for a literal ${')
+  if (name === undefined)
+    return wrong('it is no key', 'write ${key}, ${key:-default}, ${list[0]} or ${ENV-NAME}; $${ stands for a literal ${')
   if (name.startsWith('ENV-')) {
     if (env === undefined && fallback === undefined) return wrong('the environment may not be used', 'pass --env to allow it')
-    return env?.[name.slice(4)] ?? fallback ?? wrong('the environment has no such variable', `set ${name.slice(4)}, or give a default: \${${name}:-VALUE}`)
+    return (
+      env?.[name.slice(4)] ??
+      fallback ??
+      wrong('the environment has no such variable', `set ${name.slice(4)}, or give a default: \${${name}:-VALUE}`)
+    )
   }
   asked.add(name)
   const value = Object.hasOwn(params, name) ? params[name] : undefined
   if (value === undefined) return fallback ?? wrong('it is not set', `pass --set ${name}=VALUE, or give a default: \${${name}:-VALUE}`)
   if (index === undefined) return value
-  const elements = Array.isArray(value) ? (value as unknown[]) : listOf(String(value))
+  const elements = Array.isArray(value) ? (value as unknown[]) : listOf(textOf(value))
   if (elements === undefined) return wrong(`${name} is not a list`, `give a list: --set '${name}=["a", "b"]'`)
   const element = elements[Number(index)]
   return element ?? wrong(`${name} has ${elements.length} elements`, 'count from 0')
+}
+
+/** What a value is inside a longer text. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  return value === undefined || value === null ? '' : JSON.stringify(value)
 }
 
 /** A list as JSON, or as Flux has it in properties files: `[a, b]` or `["a", "b"]`. */

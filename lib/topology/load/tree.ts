@@ -90,13 +90,16 @@ export class MapReader {
     this.#faults = faults
     this.#entries = new Map(tree.entries.map((entry) => [entry.key, entry]))
     for (const { key, at } of tree.entries)
-      if (!keys.includes(key)) faults.push(new SquallError('unknown-key', { place: what, key: JSON.stringify(key), hint: hintFor(key, keys) }, placeAt(at)))
+      if (!keys.includes(key))
+        faults.push(new SquallError('unknown-key', { place: what, key: JSON.stringify(key), hint: hintFor(key, keys) }, placeAt(at)))
   }
 
   /** `undefined` (and a fault) when `tree` is no mapping. */
   static read(tree: Tree, what: string, keys: readonly string[], faults: SquallError[]): MapReader | undefined {
     if (tree.kind === 'map') return new MapReader(tree, what, keys, faults)
-    faults.push(new SquallError('bad-value', { what, value: showTree(tree), expected: `a map with the keys ${keys.join(', ')}` }, placeAt(tree.at)))
+    faults.push(
+      new SquallError('bad-value', { what, value: showTree(tree), expected: `a map with the keys ${keys.join(', ')}` }, placeAt(tree.at)),
+    )
     return undefined
   }
 
@@ -134,7 +137,12 @@ export class MapReader {
   count(key: string): { readonly value: number; readonly at: At } | undefined {
     const tree = this.get(key)
     if (tree === undefined) return undefined
-    const value = tree.kind === 'scalar' && typeof tree.value === 'string' && tree.value.trim() !== '' ? Number(tree.value) : tree.kind === 'scalar' ? tree.value : NaN
+    const value =
+      tree.kind === 'scalar' && typeof tree.value === 'string' && tree.value.trim() !== ''
+        ? Number(tree.value)
+        : tree.kind === 'scalar'
+          ? tree.value
+          : NaN
     if (typeof value === 'number' && !Number.isNaN(value)) return { value, at: tree.at }
     return this.#wrong(key, tree, 'a number')
   }
@@ -153,7 +161,8 @@ export class MapReader {
 
   #required(key: string, example: string | undefined): Tree | undefined {
     const tree = this.get(key)
-    if (tree === undefined && example !== undefined) this.#faults.push(new SquallError('missing-key', { place: this.#what, key, example }, placeAt(this.at)))
+    if (tree === undefined && example !== undefined)
+      this.#faults.push(new SquallError('missing-key', { place: this.#what, key, example }, placeAt(this.at)))
     return tree
   }
 
@@ -166,7 +175,9 @@ export class MapReader {
 /** The known word that `word` was probably meant to be, or all of them. */
 export function hintFor(word: string, known: readonly string[]): string {
   const meant = known.map((one) => [distance(word.toLowerCase(), one.toLowerCase()), one] as const).sort(([a], [b]) => a - b)[0]
-  return meant !== undefined && meant[0] <= Math.max(1, Math.floor(word.length / 3)) ? `did you mean ${meant[1]}?` : `known: ${known.join(', ')}`
+  return meant !== undefined && meant[0] <= Math.max(1, Math.floor(word.length / 3))
+    ? `did you mean ${meant[1]}?`
+    : `known: ${known.join(', ')}`
 }
 
 /** Edits between two words, two swapped letters counting as one. */

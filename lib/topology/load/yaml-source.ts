@@ -19,7 +19,11 @@ export function parseYaml(text: string, file: string): Tree {
     return [file, Math.max(line, 1), Math.max(col, 1)]
   }
   if (document.errors.length > 0)
-    throw allFaults(document.errors.map(({ message, pos }) => new SquallError('yaml-syntax', { reason: uncover(firstLine(message)) }, placeAt(at(pos[0])))))
+    throw allFaults(
+      document.errors.map(
+        ({ message, pos }) => new SquallError('yaml-syntax', { reason: uncover(firstLine(message)) }, placeAt(at(pos[0]))),
+      ),
+    )
   return new Reader(document, at, uncover).tree(document.contents)
 }
 
@@ -40,7 +44,8 @@ class Reader {
     if (isAlias(node)) {
       const at = this.#placeOf(node, fallback)
       const target = node.resolve(this.#document)
-      if (target === undefined || this.#open.has(target)) throw new SquallError('yaml-syntax', { reason: `the alias *${node.source} leads nowhere` }, placeAt(at))
+      if (target === undefined || this.#open.has(target))
+        throw new SquallError('yaml-syntax', { reason: `the alias *${node.source} leads nowhere` }, placeAt(at))
       return this.tree(target, at)
     }
     const at = this.#placeOf(node, fallback)
@@ -76,9 +81,10 @@ class Reader {
     return [...entries.values()]
   }
 
+  /** YAML's core schema knows no other kinds. */
   #scalar(value: unknown): string | number | boolean | null {
     if (typeof value === 'string') return this.#uncover(value)
-    return typeof value === 'number' || typeof value === 'boolean' || value === null ? value : String(value)
+    return typeof value === 'number' || typeof value === 'boolean' ? value : null
   }
 
   #placeOf(node: unknown, fallback: At): At {

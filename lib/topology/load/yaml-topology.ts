@@ -40,17 +40,28 @@ export function yamlTopology(bundle: YamlBundle): TopologyDefinition {
 }
 
 /** `./split.ts#default` from the folder `inc` is the module `inc/split.ts`; a package is itself. `undefined`: no class name. */
-export function moduleOf({ text, folder }: Pick<ClassName, 'text' | 'folder'>): { key: string; relative: boolean; path: readonly string[] } | undefined {
+export function moduleOf({
+  text,
+  folder,
+}: Pick<ClassName, 'text' | 'folder'>): { key: string; relative: boolean; path: readonly string[] } | undefined {
   const [, module = '', path] = /^([^#]+)(?:#([\w$]+(?:\.[\w$]+)*))?$/.exec(text) ?? []
   const relative = /^\.{0,2}\//.test(module)
   if (module === '' || (!relative && (path === undefined || !/^(?:@[\w.-]+\/)?[\w.-]+(?:\/[\w./-]+)?$/.test(module)))) return undefined
-  return { key: relative && !module.startsWith('/') ? `./${posix.join(folder, module)}` : module, relative, path: path === undefined ? ['default'] : path.split('.') }
+  return {
+    key: relative && !module.startsWith('/') ? `./${posix.join(folder, module)}` : module,
+    relative,
+    path: path === undefined ? ['default'] : path.split('.'),
+  }
 }
 
 function nameOf({ root, included }: SourceDocument): string {
   const name = root.kind === 'map' ? root.entries.find(({ key }) => key === 'name')?.value : undefined
   if (name?.kind === 'scalar' && name.value !== null) return String(name.value)
-  return Object.values(included).map(nameOf).find((one) => one !== '') ?? ''
+  return (
+    Object.values(included)
+      .map(nameOf)
+      .find((one) => one !== '') ?? ''
+  )
 }
 
 class Drafter {
@@ -86,7 +97,8 @@ class Drafter {
 
   /** Spouts, bolts and streams as the file lists them. */
   #written(file: FluxFile): TopologyDraft {
-    if (file.name === undefined) this.#faults.push(new SquallError('missing-key', { place: 'the file', key: 'name', example: 'word-count' }, placeAt(file.at)))
+    if (file.name === undefined)
+      this.#faults.push(new SquallError('missing-key', { place: 'the file', key: 'name', example: 'word-count' }, placeAt(file.at)))
     const name = file.name?.text ?? 'unnamed'
     const where = placeAt(file.name?.at ?? file.at, { topology: name })
     this.#beans = new Map(file.components.map((bean) => [bean.id, bean]))
@@ -105,7 +117,9 @@ class Drafter {
   #checkParams(name: string, where: Place): void {
     for (const param of Object.keys(this.#params)) {
       if (this.#asked.has(param)) continue
-      this.#faults.push(new SquallError('unknown-param', { topology: name, name: param, known: [...this.#asked].join(', ') || 'none' }, where))
+      this.#faults.push(
+        new SquallError('unknown-param', { topology: name, name: param, known: [...this.#asked].join(', ') || 'none' }, where),
+      )
     }
   }
 
@@ -140,20 +154,36 @@ class Drafter {
   #definition(bean: Bean, kind: 'spout' | 'bolt'): SpoutDefinition | BoltDefinition | undefined {
     const found = this.#found(bean.className)
     if (found === undefined) return undefined
-    const made = typeof found === 'function' && !isClass(found) && bean.factory === undefined ? this.#attempt(bean, () => this.#call(found, bean)) : found
+    const made =
+      typeof found === 'function' && !isClass(found) && bean.factory === undefined
+        ? this.#attempt(bean, () => this.#call(found, bean))
+        : found
     if (made === undefined) return undefined
     if (bean.factory !== undefined) return this.#produced(bean, found, kind)
     if (isClass(made)) return fromClass(kind, this.#subclass(made as new (...args: never[]) => object, bean, found === made))
     if (isDefinition(made, kind)) {
       if (found === made && bean.constructorArgs !== undefined && bean.constructorArgs.length > 0)
-        return this.#badClass(bean.className, 'it is a finished definition and takes no constructorArgs', 'remove constructorArgs, or export a function that takes them and returns the definition')
+        return this.#badClass(
+          bean.className,
+          'it is a finished definition and takes no constructorArgs',
+          'remove constructorArgs, or export a function that takes them and returns the definition',
+        )
       const [setting] = [...bean.properties, ...bean.configMethods]
-      if (setting !== undefined) return this.#badClass({ ...bean.className, at: setting.at }, 'it is a definition, not a class: it has no properties to set', 'use constructorArgs with a function, or a class')
+      if (setting !== undefined)
+        return this.#badClass(
+          { ...bean.className, at: setting.at },
+          'it is a definition, not a class: it has no properties to set',
+          'use constructorArgs with a function, or a class',
+        )
       return made
     }
     const other = kind === 'spout' ? 'bolt' : 'spout'
     const reason = isDefinition(made, other) ? `it is a ${other}` : `it is ${describe(made)}, not a ${kind}`
-    return this.#badClass(bean.className, reason, `name a ${kind}: what define${kind === 'spout' ? 'Spout' : 'Bolt'} returned, a class, or a function that returns one of them`)
+    return this.#badClass(
+      bean.className,
+      reason,
+      `name a ${kind}: what define${kind === 'spout' ? 'Spout' : 'Bolt'} returned, a class, or a function that returns one of them`,
+    )
   }
 
   /** `factory`: a static method that returns a definition, or an instance (asked anew for every task, with the streams of its class). */
@@ -171,7 +201,11 @@ class Drafter {
     const made = this.#attempt(bean, () => this.#produce(found, bean, new Map()))
     if (made === undefined) return undefined
     if (isDefinition(made, kind)) return made
-    return this.#badClass(bean.className, `its factory returned ${describe(made)}, not a ${kind}`, 'return a definition, or put the factory on the class of what it returns')
+    return this.#badClass(
+      bean.className,
+      `its factory returned ${describe(made)}, not a ${kind}`,
+      'return a definition, or put the factory on the class of what it returns',
+    )
   }
 
   /** A class that takes no arguments: it has those of the file inside. Beans are made anew for each task. */
@@ -196,7 +230,11 @@ class Drafter {
     } catch (error) {
       const where = placeAt(bean.className.at, bean.id === '' ? {} : { component: bean.id })
       const reason = error instanceof Error ? error.message : String(error)
-      this.#faults.push(error instanceof BeanFault ? error.fault : new SquallError('component-threw', { className: bean.className.text, reason }, where, { cause: error }))
+      this.#faults.push(
+        error instanceof BeanFault
+          ? error.fault
+          : new SquallError('component-threw', { className: bean.className.text, reason }, where, { cause: error }),
+      )
       return undefined
     }
   }
@@ -207,7 +245,8 @@ class Drafter {
   #checkBean(bean: Bean): boolean {
     const before = this.#faults.length
     for (const { id, at } of refsOf(bean))
-      if (!this.#beans.has(id)) this.#faults.push(new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') || 'none' }, placeAt(at)))
+      if (!this.#beans.has(id))
+        this.#faults.push(new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') || 'none' }, placeAt(at)))
     return this.#faults.length === before
   }
 
@@ -248,7 +287,10 @@ class Drafter {
     if (beans.has(id)) return beans.get(id)
     const bean = this.#beans.get(id)
     const found = bean === undefined ? undefined : this.#find(bean.className)
-    if (bean === undefined || found === undefined || found instanceof SquallError || this.#open.has(id)) throw new BeanFault(found instanceof SquallError ? found : new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') }))
+    if (bean === undefined || found === undefined || found instanceof SquallError || this.#open.has(id))
+      throw new BeanFault(
+        found instanceof SquallError ? found : new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') }),
+      )
     this.#open.add(id)
     try {
       const made = this.#instance(bean, found, beans)
@@ -277,14 +319,21 @@ class Drafter {
 
   #hasFactory({ factory, className }: Bean, found: object): boolean {
     if (factory === undefined || typeof (found as Record<string, unknown>)[factory.text] === 'function') return true
-    this.#faults.push(new SquallError('bad-class', { className: className.text, reason: `it has no static method ${factory.text}`, hint: 'name a static method of the class' }, placeAt(factory.at)))
+    this.#faults.push(
+      new SquallError(
+        'bad-class',
+        { className: className.text, reason: `it has no static method ${factory.text}`, hint: 'name a static method of the class' },
+        placeAt(factory.at),
+      ),
+    )
     return false
   }
 
   /** Properties: the setter `setName` if there is one, else the field. Then the config methods, in order. */
   #configured<T>(made: T, bean: Bean, beans: Map<string, unknown>): T {
     if (bean.properties.length === 0 && bean.configMethods.length === 0) return made
-    if (typeof made !== 'object' || made === null) throw new TypeError(`${bean.className.text} gave ${describe(made)}, which has no properties`)
+    if (typeof made !== 'object' || made === null)
+      throw new TypeError(`${bean.className.text} gave ${describe(made)}, which has no properties`)
     const object = made as Record<string, unknown>
     for (const { name, value } of bean.properties) {
       const setter = `set${name.charAt(0).toUpperCase()}${name.slice(1)}`
@@ -313,19 +362,47 @@ class Drafter {
     const where = placeAt(className.at)
     const module = moduleOf(className)
     if (module === undefined)
-      return new SquallError('bad-class', { className: JSON.stringify(className.text), reason: 'it is no class name', hint: 'write ./module.ts#name (relative to this file), or package#name, such as squall#files.lines' }, where)
-    if (!Object.hasOwn(this.#bundle.modules, module.key)) return new SquallError('module-not-found', { module: className.text.replace(/#.*/, ''), hint: 'check the path; it is taken from the folder of the YAML file, and includes the extension' }, where)
+      return new SquallError(
+        'bad-class',
+        {
+          className: JSON.stringify(className.text),
+          reason: 'it is no class name',
+          hint: 'write ./module.ts#name (relative to this file), or package#name, such as squall#files.lines',
+        },
+        where,
+      )
+    if (!Object.hasOwn(this.#bundle.modules, module.key))
+      return new SquallError(
+        'module-not-found',
+        {
+          module: className.text.replace(/#.*/, ''),
+          hint: 'check the path; it is taken from the folder of the YAML file, and includes the extension',
+        },
+        where,
+      )
     let found: unknown = this.#bundle.modules[module.key]
     for (const name of module.path) {
       const within = found as Record<string, unknown>
       if ((typeof within !== 'object' && typeof within !== 'function') || within === null || !(name in within)) {
         const known = typeof within === 'object' && within !== null ? Object.keys(within).sort() : []
-        return new SquallError('unknown-export', { module: className.text.replace(/#.*/, ''), name: module.path.join('.'), hint: known.length === 0 ? 'it exports nothing' : hintFor(name, known) }, where)
+        return new SquallError(
+          'unknown-export',
+          {
+            module: className.text.replace(/#.*/, ''),
+            name: module.path.join('.'),
+            hint: known.length === 0 ? 'it exports nothing' : hintFor(name, known),
+          },
+          where,
+        )
       }
       found = within[name]
     }
     if ((typeof found === 'object' && found !== null) || typeof found === 'function') return found
-    return new SquallError('bad-class', { className: className.text, reason: `it is ${describe(found)}`, hint: 'name a class, a function or a definition' }, where)
+    return new SquallError(
+      'bad-class',
+      { className: className.text, reason: `it is ${describe(found)}`, hint: 'name a class, a function or a definition' },
+      where,
+    )
   }
 
   #badClass({ text, at }: Pick<ClassName, 'text' | 'at'>, reason: string, hint: string): undefined {
@@ -347,9 +424,21 @@ class Drafter {
         const subscription = this.#subscription(stream, topology)
         if (subscription !== undefined) target.push(subscription)
       } else if (spouts.some(({ id }) => id === to.text)) {
-        this.#faults.push(new SquallError('bad-value', { what: 'the target of a stream', value: `the spout ${to.text}`, expected: `a bolt: ${known}` }, placeAt(to.at)))
+        this.#faults.push(
+          new SquallError(
+            'bad-value',
+            { what: 'the target of a stream', value: `the spout ${to.text}`, expected: `a bolt: ${known}` },
+            placeAt(to.at),
+          ),
+        )
       } else {
-        this.#faults.push(new SquallError('unknown-component', { component: to.text, known: [...new Set([...spouts, ...bolts].map(({ id }) => id))].join(', ') || 'none' }, placeAt(to.at)))
+        this.#faults.push(
+          new SquallError(
+            'unknown-component',
+            { component: to.text, known: [...new Set([...spouts, ...bolts].map(({ id }) => id))].join(', ') || 'none' },
+            placeAt(to.at),
+          ),
+        )
       }
     }
     return byBolt
@@ -368,9 +457,17 @@ class Drafter {
   #custom(bean: Bean): CustomGrouping | undefined {
     const found = this.#checkBean(bean) ? this.#found(bean.className) : undefined
     if (found === undefined || !this.#hasFactory(bean, found)) return undefined
-    if (isClass(found) ? 'prepare' in ((found as { prototype: object }).prototype) : typeof found === 'function' || 'prepare' in found || bean.factory !== undefined)
+    if (
+      isClass(found)
+        ? 'prepare' in (found as { prototype: object }).prototype
+        : typeof found === 'function' || 'prepare' in found || bean.factory !== undefined
+    )
       return { prepare: (context) => (this.#instance(bean, found, new Map()) as CustomGrouping).prepare(context) }
-    return this.#badClass(bean.className, 'it has no prepare()', 'name a class with prepare(context), which returns the function that chooses tasks')
+    return this.#badClass(
+      bean.className,
+      'it has no prepare()',
+      'name a class with prepare(context), which returns the function that chooses tasks',
+    )
   }
 
   // ---------------------------------------------------------------------------------------------- topologySource
@@ -379,18 +476,35 @@ class Drafter {
   #sourced(file: FluxFile, source: SourceBean): TopologyDraft {
     const [extra] = [...file.spouts, ...file.bolts, ...file.streams]
     if (extra !== undefined)
-      this.#faults.push(new SquallError('bad-value', { what: 'topologySource', value: 'given together with spouts, bolts or streams', expected: 'one of the two' }, placeAt(extra.at)))
+      this.#faults.push(
+        new SquallError(
+          'bad-value',
+          { what: 'topologySource', value: 'given together with spouts, bolts or streams', expected: 'one of the two' },
+          placeAt(extra.at),
+        ),
+      )
     this.#beans = new Map(file.components.map((bean) => [bean.id, bean]))
     const where = placeAt(source.at, file.name === undefined ? {} : { topology: file.name.text })
     const config = this.#config(file.config, where)
     const found = this.#checkBean(source) ? this.#found(source.className) : undefined
     const made = found === undefined ? undefined : this.#attempt(source, () => this.#topologyFrom(found, source, resolveConfig(config)))
     if (made !== undefined && !isTopologyDefinition(made))
-      this.#badClass(source.className, `it gave ${describe(made)}, not a topology`, "name a topology('name', ...), or a class or function whose getTopology (or methodName) returns one")
-    if (!isTopologyDefinition(made)) return { name: file.name?.text ?? '', config, components: [], faults: this.#faults, broken: true, where }
+      this.#badClass(
+        source.className,
+        `it gave ${describe(made)}, not a topology`,
+        "name a topology('name', ...), or a class or function whose getTopology (or methodName) returns one",
+      )
+    if (!isTopologyDefinition(made))
+      return { name: file.name?.text ?? '', config, components: [], faults: this.#faults, broken: true, where }
     const inner = made.draft(Object.fromEntries(Object.entries(this.#params).filter(([name]) => !this.#asked.has(name))))
     const name = file.name?.text ?? inner.name
-    return { ...inner, name, config: { ...inner.config, ...config }, faults: [...this.#faults, ...inner.faults], asked: [...this.#asked, ...(inner.asked ?? [])] }
+    return {
+      ...inner,
+      name,
+      config: { ...inner.config, ...config },
+      faults: [...this.#faults, ...inner.faults],
+      asked: [...this.#asked, ...(inner.asked ?? [])],
+    }
   }
 
   #topologyFrom(found: object, source: SourceBean, config: Config): unknown {
@@ -415,7 +529,12 @@ class BeanFault extends Error {
 }
 
 function refsOf({ constructorArgs, properties, configMethods, factoryArgs }: Bean): readonly { id: string; at: ClassName['at'] }[] {
-  const all = [...(constructorArgs ?? []), ...factoryArgs, ...properties.map(({ value }) => value), ...configMethods.flatMap(({ args }) => args)]
+  const all = [
+    ...(constructorArgs ?? []),
+    ...factoryArgs,
+    ...properties.map(({ value }) => value),
+    ...configMethods.flatMap(({ args }) => args),
+  ]
   return all.flatMap((argument) => (argument.kind === 'ref' ? [argument] : argument.kind === 'reflist' ? argument.ids : []))
 }
 
@@ -423,7 +542,7 @@ function refsOf({ constructorArgs, properties, configMethods, factoryArgs }: Bea
 function withStatics(base: object, make: () => object): new () => object {
   const made = class {
     constructor() {
-      // oxlint-disable-next-line no-constructor-return -- the whole point: `new` gives what `make` made
+      // the whole point: `new` gives what `make` made
       return make()
     }
   }
@@ -444,7 +563,12 @@ function isClass(value: unknown): boolean {
 }
 
 function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDefinition | BoltDefinition {
-  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === kind && typeof (value as { create?: unknown }).create === 'function'
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { kind?: unknown }).kind === kind &&
+    typeof (value as { create?: unknown }).create === 'function'
+  )
 }
 
 function describe(value: unknown): string {
@@ -456,5 +580,5 @@ function describe(value: unknown): string {
 /** Stands where a component could not be made, so that the rest of the plan is still checked. */
 const standIn = {
   spout: spoutOf(class {} as unknown as SpoutClass),
-  bolt: boltOf(class {} as unknown as BoltClass) as unknown as BoltDefinition,
+  bolt: boltOf(class {} as unknown as BoltClass),
 } as const

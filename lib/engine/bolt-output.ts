@@ -1,0 +1,116 @@
+/** What bolts emit through, and the tuples they hold on to. */
+import { SquallError } from '../errors.ts'
+import type { EmitOptions, ManualOutput, Streams, Tuple } from '../topology/component.ts'
+import type { BoltTask } from './bolt-task.ts'
+import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
+
+export const none: readonly HeldTuple[] = []
+/** A tuple that a bolt holds until it acks or fails it. */
+export class HeldTuple implements Tuple, Anchor {
+  readonly values: object
+  readonly component: string
+  readonly stream: string
+  readonly task: number
+  readonly anchors: readonly number[]
+  xorA = 0
+  xorB = 0
+  isSettled = false
+
+  constructor(values: object, component: string, stream: string, task: number, anchors: readonly number[]) {
+    this.values = values
+    this.component = component
+    this.stream = stream
+    this.task = task
+    this.anchors = anchors
+  }
+}
+
+/** What a bolt emits through. It also carries the tree of the tuple at hand, so that nothing is allocated per call. */
+export class Output implements ManualOutput<Streams>, EdgeSum {
+  rootA = 0
+  rootB = 0
+  xorA = 0
+  xorB = 0
+  holder = -1
+  /** the tuple at hand, when it belongs to several trees */
+  held: readonly HeldTuple[] = none
+  /** the call this belongs to goes on (automatic acking) */
+  isOpen: boolean
+  isOver = false
+  hasFailed = false
+  /** emits that wait for their turn (`ordered`) */
+  buffer: (() => void)[] | undefined = undefined
+  readonly #task: BoltTask
+  readonly #default: Outlet | undefined
+
+  constructor(task: BoltTask) {
+    this.#task = task
+    this.#default = task.outlets.get('default')
+    this.isOpen = task.manual
+  }
+
+  emit(values: object, options?: EmitOptions): void {
+    const outlet = this.#default
+    // the plain case first: automatic acking, one tree or none
+    if (outlet !== undefined && this.isOpen && options === undefined && this.held === none && this.buffer === undefined)
+      outlet.deliver(values as Values, this.rootA, this.rootB, this)
+    else this.#send('default', -1, values as Values, options)
+  }
+
+  emitTo(stream: string, values: object, options?: EmitOptions): void {
+    this.#send(stream, -1, values as Values, options)
+  }
+
+  emitDirect(task: number, stream: string, values: object, options?: EmitOptions): void {
+    this.#send(stream, task, values as Values, options)
+  }
+
+  ack(tuple: Tuple): void {
+    this.#task.ack(tuple as HeldTuple)
+  }
+
+  fail(tuple: Tuple, error?: unknown): void {
+    this.#task.fail(tuple as HeldTuple, error)
+  }
+
+  resetTimeout(tuple: Tuple): void {
+    this.#task.resetTimeout(tuple as HeldTuple)
+  }
+
+  releaseBuffer(): void {
+    const waiting = this.buffer
+    this.buffer = undefined
+    for (const emit of waiting ?? []) emit()
+  }
+
+  #send(stream: string, task: number, values: Values, options: EmitOptions | undefined): void {
+    const { component } = this.#task
+    const where = { component: component.id, task: this.#task.task, stream }
+    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, where)
+    const outlet = this.#task.outlets.get(stream)
+    if (outlet === undefined) throw new SquallError('bad-emit', { component: component.id, stream, problem: 'it has not declared' }, where)
+    if (outlet.stream.direct !== task >= 0) {
+      const problem = task >= 0 ? 'is not a direct stream' : 'is a direct stream'
+      throw new SquallError('bad-emit', { component: component.id, stream, problem }, where)
+    }
+    if (this.buffer !== undefined) {
+      outlet.check(values)
+      this.buffer.push(() => this.#deliver(outlet, task, values, undefined))
+    } else this.#deliver(outlet, task, values, options)
+    this.#task.executor.wake()
+  }
+
+  #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
+    const given = options?.anchors
+    const anchors = this.#task.manual ? (given === undefined ? none : ((Array.isArray(given) ? given : [given]) as readonly HeldTuple[])) : this.held
+    if (anchors.length > 0) {
+      if (outlet.deliverAnchored(values, anchors, task)) return
+    } else if (task >= 0) {
+      if (outlet.deliverTo(task, values, this.rootA, this.rootB, this)) return
+    } else {
+      outlet.deliver(values, this.rootA, this.rootB, this)
+      return
+    }
+    throw new SquallError('bad-task', { task, known: 'see context.tasksOf(component)' }, { component: this.#task.component.id, stream: outlet.stream.name })
+  }
+}

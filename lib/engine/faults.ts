@@ -1,0 +1,26 @@
+/** What components throw, as we tell it. */
+import { SquallError } from '../errors.ts'
+
+/** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
+export function wrapped(code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed', error: unknown, component: string, task: number): SquallError {
+  return error instanceof SquallError ? error : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : error === undefined ? 'failed' : String(error)
+}
+
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** A tuple for an error's report: JSON, cut short. */
+export function shortened(values: object): string {
+  let text: string
+  try {
+    text = JSON.stringify(values, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? ''
+  } catch {
+    text = '(cannot be shown)'
+  }
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text
+}
