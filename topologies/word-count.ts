@@ -15,8 +15,7 @@
  * count is complete. The totals go out when the input has ended and every line is done. A line that was replayed counts
  * each time: that is what at-least-once means.
  */
-import { rename, rm, writeFile } from 'node:fs/promises'
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, appendFileSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SquallError, defineBolt, files, topology, z } from 'squall'
@@ -89,13 +88,14 @@ export const save = (output: string) =>
         execute({ word, count }) {
           counts.set(word, count)
         },
-        async finish() {
+        finish() {
           const temporary = `${output}.${process.pid}.tmp`
           try {
-            await writeFile(temporary, tableOf(counts))
-            await rename(temporary, output)
+            writeFileSync(temporary, '')
+            for (const rows of rowsOf(counts)) appendFileSync(temporary, rows)
+            renameSync(temporary, output)
           } catch (error) {
-            await rm(temporary, { force: true })
+            rmSync(temporary, { force: true })
             throw new SquallError('file-unwritable', { file: output, reason: (error as Error).message }, {}, { cause: error })
           }
         },
@@ -103,8 +103,8 @@ export const save = (output: string) =>
     },
   })
 
-/** The lines of the output, a few thousand at a time. */
-function* tableOf(counts: ReadonlyMap<string, number>): Generator<string> {
+/** The rows of the output, a few thousand at a time. */
+function* rowsOf(counts: ReadonlyMap<string, number>): Generator<string> {
   // without a comparison of its own, `sort` goes by code units
   const words = [...counts.keys()].sort()
   for (let i = 0; i < words.length; i += 4096)

@@ -1,7 +1,8 @@
 /** `squall graph FILE`: the components and what flows between them, as text, Mermaid, SVG or JSON. */
 import { writeFile } from 'node:fs/promises'
 import { SquallError } from '../errors.ts'
-import { graphMermaid, graphOf, graphSvg, graphText } from '../topology/graph.ts'
+import { graphSvg } from '../topology/graph-svg.ts'
+import { graphMermaid, graphOf, graphText } from '../topology/graph.ts'
 import { exitCodes } from './exit.ts'
 import type { Io } from './io.ts'
 import { planOf } from './planned.ts'

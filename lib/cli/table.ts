@@ -33,7 +33,7 @@ export function ratesBetween(before: Snapshot | undefined, after: Snapshot): Rat
 }
 
 /** What a spout has emitted or a bolt executed; what the system sends is not counted. */
-export function tuplesOf({ kind, tasks }: ComponentSnapshot): number {
+function tuplesOf({ kind, tasks }: ComponentSnapshot): number {
   return sum(
     tasks.flatMap((task) =>
       Object.entries(kind === 'spout' ? task.emitted : task.executed).flatMap(([name, n]) => (/(^|\.)__/.test(name) ? [] : [n])),

@@ -248,6 +248,11 @@ export class Executor implements LedgerOwner, BundleSink {
     return !this.isClosing && this.#spouts.some((spout) => spout.isPolled)
   }
 
+  /** Frames wait for room in a lane; the other side does not tell when there is some. */
+  get isParked(): boolean {
+    return this.#options.pressure[this.index] !== 0
+  }
+
   /** A promise of a component may settle at any moment. */
   get isWaitingForPromises(): boolean {
     return this.#bolts.some((bolt) => bolt.inFlight > 0) || this.#spouts.some((spout) => spout.isWaiting)

@@ -12,7 +12,7 @@ import type { Executor } from './executor.ts'
 
 /** The event loop gets its chance after this much work in a row. */
 const yieldMs = 2
-/** How long a spout that had nothing is left alone. */
+/** How long a spout that had nothing, or a full lane, is left alone. */
 const askAgainMs = 1
 /** After work, waits are short and blocking for this long. */
 const alertMs = 4
@@ -88,7 +88,7 @@ export class Loop {
     const executor = this.#executor
     const now = this.#clock.now()
     const { isPolling } = executor
-    const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isPolling ? askAgainMs : Infinity))
+    const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isPolling || executor.isParked ? askAgainMs : Infinity))
     if (executor.isQuiet && !isPolling) {
       this.#wasQuiet = true
       this.onQuiet()

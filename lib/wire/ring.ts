@@ -22,8 +22,11 @@ const writePosition = 0
 const readPosition = 32
 const dataStart = 256
 const wrapMark = -1
-/** A writer past this place that finds its ring drained goes back to the start, so that a ring no one fills stays small in memory. */
-const residentBytes = 65_536
+/**
+ * A writer past this place that finds its ring drained goes back to the start, so that a ring no one fills stays small in memory.
+ * Until the reader has followed, what it skipped counts as used and only this much is free: so it is not small.
+ */
+const residentBytes = 1 << 20
 
 /** A ring of `capacityBytes`, a power of two from 64 bytes to 1 GiB. */
 export function createRing(capacityBytes: number): SharedArrayBuffer {

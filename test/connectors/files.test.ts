@@ -109,11 +109,10 @@ describe('files.lines', () => {
     const text = fc.array(fc.oneof(fc.constantFrom('\n', '\r\n', '\r', '', 'é', '👋', '\uFEFF'), fc.string({ maxLength: 20 })), { maxLength: 40 }).map((parts) => parts.join(''))
     await fc.assert(
       fc.asyncProperty(text, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 6 }), async (any, chunkBytes, tasks) => {
-        // a mark at the start is no part of the text, and lone surrogates cannot be written as UTF-8
-        const whole = Buffer.from(any).toString().replace(/^\uFEFF/, '')
+        // marks at the start are no part of the text here, and lone surrogates cannot be written as UTF-8
+        const whole = Buffer.from(any).toString().replace(/^\uFEFF+/, '')
         expect((await linesOf(fileOf(`\uFEFF${whole}`), { chunkBytes }, tasks)).flat()).toEqual(reference(whole))
-        const bare = whole.replace(/^\uFEFF/, '')
-        expect((await linesOf(fileOf(bare), { chunkBytes }, tasks)).flat()).toEqual(reference(bare))
+        expect((await linesOf(fileOf(whole), { chunkBytes }, tasks)).flat()).toEqual(reference(whole))
       }),
       { numRuns: 300 },
     )

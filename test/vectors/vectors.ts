@@ -107,7 +107,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** Whether two values of JSON are equal; the order of an object's keys does not matter. */
-export function isSame(a: unknown, b: unknown): boolean {
+function isSame(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => isSame(item, b[i]))
   if (isRecord(a) && isRecord(b)) {
     const keys = Object.keys(a)

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { dirname, relative, resolve, sep } from 'node:path'
+import { dirname, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildFailure, Message, Plugin } from 'esbuild'
 import { SquallError, allFaults } from '../../errors.ts'
@@ -78,10 +78,12 @@ const faultsMax = 20
 
 /** The bundle with the running library in the place of the placeholders. */
 export function withLibrary(text: string): string {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  return text.replace(/"squall-library:([\w/-]+)"/g, (_, module: string) =>
-    JSON.stringify(new URL(`../../${module}${extension}`, import.meta.url).href),
-  )
+  return text.replace(/"squall-library:([\w/-]+)"/g, (_, module: string) => JSON.stringify(libraryUrl(module)))
+}
+
+/** The URL of a module of the running library, built or as source. */
+export function libraryUrl(module: string): string {
+  return new URL(`../../${module}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href
 }
 
 const library: Plugin = {
@@ -102,7 +104,7 @@ const ownUrl: Plugin = {
     build.onLoad({ filter: /\.[cm]?[jt]s$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8')
       if (!text.includes('import.meta.url')) return undefined
-      const loader = /ts$/.test(path) ? 'ts' : 'js'
+      const loader = path.endsWith('ts') ? 'ts' : 'js'
       // on the first line, so that line numbers stay
       return { contents: `const squallModuleUrl=${JSON.stringify(pathToFileURL(path).href)};${text.replace(/^#!/, '//')}`, loader }
     })
@@ -166,9 +168,4 @@ export function placeOfImport(source: string, name: string): { line: number; col
     return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 }
   }
   return undefined
-}
-
-/** How a module made up for a YAML file imports a file: relative to its folder, with slashes. */
-export function specifierOf(folder: string, path: string): string {
-  return `./${relative(folder, path).split(sep).join('/')}`
 }

@@ -15,7 +15,7 @@ import type { Place } from '../../errors.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
 import { isTopologyDefinition } from '../draft.ts'
 import type { TopologyDefinition } from '../draft.ts'
-import { makeBundle, nativeAddonCode, placeOfImport, withLibrary } from './bundle.ts'
+import { libraryUrl, makeBundle, nativeAddonCode, placeOfImport, withLibrary } from './bundle.ts'
 
 export interface LoadOptions {
   /** needed only where a YAML file substitutes in `includes` or `className`; the rest is for `draft` */
@@ -79,16 +79,18 @@ export async function importTopology(module: string, file: string = module, inpu
   return found
 }
 
-function importSettled(module: string, file: string, inputs: readonly string[]): Promise<Record<string, unknown>> {
-  return new Promise((done, failed) => {
-    // a top-level await that nothing can end lets Node run out of work, and it would exit without a word
-    const hangs = (): void => failed(new SquallError('definition-hangs', { file }, { file }))
-    process.once('beforeExit', hangs)
-    const imported = import(/* @vite-ignore */ pathToFileURL(module).href) as Promise<Record<string, unknown>>
-    imported
-      .finally(() => process.off('beforeExit', hangs))
-      .then(done, (error: unknown) => void loadError(error, file, inputs).then(failed, failed))
-  })
+async function importSettled(module: string, file: string, inputs: readonly string[]): Promise<Record<string, unknown>> {
+  let hangs = (): void => undefined
+  const stuck = new Promise<never>((_, failed) => (hangs = () => failed(new SquallError('definition-hangs', { file }, { file }))))
+  // a top-level await that nothing can end lets Node run out of work, and it would exit without a word
+  process.once('beforeExit', hangs)
+  try {
+    return await Promise.race([import(/* @vite-ignore */ pathToFileURL(module).href) as Promise<Record<string, unknown>>, stuck])
+  } catch (error) {
+    throw await loadError(error, file, inputs)
+  } finally {
+    process.off('beforeExit', hangs)
+  }
 }
 
 /** What a definition file threw, with the place in the file. */
@@ -102,7 +104,7 @@ async function loadError(error: unknown, file: string, inputs: readonly string[]
 
 /** An import that the library does not have: Node tells the name and the place in the bundle; this finds the place in the source. */
 async function missingExport(name: string, file: string, inputs: readonly string[], cause: unknown): Promise<SquallError> {
-  const library = (await import('../../index.ts')) as Record<string, unknown>
+  const library = (await import(/* @vite-ignore */ libraryUrl('index'))) as Record<string, unknown>
   const hint = `it exports ${Object.keys(library).sort().join(', ')}`
   for (const input of inputs) {
     const place = placeOfImport(await readFile(input, 'utf8').catch(() => ''), name)

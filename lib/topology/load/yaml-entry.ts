@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:p
 import { SquallError, errorData } from '../../errors.ts'
 import type { ErrorData, Place } from '../../errors.ts'
 import { displayPath } from '../../std/stack.ts'
+import { moduleOf } from './beans.ts'
 import type { Entry } from './bundle.ts'
 import { classNamesOf, includesOf } from './flux.ts'
 import type { LoadOptions } from './load.ts'
@@ -16,7 +17,6 @@ import type { Values } from './substitute.ts'
 import { placeAt } from './tree.ts'
 import type { SourceDocument, Tree } from './tree.ts'
 import { parseYaml } from './yaml-source.ts'
-import { moduleOf } from './yaml-topology.ts'
 
 /** Reads a YAML definition file. Rejects when a file is not YAML; all other faults wait in the bundle to be told together. */
 export async function yamlEntry(file: string, path: string, { params = {}, env = false }: LoadOptions): Promise<Entry> {

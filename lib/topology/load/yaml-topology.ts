@@ -4,7 +4,6 @@
  * `draft(params)` substitutes, reads the grammar (`flux.ts`), finds the classes and functions that were bundled, and writes
  * down a draft like any other. Each fault carries its line and column; planning finds the rest.
  */
-import { posix } from 'node:path'
 import { defaults, resolveConfig } from '../../config.ts'
 import type { Config, ConfigInput } from '../../config.ts'
 import { SquallError, errorFrom } from '../../errors.ts'
@@ -14,17 +13,18 @@ import type { BoltClass, BoltDefinition, SpoutClass, SpoutDefinition } from '../
 import { isTopologyDefinition } from '../draft.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDefinition, TopologyDraft } from '../draft.ts'
 import type { CustomGrouping } from '../grouping.ts'
+import { BeanFault, Beans, describe, isClass } from './beans.ts'
 import { readFlux } from './flux.ts'
-import type { Argument, Bean, ClassName, ComponentBean, FluxFile, SourceBean, StreamEntry } from './flux.ts'
+import type { Bean, ClassName, ComponentBean, FluxFile, SourceBean, StreamEntry } from './flux.ts'
 import { substitute } from './substitute.ts'
-import { hintFor, placeAt, valueOf } from './tree.ts'
+import { placeAt, valueOf } from './tree.ts'
 import type { MapEntry, SourceDocument } from './tree.ts'
 
 /** What `yaml-entry.ts` puts into the bundle. */
 export interface YamlBundle {
   readonly document: SourceDocument
   readonly env: Readonly<Record<string, string | undefined>> | null
-  /** the modules that the file's classes come from, by `moduleKey` */
+  /** the modules that the file's classes come from, by the key of `moduleOf` */
   readonly modules: Readonly<Record<string, object>>
   /** what was found wrong while the bundle was made */
   readonly faults: readonly ErrorData[]
@@ -37,21 +37,6 @@ export function yamlTopology(bundle: YamlBundle): TopologyDefinition {
     name: nameOf(bundle.document),
     draft: (params: Readonly<Record<string, unknown>>): TopologyDraft => new Drafter(bundle, params).draft(),
   })
-}
-
-/** `./split.ts#default` from the folder `inc` is the module `inc/split.ts`; a package is itself. `undefined`: no class name. */
-export function moduleOf({
-  text,
-  folder,
-}: Pick<ClassName, 'text' | 'folder'>): { key: string; relative: boolean; path: readonly string[] } | undefined {
-  const [, module = '', path] = /^([^#]+)(?:#([\w$]+(?:\.[\w$]+)*))?$/.exec(text) ?? []
-  const relative = /^\.{0,2}\//.test(module)
-  if (module === '' || (!relative && (path === undefined || !/^(?:@[\w.-]+\/)?[\w.-]+(?:\/[\w./-]+)?$/.test(module)))) return undefined
-  return {
-    key: relative && !module.startsWith('/') ? `./${posix.join(folder, module)}` : module,
-    relative,
-    path: path === undefined ? ['default'] : path.split('.'),
-  }
 }
 
 function nameOf({ root, included }: SourceDocument): string {
@@ -69,11 +54,12 @@ class Drafter {
   readonly #params: Readonly<Record<string, unknown>>
   readonly #asked = new Set<string>()
   readonly #faults: SquallError[] = []
-  #beans: ReadonlyMap<string, Bean> = new Map()
+  #beans: Beans
 
   constructor(bundle: YamlBundle, params: Readonly<Record<string, unknown>>) {
     this.#bundle = bundle
     this.#params = params
+    this.#beans = new Beans(bundle.modules, [])
   }
 
   draft(): TopologyDraft {
@@ -101,9 +87,8 @@ class Drafter {
       this.#faults.push(new SquallError('missing-key', { place: 'the file', key: 'name', example: 'word-count' }, placeAt(file.at)))
     const name = file.name?.text ?? 'unnamed'
     const where = placeAt(file.name?.at ?? file.at, { topology: name })
-    this.#beans = new Map(file.components.map((bean) => [bean.id, bean]))
-    for (const bean of this.#beans.values()) if (this.#checkBean(bean)) this.#found(bean.className)
-    this.#checkRefCycles()
+    this.#beans = new Beans(this.#bundle.modules, file.components)
+    this.#beans.check(this.#faults)
     const config = this.#config(file.config, where)
     const subscriptions = this.#subscriptions(file, name)
     const components = [
@@ -145,7 +130,7 @@ class Drafter {
       ...(bean.numTasks !== undefined && { tasks: bean.numTasks }),
       config: this.#config(bean.config, where),
     }
-    const definition = this.#checkBean(bean) ? this.#definition(bean, kind) : undefined
+    const definition = this.#beans.checkRefs(bean, this.#faults) ? this.#definition(bean, kind) : undefined
     if (definition !== undefined) return { id: bean.id, definition, options, subscriptions, where }
     return { id: bean.id, definition: standIn[kind], broken: true, options, subscriptions, where }
   }
@@ -193,12 +178,12 @@ class Drafter {
       const wanted = kind === 'spout' ? 'nextTuple' : 'execute'
       const prototype = (found as { prototype: object }).prototype
       if (wanted in prototype) {
-        const make = (): object => this.#configured(this.#produce(found, bean, new Map()) as object, bean, new Map())
+        const make = (): object => this.#beans.configured(this.#beans.produce(found, bean, new Map()) as object, bean, new Map())
         // a constructor that returns an object makes `new` give that object
         return fromClass(kind, withStatics(found, make))
       }
     }
-    const made = this.#attempt(bean, () => this.#produce(found, bean, new Map()))
+    const made = this.#attempt(bean, () => this.#beans.produce(found, bean, new Map()))
     if (made === undefined) return undefined
     if (isDefinition(made, kind)) return made
     return this.#badClass(
@@ -212,15 +197,15 @@ class Drafter {
   #subclass(base: new (...args: never[]) => object, bean: Bean, withArgs: boolean): new () => object {
     const make = (): object => {
       const beans = new Map<string, unknown>()
-      const args = withArgs ? this.#args(bean.constructorArgs ?? [], beans) : []
-      return this.#configured(new base(...(args as never[])), bean, beans)
+      const args = withArgs ? this.#beans.args(bean.constructorArgs ?? [], beans) : []
+      return this.#beans.configured(new base(...(args as never[])), bean, beans)
     }
     return withStatics(base, make)
   }
 
   #call(found: object, bean: Bean): unknown {
     const beans = new Map<string, unknown>()
-    return (found as (...args: unknown[]) => unknown)(...this.#args(bean.constructorArgs ?? [], beans))
+    return (found as (...args: unknown[]) => unknown)(...this.#beans.args(bean.constructorArgs ?? [], beans))
   }
 
   /** Runs code of the user while the file is read; what it throws is a fault at the bean. */
@@ -239,82 +224,14 @@ class Drafter {
     }
   }
 
-  // ---------------------------------------------------------------------------------------------- beans
+  // ---------------------------------------------------------------------------------------------- classes
 
-  /** Faults of a bean that show without making it. */
-  #checkBean(bean: Bean): boolean {
-    const before = this.#faults.length
-    for (const { id, at } of refsOf(bean))
-      if (!this.#beans.has(id))
-        this.#faults.push(new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') || 'none' }, placeAt(at)))
-    return this.#faults.length === before
-  }
-
-  #checkRefCycles(): void {
-    const done = new Set<string>()
-    const visit = (bean: Bean, path: readonly string[]): void => {
-      if (path.includes(bean.id)) {
-        const cycle = [...path.slice(path.indexOf(bean.id)), bean.id]
-        this.#faults.push(new SquallError('ref-cycle', { path: cycle.join(' -> ') }, placeAt(bean.at)))
-      } else if (!done.has(bean.id)) {
-        for (const { id } of refsOf(bean)) {
-          const next = this.#beans.get(id)
-          if (next !== undefined) visit(next, [...path, bean.id])
-        }
-      }
-      done.add(bean.id)
-    }
-    for (const bean of this.#beans.values()) visit(bean, [])
-  }
-
-  #args(args: readonly Argument[], beans: Map<string, unknown>): unknown[] {
-    return args.map((argument) => this.#argument(argument, beans))
-  }
-
-  #argument(argument: Argument, beans: Map<string, unknown>): unknown {
-    switch (argument.kind) {
-      case 'value':
-        return valueOf(argument.tree)
-      case 'ref':
-        return this.#made(argument.id, beans)
-      case 'reflist':
-        return argument.ids.map(({ id }) => this.#made(id, beans))
-    }
-  }
-
-  /** The bean `id`: one among `beans`, made when it is first asked for. */
-  #made(id: string, beans: Map<string, unknown>): unknown {
-    if (beans.has(id)) return beans.get(id)
-    const bean = this.#beans.get(id)
-    const found = bean === undefined ? undefined : this.#find(bean.className)
-    if (bean === undefined || found === undefined || found instanceof SquallError || this.#open.has(id))
-      throw new BeanFault(
-        found instanceof SquallError ? found : new SquallError('unknown-ref', { id, known: [...this.#beans.keys()].join(', ') }),
-      )
-    this.#open.add(id)
-    try {
-      const made = this.#instance(bean, found, beans)
-      beans.set(id, made)
-      return made
-    } finally {
-      this.#open.delete(id)
-    }
-  }
-
-  readonly #open = new Set<string>()
-
-  #instance(bean: Bean, found: object, beans: Map<string, unknown>): unknown {
-    if (bean.factory !== undefined) return this.#configured(this.#produce(found, bean, beans), bean, beans)
-    const args = this.#args(bean.constructorArgs ?? [], beans)
-    if (isClass(found)) return this.#configured(new (found as new (...args: unknown[]) => object)(...args), bean, beans)
-    if (typeof found === 'function') return this.#configured((found as (...args: unknown[]) => unknown)(...args), bean, beans)
-    return found
-  }
-
-  #produce(found: object, { factory, factoryArgs, className }: Bean, beans: Map<string, unknown>): unknown {
-    const method = (found as Record<string, unknown>)[factory?.text ?? '']
-    if (typeof method !== 'function') throw new TypeError(`${className.text} has no static method ${factory?.text ?? ''}`)
-    return (method as (...args: unknown[]) => unknown).apply(found, this.#args(factoryArgs, beans))
+  /** What a class name stands for, or a fault in the list. */
+  #found(className: ClassName): object | undefined {
+    const found = this.#beans.find(className)
+    if (!(found instanceof SquallError)) return found
+    this.#faults.push(found)
+    return undefined
   }
 
   #hasFactory({ factory, className }: Bean, found: object): boolean {
@@ -327,82 +244,6 @@ class Drafter {
       ),
     )
     return false
-  }
-
-  /** Properties: the setter `setName` if there is one, else the field. Then the config methods, in order. */
-  #configured<T>(made: T, bean: Bean, beans: Map<string, unknown>): T {
-    if (bean.properties.length === 0 && bean.configMethods.length === 0) return made
-    if (typeof made !== 'object' || made === null)
-      throw new TypeError(`${bean.className.text} gave ${describe(made)}, which has no properties`)
-    const object = made as Record<string, unknown>
-    for (const { name, value } of bean.properties) {
-      const setter = `set${name.charAt(0).toUpperCase()}${name.slice(1)}`
-      if (typeof object[setter] === 'function') (object[setter] as (value: unknown) => void)(this.#argument(value, beans))
-      else if (name in object) object[name] = this.#argument(value, beans)
-      else throw new TypeError(`it has neither a method ${setter} nor a property ${name}`)
-    }
-    for (const { name, args } of bean.configMethods) {
-      if (typeof object[name] !== 'function') throw new TypeError(`it has no method ${name}`)
-      ;(object[name] as (...args: unknown[]) => unknown)(...this.#args(args, beans))
-    }
-    return made
-  }
-
-  // ---------------------------------------------------------------------------------------------- classes
-
-  /** What a class name stands for, or a fault in the list. */
-  #found(className: ClassName): object | undefined {
-    const found = this.#find(className)
-    if (!(found instanceof SquallError)) return found
-    this.#faults.push(found)
-    return undefined
-  }
-
-  #find(className: ClassName): object | SquallError {
-    const where = placeAt(className.at)
-    const module = moduleOf(className)
-    if (module === undefined)
-      return new SquallError(
-        'bad-class',
-        {
-          className: JSON.stringify(className.text),
-          reason: 'it is no class name',
-          hint: 'write ./module.ts#name (relative to this file), or package#name, such as squall#files.lines',
-        },
-        where,
-      )
-    if (!Object.hasOwn(this.#bundle.modules, module.key))
-      return new SquallError(
-        'module-not-found',
-        {
-          module: className.text.replace(/#.*/, ''),
-          hint: 'check the path; it is taken from the folder of the YAML file, and includes the extension',
-        },
-        where,
-      )
-    let found: unknown = this.#bundle.modules[module.key]
-    for (const name of module.path) {
-      const within = found as Record<string, unknown>
-      if ((typeof within !== 'object' && typeof within !== 'function') || within === null || !(name in within)) {
-        const known = typeof within === 'object' && within !== null ? Object.keys(within).sort() : []
-        return new SquallError(
-          'unknown-export',
-          {
-            module: className.text.replace(/#.*/, ''),
-            name: module.path.join('.'),
-            hint: known.length === 0 ? 'it exports nothing' : hintFor(name, known),
-          },
-          where,
-        )
-      }
-      found = within[name]
-    }
-    if ((typeof found === 'object' && found !== null) || typeof found === 'function') return found
-    return new SquallError(
-      'bad-class',
-      { className: className.text, reason: `it is ${describe(found)}`, hint: 'name a class, a function or a definition' },
-      where,
-    )
   }
 
   #badClass({ text, at }: Pick<ClassName, 'text' | 'at'>, reason: string, hint: string): undefined {
@@ -455,14 +296,14 @@ class Drafter {
 
   /** A custom grouping: an object with `prepare`, or a class or function that makes one, asked anew by each sender. */
   #custom(bean: Bean): CustomGrouping | undefined {
-    const found = this.#checkBean(bean) ? this.#found(bean.className) : undefined
+    const found = this.#beans.checkRefs(bean, this.#faults) ? this.#found(bean.className) : undefined
     if (found === undefined || !this.#hasFactory(bean, found)) return undefined
     if (
       isClass(found)
         ? 'prepare' in (found as { prototype: object }).prototype
         : typeof found === 'function' || 'prepare' in found || bean.factory !== undefined
     )
-      return { prepare: (context) => (this.#instance(bean, found, new Map()) as CustomGrouping).prepare(context) }
+      return { prepare: (context) => (this.#beans.instance(bean, found, new Map()) as CustomGrouping).prepare(context) }
     return this.#badClass(
       bean.className,
       'it has no prepare()',
@@ -483,10 +324,10 @@ class Drafter {
           placeAt(extra.at),
         ),
       )
-    this.#beans = new Map(file.components.map((bean) => [bean.id, bean]))
+    this.#beans = new Beans(this.#bundle.modules, file.components)
     const where = placeAt(source.at, file.name === undefined ? {} : { topology: file.name.text })
     const config = this.#config(file.config, where)
-    const found = this.#checkBean(source) ? this.#found(source.className) : undefined
+    const found = this.#beans.checkRefs(source, this.#faults) ? this.#found(source.className) : undefined
     const made = found === undefined ? undefined : this.#attempt(source, () => this.#topologyFrom(found, source, resolveConfig(config)))
     if (made !== undefined && !isTopologyDefinition(made))
       this.#badClass(
@@ -509,33 +350,13 @@ class Drafter {
 
   #topologyFrom(found: object, source: SourceBean, config: Config): unknown {
     if (isTopologyDefinition(found)) return found
-    const object = this.#instance(source, found, new Map())
+    const object = this.#beans.instance(source, found, new Map())
     if (isTopologyDefinition(object) && source.methodName === undefined) return object
     const name = source.methodName ?? 'getTopology'
     const method = (object as Record<string, unknown> | null | undefined)?.[name]
     if (typeof method !== 'function') throw new TypeError(`it has no method ${name}`)
     return (method as (config: Config) => unknown).call(object, config)
   }
-}
-
-/** A fault that was found while code of the user asked for a bean. */
-class BeanFault extends Error {
-  readonly fault: SquallError
-
-  constructor(fault: SquallError) {
-    super(fault.message)
-    this.fault = fault
-  }
-}
-
-function refsOf({ constructorArgs, properties, configMethods, factoryArgs }: Bean): readonly { id: string; at: ClassName['at'] }[] {
-  const all = [
-    ...(constructorArgs ?? []),
-    ...factoryArgs,
-    ...properties.map(({ value }) => value),
-    ...configMethods.flatMap(({ args }) => args),
-  ]
-  return all.flatMap((argument) => (argument.kind === 'ref' ? [argument] : argument.kind === 'reflist' ? argument.ids : []))
 }
 
 /** A class without arguments whose instances are made by `make`; the static members are those of `base`. */
@@ -554,14 +375,6 @@ function fromClass(kind: 'spout' | 'bolt', made: new () => object): SpoutDefinit
   return kind === 'spout' ? spoutOf(made as SpoutClass) : boltOf(made as BoltClass)
 }
 
-/** A class, also one in the old style: a function with methods on its prototype. */
-function isClass(value: unknown): boolean {
-  if (typeof value !== 'function') return false
-  if (/^class\b/.test(Function.prototype.toString.call(value))) return true
-  const prototype = (value as { prototype?: unknown }).prototype
-  return typeof prototype === 'object' && prototype !== null && Object.getOwnPropertyNames(prototype).length > 1
-}
-
 function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDefinition | BoltDefinition {
   return (
     typeof value === 'object' &&
@@ -569,12 +382,6 @@ function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDef
     (value as { kind?: unknown }).kind === kind &&
     typeof (value as { create?: unknown }).create === 'function'
   )
-}
-
-function describe(value: unknown): string {
-  if (value === undefined || value === null) return String(value)
-  if (isTopologyDefinition(value)) return 'a topology'
-  return Array.isArray(value) ? 'a list' : `a ${typeof value}`.replace('a object', 'an object')
 }
 
 /** Stands where a component could not be made, so that the rest of the plan is still checked. */
