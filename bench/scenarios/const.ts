@@ -3,15 +3,15 @@
  * nothing (storm-perf's topologies of the same names). Parameter `hops`: 0, 1 or 2. One chain an executor.
  */
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
-import { Probe, probeParam } from './probe.ts'
+import { probeParam, watchThread } from './probe.ts'
 
 const Data = z.object({ data: z.string() })
 
-const constant = (probe: Float64Array) =>
+const constant = (cells: Float64Array) =>
   defineSpout({
     output: Data,
-    open(context) {
-      void new Probe(probe, context)
+    open() {
+      watchThread(cells)
       let id = 0
       return {
         nextTuple(out) {
@@ -34,7 +34,7 @@ const identity = defineBolt({
 const nothing = defineBolt({ input: Data, execute() {} })
 
 export default topology('const', (t) => {
-  const parallelism = t.param('executors', z.int().default(1))
+  const parallelism = t.param('executors', z.int())
   const hops = t.param('hops', z.int())
   const data = t.spout('spout', constant(t.param('probe', probeParam)), { parallelism })
   if (hops === 1) t.bolt('null', nothing, { parallelism }).localOrShuffle(data)

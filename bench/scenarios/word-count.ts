@@ -1,46 +1,76 @@
 /**
- * FileReadWordCount and ThroughputVsLatency: lines held in memory, split at spaces, counted by word. With a `rate` (lines a second, over
- * all spouts) a line is due at start + k / rate and its latency counts from then, so that a stall is not hidden by the
- * lines it kept from leaving (coordinated omission).
+ * FileReadWordCount and, with a `rate`, ThroughputVsLatency: lines held in memory, split at spaces, counted by word; spout,
+ * splitter and counter on every executor.
+ *
+ * With a rate, latency counts from when a line was due until its tree is done, or, where nothing is acked, until each of
+ * its words is counted; for the latter (`timed`) the words carry the time along.
  */
-import { readFileSync } from 'node:fs'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
-import { Probe, probeParam } from './probe.ts'
+import { Lines, textParam } from '../text.ts'
+import type { Text } from '../text.ts'
+import { Pace } from './pace.ts'
+import { Probe, probeParam, sharedClock, watchThread } from './probe.ts'
 
 const Line = z.object({ line: z.string() })
 const Word = z.object({ word: z.string() })
 const Count = z.object({ word: z.string(), count: z.int() })
+const Due = z.object({ dueMs: z.number() })
+const TimedLine = Line.extend(Due.shape)
+const TimedWord = Word.extend(Due.shape)
 
-const sentences = (file: string, rate: number, cells: Float64Array) =>
+export default topology('word-count', (t) => {
+  const parallelism = t.param('executors', z.int())
+  const text = t.param('text', textParam)
+  const rate = t.param('rate', z.number().default(0))
+  const cells = t.param('probe', probeParam)
+  if (t.param('timed', z.boolean().default(false))) {
+    const lines = t.spout('spout', timedLines(text, rate, cells), { parallelism })
+    const words = t.bolt('split', timedSplit, { parallelism }).localOrShuffle(lines)
+    t.bolt('count', timedCount(cells), { parallelism }).fields(words, ['word'])
+    return
+  }
+  const lines = t.spout('spout', rate === 0 ? linesAtFullSpeed(text, cells) : linesAtRate(text, rate, cells), { parallelism })
+  const words = t.bolt('split', split, { parallelism }).localOrShuffle(lines)
+  t.bolt('count', count, { parallelism }).fields(words, ['word'])
+})
+
+const linesAtFullSpeed = (text: Text, cells: Float64Array) =>
   defineSpout({
     output: Line,
-    open(context) {
-      const probe = new Probe(cells, context)
-      const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
-      const perMs = rate / context.taskCount / 1000
-      let next = Math.floor((lines.length * context.taskIndex) / context.taskCount)
+    open({ taskIndex, taskCount }) {
+      watchThread(cells)
+      const lines = new Lines(text, taskIndex, taskCount)
       let sent = 0
-      let startMs: number | undefined
-      const line = (): { line: string } => {
-        if (next === lines.length) next = 0
-        return { line: lines[next++] as string }
-      }
-      if (rate === 0)
-        return {
-          nextTuple(out) {
-            out.emit(line(), sent++)
-          },
-          ack() {},
-          fail() {},
-        }
       return {
         nextTuple(out) {
-          startMs ??= context.now()
-          const due = Math.floor((context.now() - startMs) * perMs)
-          for (let n = 0; n < 64 && sent < due; n++) out.emit(line(), startMs + ++sent / perMs)
+          out.emit({ line: lines.next() }, sent++)
         },
-        ack(dueMs) {
-          probe.latency(context.now() - (dueMs as number))
+        ack() {},
+        fail() {},
+      }
+    },
+  })
+
+/** Lines that are due may leave this many at a time. */
+const burst = 64
+
+const linesAtRate = (text: Text, rate: number, cells: Float64Array) =>
+  defineSpout({
+    output: Line,
+    open({ taskIndex, taskCount, now }) {
+      const probe = new Probe(cells, taskIndex)
+      const lines = new Lines(text, taskIndex, taskCount)
+      const pace = new Pace(now, rate, taskIndex, taskCount)
+      return {
+        nextTuple(out) {
+          for (let n = 0; n < burst; n++) {
+            const due = pace.next()
+            if (due === undefined) return
+            out.emit({ line: lines.next() }, due)
+          }
+        },
+        ack(due) {
+          probe.latency(now() - (due as number))
         },
         fail() {},
       }
@@ -68,9 +98,44 @@ const count = defineBolt({
   },
 })
 
-export default topology('word-count', (t) => {
-  const parallelism = t.param('executors', z.int().default(1))
-  const lines = t.spout('spout', sentences(t.param('text', z.string()), t.param('rate', z.number().default(0)), t.param('probe', probeParam)), { parallelism })
-  const words = t.bolt('split', split, { parallelism }).localOrShuffle(lines)
-  t.bolt('count', count, { parallelism }).fields(words, ['word'])
+const timedLines = (text: Text, rate: number, cells: Float64Array) =>
+  defineSpout({
+    output: TimedLine,
+    open({ taskIndex, taskCount }) {
+      watchThread(cells)
+      const lines = new Lines(text, taskIndex, taskCount)
+      const pace = new Pace(sharedClock(), rate, taskIndex, taskCount)
+      return (out) => {
+        for (let n = 0; n < burst; n++) {
+          const dueMs = pace.next()
+          if (dueMs === undefined) return
+          out.emit({ line: lines.next(), dueMs })
+        }
+      }
+    },
+  })
+
+const timedSplit = defineBolt({
+  input: TimedLine,
+  output: TimedWord,
+  execute({ line, dueMs }, out) {
+    for (const word of line.split(' ')) out.emit({ word, dueMs })
+  },
 })
+
+const timedCount = (cells: Float64Array) =>
+  defineBolt({
+    input: TimedWord,
+    output: Count,
+    prepare({ taskIndex }) {
+      const probe = new Probe(cells, taskIndex)
+      const now = sharedClock()
+      const counts = new Map<string, number>()
+      return ({ word, dueMs }, out) => {
+        const n = (counts.get(word) ?? 0) + 1
+        counts.set(word, n)
+        out.emit({ word, count: n })
+        probe.latency(now() - dueMs)
+      }
+    },
+  })

@@ -52,7 +52,8 @@ export const processIo: Io = {
   columns: () => process.stdout.columns ?? 80,
   rows: () => process.stdout.rows ?? 24,
   capture(take, both = false) {
-    const streams = both ? [process.stdout, process.stderr] : [process.stdout]
+    // a stderr that goes to a file does not disturb the screen
+    const streams = both && process.stderr.isTTY ? [process.stdout, process.stderr] : [process.stdout]
     for (const stream of streams) stream.write = writer(take)
     return () => {
       process.stdout.write = writeOut

@@ -134,18 +134,29 @@ describe('a ring', () => {
   })
 
   test('that is drained stays at its start, and one that is not goes on', () => {
-    const ring = createRing(1_048_576)
+    const ring = createRing(4_194_304)
     const [writer, reader] = [new RingWriter(ring), new RingReader(ring)]
     const touched = (): number => Buffer.from(new Uint8Array(ring, 256)).findLastIndex((byte) => byte !== 0)
-    for (let i = 0; i < 2000; i++) {
+    for (let i = 0; i < 8000; i++) {
       assert(writer.tryWrite(frame(500, i)))
       assert.equal(Buffer.compare(reader.read() ?? frame(0), frame(500, i)), 0)
       reader.release()
     }
-    expect(touched()).toBeLessThan(65_536 + 508)
-    for (let i = 0; i < 1000; i++) assert(writer.tryWrite(frame(500, i)))
-    for (let i = 0; i < 1000; i++) assert.equal(Buffer.compare(reader.read() ?? frame(0), frame(500, i)), 0)
-    expect(touched()).toBeGreaterThan(450_000)
+    expect(touched()).toBeLessThan(1_048_576 + 508)
+    for (let i = 0; i < 6000; i++) assert(writer.tryWrite(frame(500, i)))
+    for (let i = 0; i < 6000; i++) assert.equal(Buffer.compare(reader.read() ?? frame(0), frame(500, i)), 0)
+    expect(touched()).toBeGreaterThan(2_000_000)
+  })
+
+  test('that goes back to its start has room for many frames before the reader has followed', () => {
+    const ring = createRing(4_194_304)
+    const [writer, reader] = [new RingWriter(ring), new RingReader(ring)]
+    for (let written = 0; written < 1_100_000; written += 60_000) {
+      assert(writer.tryWrite(frame(60_000, 1)))
+      reader.read()
+      reader.release()
+    }
+    for (let i = 0; i < 16; i++) expect(writer.tryWrite(frame(60_000, i))).toBe(true)
   })
 
   test('of the default size takes the largest bundle', () => {
