@@ -33,12 +33,14 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
   const log: LogOptions = { level: levelOf(flags.logLevel), json: flags.json === true, colour: io.hasColour }
   const reporter = flags.json === true ? new JsonReporter(io) : flags.table && io.isTerminal ? new LiveReporter(io) : new PlainReporter(io)
   const watch = new Watch(io, reporter)
+  let dispose = (): void => undefined
   reporter.begin()
   try {
     // the engine is read while the bundle is made in another process
     const engine = io.startRun === undefined ? import('../engine/run.ts') : { startRun: io.startRun }
     const given = await readSettings(flags)
     const [loaded, { startRun }] = await Promise.all([loadTopology(file, { params: given.params, env: flags.env === true }), engine])
+    dispose = () => loaded.dispose()
     const config: ConfigInput = flags.check === true ? { ...given.config, check: true } : given.config
     const errors = new ErrorLog(log)
     const options: RunOptions = {
@@ -56,9 +58,9 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
     errors.summarize()
     reporter.finish(running, result)
     if (result.error !== undefined) report(located(result.error, file), io)
-    loaded.dispose()
     return codeOf(result)
   } finally {
+    dispose()
     watch.end()
     reporter.end()
   }

@@ -176,9 +176,10 @@ export class CrewOfThreads implements Crew {
     for (const { task, component } of plan.tasks) {
       if (placement[task] !== index || plan.components[component]?.definition.kind !== 'spout') continue
       const head = layout.head(task)
-      const lost = cells[head + cell.pending] as number
-      cells[head + cell.replayed]! += lost
-      cells[head + cell.roots]! -= lost
+      const started = cells[head + cell.roots] as number
+      const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
+      cells[head + cell.replayed]! += Math.max(0, started - ended)
+      cells[head + cell.roots] = ended
       cells[head + cell.pending] = 0
     }
   }

@@ -1,8 +1,6 @@
 /** The built command as users meet it: a process with an exit code, a stdout and a stderr. */
 import { spawn } from 'node:child_process'
-import { readdirSync, realpathSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
@@ -31,7 +29,8 @@ function squall(argv: readonly string[], { cwd, env = {}, onOut }: Options = {})
       onOut?.(stdout, child)
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    child.once('error', failed).once('close', (code) => done({ code, stdout, stderr }))
+    // a source that was saved meanwhile makes the command build first, and say so
+    child.once('error', failed).once('close', (code) => done({ code, stdout, stderr: stderr.replace(/^building\.\.\.\n/, '') }))
   })
 }
 
@@ -199,6 +198,5 @@ describe('run', () => {
     await squall(['run', 'tiny.ts'], { cwd: own, env: { TMPDIR: own } })
     await squall(['run', 'nowhere.ts'], { cwd: own, env: { TMPDIR: own } })
     expect(readdirSync(own)).toEqual(['tiny.ts'])
-    expect(realpathSync(tmpdir())).not.toBe(join(own))
   })
 })
