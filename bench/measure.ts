@@ -185,7 +185,7 @@ async function windUp(run: Run, ack: boolean): Promise<End> {
 /** The counts of a run in full: percentiles of a window need the histograms, and a snapshot has only the percentiles so far. */
 class Counts {
   #layout: CellLayout | undefined
-  #cells = new Float64Array(0)
+  #cells: Float64Array = new Float64Array(0)
 
   /** The crews of local mode, looked over the shoulder. */
   readonly crew: CrewMaker = async (options) => {

@@ -22,22 +22,92 @@ interface Setting {
 
 export const settings = {
   ack: { type: 'boolean', default: true, doc: 'track every tree of tuples and tell its spout when it is done or has failed' },
-  messageTimeoutMs: { type: 'durationMs', default: 30_000, min: 1, storm: 'topology.message.timeout.secs', doc: 'a tree that is not done after this long has expired; noticed at most a tenth later' },
+  messageTimeoutMs: {
+    type: 'durationMs',
+    default: 30_000,
+    min: 1,
+    storm: 'topology.message.timeout.secs',
+    doc: 'a tree that is not done after this long has expired; noticed at most a tenth later',
+  },
   messageTimeouts: { type: 'boolean', default: true, storm: 'topology.enable.message.timeouts', doc: 'let trees expire at all' },
-  timeoutFromProgress: { type: 'boolean', default: false, doc: 'count the message timeout from the last ack of the tree instead of from its start' },
-  spoutPendingMax: { type: 'count', default: 1_024, min: 1, max: 1 << 22, perComponent: true, storm: 'topology.max.spout.pending', doc: 'trees that one spout task may have under way' },
-  inboxTuplesMax: { type: 'count', default: 8_192, min: 1, max: 1 << 24, storm: 'topology.executor.receive.buffer.size', doc: 'tuples that may wait in one executor before its spouts pause and it stops reading from others' },
+  timeoutFromProgress: {
+    type: 'boolean',
+    default: false,
+    doc: 'count the message timeout from the last ack of the tree instead of from its start',
+  },
+  spoutPendingMax: {
+    type: 'count',
+    default: 1_024,
+    min: 1,
+    max: 1 << 22,
+    perComponent: true,
+    storm: 'topology.max.spout.pending',
+    doc: 'trees that one spout task may have under way',
+  },
+  inboxTuplesMax: {
+    type: 'count',
+    default: 8_192,
+    min: 1,
+    max: 1 << 24,
+    storm: 'topology.executor.receive.buffer.size',
+    doc: 'tuples that may wait in one executor before its spouts pause and it stops reading from others',
+  },
   ringBytes: { type: 'bytes', default: 4 << 20, min: 4 << 20, max: 1 << 28, doc: 'size of the ring between two executors, each way' },
-  bundleBytes: { type: 'bytes', default: 64 << 10, min: 1 << 10, max: 1 << 19, doc: 'a bundle for another executor leaves when it has this size, or at the end of the turn' },
-  tickMs: { type: 'durationMs', default: 0, perComponent: true, storm: 'topology.tick.tuple.freq.secs', doc: 'send a tick to each task of a bolt this often; 0 = never' },
-  replayLimit: { type: 'count', default: 5, min: 0, max: 1_000_000, perComponent: true, doc: 'how often a spout with replay emits a tuple again before it becomes a dead letter' },
+  bundleBytes: {
+    type: 'bytes',
+    default: 64 << 10,
+    min: 1 << 10,
+    max: 1 << 19,
+    doc: 'a bundle for another executor leaves when it has this size, or at the end of the turn',
+  },
+  tickMs: {
+    type: 'durationMs',
+    default: 0,
+    perComponent: true,
+    storm: 'topology.tick.tuple.freq.secs',
+    doc: 'send a tick to each task of a bolt this often; 0 = never',
+  },
+  replayLimit: {
+    type: 'count',
+    default: 5,
+    min: 0,
+    max: 1_000_000,
+    perComponent: true,
+    doc: 'how often a spout with replay emits a tuple again before it becomes a dead letter',
+  },
   replayBackoffMs: { type: 'durationMs', default: 100, perComponent: true, doc: 'wait before the first replay; doubles each time' },
   replayBackoffMaxMs: { type: 'durationMs', default: 10_000, perComponent: true, doc: 'the longest wait before a replay' },
   check: { type: 'boolean', default: false, doc: 'parse every emitted tuple with its full zod schema (its kinds are always checked)' },
-  tasksMax: { type: 'count', default: 32_767, min: 1, max: 32_767, storm: 'topology.max.task.parallelism', doc: 'the largest parallelism of a component' },
-  errorsKeptMax: { type: 'count', default: 100, min: 1, max: 100_000, doc: 'errors of components that a run keeps for its report; the rest are counted' },
-  executorRestartsMax: { type: 'count', default: 10, min: 0, max: 1_000_000, doc: 'how often an executor thread that died is started again in one run' },
-  workers: { type: 'count', default: 1, min: 1, max: 10_000, storm: 'topology.workers', doc: 'worker processes on a cluster; local mode has one' },
+  tasksMax: {
+    type: 'count',
+    default: 32_767,
+    min: 1,
+    max: 32_767,
+    storm: 'topology.max.task.parallelism',
+    doc: 'the largest parallelism of a component',
+  },
+  errorsKeptMax: {
+    type: 'count',
+    default: 100,
+    min: 1,
+    max: 100_000,
+    doc: 'errors of components that a run keeps for its report; the rest are counted',
+  },
+  executorRestartsMax: {
+    type: 'count',
+    default: 10,
+    min: 0,
+    max: 1_000_000,
+    doc: 'how often an executor thread that died is started again in one run',
+  },
+  workers: {
+    type: 'count',
+    default: 1,
+    min: 1,
+    max: 10_000,
+    storm: 'topology.workers',
+    doc: 'worker processes on a cluster; local mode has one',
+  },
 } as const satisfies Record<string, Setting>
 
 export type SettingKey = keyof typeof settings
@@ -71,10 +141,17 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
       if (meant !== undefined) faults.push(new SquallError('unknown-config', { key: given, hint: `did you mean ${meant}?` }, where))
       else resolved[given] = value
     } else if (where.component !== undefined && setting.perComponent !== true) {
-      faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: 'it is for the whole topology', expected: 'a place in the config of the topology' }, where))
+      faults.push(
+        new SquallError(
+          'bad-config',
+          { key: given, value: show(value), reason: 'it is for the whole topology', expected: 'a place in the config of the topology' },
+          where,
+        ),
+      )
     } else {
       const parsed = parse(setting, given, value)
-      if (typeof parsed === 'string') faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: parsed, expected: expected(setting) }, where))
+      if (typeof parsed === 'string')
+        faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: parsed, expected: expected(setting) }, where))
       else resolved[key] = parsed
     }
   }
@@ -82,7 +159,9 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
 }
 
 /** The defaults. */
-export const defaults: Config = Object.freeze(Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, setting.default]))) as unknown as Config
+export const defaults: Config = Object.freeze(
+  Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, setting.default])),
+) as unknown as Config
 
 function parse(setting: Setting, key: string, value: unknown): boolean | number | string {
   if (setting.type === 'boolean') {
@@ -90,7 +169,11 @@ function parse(setting: Setting, key: string, value: unknown): boolean | number 
     if (value === false || value === 'false') return false
     return 'not true or false'
   }
-  const number = key.endsWith('.secs') ? numberOf(value) * 1_000 : setting.type === 'durationMs' ? (durationMs(typeof value === 'number' ? value : plain(value)) ?? NaN) : numberOf(value)
+  const number = key.endsWith('.secs')
+    ? numberOf(value) * 1_000
+    : setting.type === 'durationMs'
+      ? (durationMs(typeof value === 'number' ? value : plain(value)) ?? NaN)
+      : numberOf(value)
   if (Number.isNaN(number)) return setting.type === 'durationMs' ? 'not a duration' : 'not a number'
   if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return 'not a whole number'
   if (number < (setting.min ?? 0)) return `less than ${setting.min ?? 0}`
@@ -119,7 +202,9 @@ function show(value: unknown): string {
 
 /** The setting that `key` was probably meant to be: at most two letters away. */
 function nearest(key: string): string | undefined {
-  return [...Object.keys(table), ...byStormName.keys()].find((known) => key.length > 3 && distance(key.toLowerCase(), known.toLowerCase()) <= 2)
+  return [...Object.keys(table), ...byStormName.keys()].find(
+    (known) => key.length > 3 && distance(key.toLowerCase(), known.toLowerCase()) <= 2,
+  )
 }
 
 function distance(a: string, b: string): number {

@@ -3,9 +3,34 @@ import { defineBolt, defineSpout, topology, z } from '../lib/index.ts'
 import { LocalCluster, feeder } from '../lib/testing/index.ts'
 const Line = z.object({ line: z.string() })
 const Word = z.object({ word: z.string() })
-const lines = defineSpout({ output: Line, replay: true, open() { return (out) => { out.end() } } })
-const split = defineBolt({ input: Line, output: Word, execute({ line }, out) { for (const word of line.split(' ')) out.emit({ word }) } })
-const count = defineBolt({ input: Word, output: z.object({ word: z.string(), count: z.int() }), prepare() { const c = new Map<string, number>(); return ({ word }, out) => { const n = (c.get(word) ?? 0) + 1; c.set(word, n); out.emit({ word, count: n }) } } })
+const lines = defineSpout({
+  output: Line,
+  replay: true,
+  open() {
+    return (out) => {
+      out.end()
+    }
+  },
+})
+const split = defineBolt({
+  input: Line,
+  output: Word,
+  execute({ line }, out) {
+    for (const word of line.split(' ')) out.emit({ word })
+  },
+})
+const count = defineBolt({
+  input: Word,
+  output: z.object({ word: z.string(), count: z.int() }),
+  prepare() {
+    const c = new Map<string, number>()
+    return ({ word }, out) => {
+      const n = (c.get(word) ?? 0) + 1
+      c.set(word, n)
+      out.emit({ word, count: n })
+    }
+  },
+})
 const wc = topology('wc', (t) => {
   const l = t.spout('lines', lines)
   t.bolt('count', count, { parallelism: 2 }).fields(t.bolt('split', split, { parallelism: 2 }).shuffle(l), ['word'])
@@ -20,8 +45,19 @@ test('feeder and time', async () => {
   await using local = await LocalCluster.start({ seed: 7 })
   const words = feeder(Word)
   const held: unknown[] = []
-  const hold = defineBolt({ input: Word, ack: 'manual', execute(_v, _out, tuple) { held.push(tuple) } })
-  const t = await local.submit(topology('t', (t) => { t.bolt('hold', hold).shuffle(t.spout('words', words.spout)) }), { config: { messageTimeoutMs: '10s' } })
+  const hold = defineBolt({
+    input: Word,
+    ack: 'manual',
+    execute(_v, _out, tuple) {
+      held.push(tuple)
+    },
+  })
+  const t = await local.submit(
+    topology('t', (t) => {
+      t.bolt('hold', hold).shuffle(t.spout('words', words.spout))
+    }),
+    { config: { messageTimeoutMs: '10s' } },
+  )
   words.feed({ word: 'a' })
   await t.advance('9s')
   expect(words.failed).toEqual([])

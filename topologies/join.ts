@@ -133,7 +133,9 @@ const summary = defineBolt({
       },
       finish(out) {
         const { paid, cents, orders, payments } = total
-        console.log(`${paid} orders paid, ${(cents / 100).toFixed(2)} in all; ${orders} orders without a payment, ${payments} payments without an order`)
+        console.log(
+          `${paid} orders paid, ${(cents / 100).toFixed(2)} in all; ${orders} orders without a payment, ${payments} payments without an order`,
+        )
         out.emit(total)
       },
     }

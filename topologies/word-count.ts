@@ -9,7 +9,7 @@
  *
  * Parameters: `input` (a text file; default: the novel in topologies/data), `output` (a file for all counts, one
  * `word<TAB>count` a line in code-unit order of the words; default: none), `top` (how many words to print; 20),
- * `parallelism` (tasks of lines, split and count each; 2).
+ * `parallelism` (tasks of lines, split and count each; 2), `lineBytesMax` (the longest line allowed; 1000000).
  *
  * A word is a run of letters, digits and apostrophes, in lower case. All words of a kind reach one task of `count`, so each
  * count is complete. The totals go out when the input has ended and every line is done. A line that was replayed counts
@@ -75,14 +75,16 @@ export const topWords = (n: number) =>
     },
   })
 
-const isBefore = (a: z.infer<typeof Count>, b: z.infer<typeof Count>): boolean => a.count > b.count || (a.count === b.count && a.word < b.word)
+const isBefore = (a: z.infer<typeof Count>, b: z.infer<typeof Count>): boolean =>
+  a.count > b.count || (a.count === b.count && a.word < b.word)
 
 /** Writes all counts to a file, which appears whole or not at all. */
 export const save = (output: string) =>
   defineBolt({
     input: Count,
-    prepare() {
-      checkWritable(output)
+    prepare({ topology, component }) {
+      const where = { topology, component }
+      checkWritable(output, where)
       const counts = new Map<string, number>()
       return {
         execute({ word, count }) {
@@ -96,7 +98,7 @@ export const save = (output: string) =>
             renameSync(temporary, output)
           } catch (error) {
             rmSync(temporary, { force: true })
-            throw new SquallError('file-unwritable', { file: output, reason: (error as Error).message }, {}, { cause: error })
+            throw new SquallError('file-unwritable', { file: output, reason: (error as Error).message }, where, { cause: error })
           }
         },
       }
@@ -115,12 +117,12 @@ function* rowsOf(counts: ReadonlyMap<string, number>): Generator<string> {
 }
 
 /** The world's mistakes are told before the work, not after it. */
-function checkWritable(output: string): void {
+function checkWritable(output: string, where: { topology: string; component: string }): void {
   try {
     accessSync(dirname(output), constants.W_OK)
-    if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) throw new Error('it is a folder')
+    if (statSync(output, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is there, and not a regular file')
   } catch (error) {
-    throw new SquallError('file-unwritable', { file: output, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unwritable', { file: output, reason: (error as Error).message }, where, { cause: error })
   }
 }
 
@@ -129,8 +131,9 @@ export default topology('word-count', (t) => {
   const output = t.param('output', z.string().optional())
   const top = t.param('top', z.int().min(0).max(10_000).default(20))
   const parallelism = t.param('parallelism', z.int().min(1).default(2))
+  const lineBytesMax = t.param('lineBytesMax', z.int().min(1).default(1_000_000))
 
-  const lines = t.spout('lines', files.lines(input), { parallelism })
+  const lines = t.spout('lines', files.lines(input, { lineBytesMax }), { parallelism })
   const words = t.bolt('split', split, { parallelism }).localOrShuffle(lines)
   const counts = t.bolt('count', count, { parallelism }).fields(words, ['word'])
   t.bolt('top', topWords(top)).global(counts.stream('totals'))

@@ -18,7 +18,8 @@ export class SlotBasedCounter<T> {
 
   /** `slots` from 1, else `bad-option`. */
   constructor(slots: number) {
-    if (!Number.isSafeInteger(slots) || slots < 1) throw new SquallError('bad-option', { option: 'slots', of: 'SlotBasedCounter', value: slots, expected: 'a whole number from 1' })
+    if (!Number.isSafeInteger(slots) || slots < 1)
+      throw new SquallError('bad-option', { option: 'slots', of: 'SlotBasedCounter', value: slots, expected: 'a whole number from 1' })
     this.slots = slots
   }
 
@@ -55,7 +56,12 @@ export class SlotBasedCounter<T> {
 
   #check(slot: number): void {
     if (!Number.isInteger(slot) || slot < 0 || slot >= this.slots)
-      throw new SquallError('bad-option', { option: 'slot', of: 'SlotBasedCounter', value: slot, expected: `a whole number from 0 to ${this.slots - 1}` })
+      throw new SquallError('bad-option', {
+        option: 'slot',
+        of: 'SlotBasedCounter',
+        value: slot,
+        expected: `a whole number from 0 to ${this.slots - 1}`,
+      })
   }
 }
 
@@ -80,7 +86,8 @@ export class SlidingWindowCounter<T> {
 
   /** `slots` from 2, else `bad-option`. */
   constructor(slots: number) {
-    if (!Number.isSafeInteger(slots) || slots < 2) throw new SquallError('bad-option', { option: 'slots', of: 'SlidingWindowCounter', value: slots, expected: 'a whole number from 2' })
+    if (!Number.isSafeInteger(slots) || slots < 2)
+      throw new SquallError('bad-option', { option: 'slots', of: 'SlidingWindowCounter', value: slots, expected: 'a whole number from 2' })
     this.slots = slots
     this.#counter = new SlotBasedCounter(slots)
   }

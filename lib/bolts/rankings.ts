@@ -139,5 +139,6 @@ export function totalRankings(
 }
 
 function checkSize(n: number, of: string): void {
-  if (!Number.isSafeInteger(n) || n < 1) throw new SquallError('bad-option', { option: 'n', of, value: n, expected: 'a whole number from 1' })
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new SquallError('bad-option', { option: 'n', of, value: n, expected: 'a whole number from 1' })
 }

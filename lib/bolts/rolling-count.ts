@@ -30,9 +30,7 @@ export type RollingCountBolt<F extends string> = BoltDefinition<
  * const counts = t.bolt('count', rollingCount({ window: '9s', every: '3s', field: 'word' })).fields(words, ['word'])
  * ```
  */
-export function rollingCount<const F extends string = 'item'>(
-  options: RollingCountOptions<F> = {},
-): RollingCountBolt<F> {
+export function rollingCount<const F extends string = 'item'>(options: RollingCountOptions<F> = {}): RollingCountBolt<F> {
   const { window = '5m', every = '1m', field = 'item' } = options
   const [windowMs, everyMs] = [durationMs(window), durationMs(every)]
   if (everyMs === undefined || everyMs === 0) throw bad('every', every, "a duration such as '3s'")

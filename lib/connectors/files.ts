@@ -342,5 +342,6 @@ class Span {
 }
 
 function checkWhole(option: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw new SquallError('bad-option', { option, of: 'files.lines', value, expected: 'a whole number from 1' })
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new SquallError('bad-option', { option, of: 'files.lines', value, expected: 'a whole number from 1' })
 }

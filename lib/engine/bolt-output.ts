@@ -102,7 +102,11 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
 
   #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
     const given = options?.anchors
-    const anchors = this.#task.manual ? (given === undefined ? none : ((Array.isArray(given) ? given : [given]) as readonly HeldTuple[])) : this.held
+    const anchors = this.#task.manual
+      ? given === undefined
+        ? none
+        : ((Array.isArray(given) ? given : [given]) as readonly HeldTuple[])
+      : this.held
     if (anchors.length > 0) {
       if (outlet.deliverAnchored(values, anchors, task)) return
     } else if (task >= 0) {
@@ -111,6 +115,10 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
       outlet.deliver(values, this.rootA, this.rootB, this)
       return
     }
-    throw new SquallError('bad-task', { task, known: 'see context.tasksOf(component)' }, { component: this.#task.component.id, stream: outlet.stream.name })
+    throw new SquallError(
+      'bad-task',
+      { task, known: 'see context.tasksOf(component)' },
+      { component: this.#task.component.id, stream: outlet.stream.name },
+    )
   }
 }

@@ -66,7 +66,8 @@ export class BoltTask {
   begin(instance: Bolt, tap?: Tap): void {
     this.instance = instance
     const { execute } = instance
-    if (typeof execute === 'object') this.#calledByInput = this.component.inputs.map(({ name }) => (execute as Readonly<Record<string, Call>>)[name] as Call)
+    if (typeof execute === 'object')
+      this.#calledByInput = this.component.inputs.map(({ name }) => (execute as Readonly<Record<string, Call>>)[name] as Call)
     if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
   }
 
@@ -195,7 +196,8 @@ export class BoltTask {
     const failed = this.#head + cell.failed
     this.executor.cells[failed] = (this.executor.cells[failed] as number) + 1
     const { anchors } = tuple
-    for (let i = 0; i < anchors.length; i += 4) this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
+    for (let i = 0; i < anchors.length; i += 4)
+      this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
     this.executor.wake()
   }
 
@@ -207,12 +209,19 @@ export class BoltTask {
 
   #ackHeld({ anchors, xorA, xorB }: HeldTuple): void {
     for (let i = 0; i < anchors.length; i += 4)
-      this.executor.ack(anchors[i] as number, anchors[i + 1] as number, (anchors[i + 2] as number) ^ xorA, (anchors[i + 3] as number) ^ xorB, -1)
+      this.executor.ack(
+        anchors[i] as number,
+        anchors[i + 1] as number,
+        (anchors[i + 2] as number) ^ xorA,
+        (anchors[i + 3] as number) ^ xorB,
+        -1,
+      )
     this.executor.wake()
   }
 
   #once(tuple: HeldTuple): void {
-    if (tuple.isSettled) throw new SquallError('already-settled', { component: this.component.id }, { component: this.component.id, task: this.task })
+    if (tuple.isSettled)
+      throw new SquallError('already-settled', { component: this.component.id }, { component: this.component.id, task: this.task })
     tuple.isSettled = true
   }
 

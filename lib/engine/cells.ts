@@ -74,7 +74,10 @@ export class CellLayout {
 
   totals(cells: Float64Array): Totals {
     const sum = (head: number): number =>
-      this.#plan.tasks.reduce((total, { task }) => total + (this.#component(task).definition.kind === 'spout' ? (cells[this.head(task) + head] as number) : 0), 0)
+      this.#plan.tasks.reduce(
+        (total, { task }) => total + (this.#component(task).definition.kind === 'spout' ? (cells[this.head(task) + head] as number) : 0),
+        0,
+      )
     return {
       emitted: sum(cell.roots),
       acked: sum(cell.acked),
@@ -94,13 +97,21 @@ export class CellLayout {
 
   snapshot(
     cells: Float64Array,
-    run: { uptimeMs: number; executorRestarts: number; placement: readonly number[]; counters: ReadonlyMap<number, Readonly<Record<string, number>>> },
+    run: {
+      uptimeMs: number
+      executorRestarts: number
+      placement: readonly number[]
+      counters: ReadonlyMap<number, Readonly<Record<string, number>>>
+    },
   ): Snapshot {
     const components = this.#plan.components.map((component): ComponentSnapshot => {
       const tasks = Array.from({ length: component.taskCount }, (_, i) => this.#task(cells, component, component.firstTask + i, run))
       return { id: component.id, kind: component.definition.kind, tasks }
     })
-    const pending = components.filter(({ kind }) => kind === 'spout').flatMap(({ tasks }) => tasks).reduce((sum, task) => sum + task.pending, 0)
+    const pending = components
+      .filter(({ kind }) => kind === 'spout')
+      .flatMap(({ tasks }) => tasks)
+      .reduce((sum, task) => sum + task.pending, 0)
     return {
       topology: this.#plan.name,
       uptimeMs: run.uptimeMs,
@@ -120,7 +131,9 @@ export class CellLayout {
   ): TaskSnapshot {
     const head = this.head(task)
     const at = (place: number): number => cells[head + place] as number
-    const emitted = Object.fromEntries(Object.keys(component.streams).map((stream, place) => [stream, cells[this.emitted(task, place)] as number]))
+    const emitted = Object.fromEntries(
+      Object.keys(component.streams).map((stream, place) => [stream, cells[this.emitted(task, place)] as number]),
+    )
     const executed: Record<string, number> = {}
     component.inputs.forEach(({ stream }, input) => {
       const { component: source, name } = this.#plan.streams[stream] as Plan['streams'][number]

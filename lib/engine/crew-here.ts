@@ -1,7 +1,9 @@
 /** One executor in the calling thread: a debugger and a stack trace just work. */
+import type { SquallError } from '../errors.ts'
 import { realClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
 import { Executor } from './executor.ts'
+import { wrapped } from './faults.ts'
 import { Loop } from './loop.ts'
 import type { Crew, CrewOptions } from './run.ts'
 
@@ -13,10 +15,10 @@ export class CrewHere implements Crew {
   /** keeps the process alive while the loop sleeps on something that does not */
   #keepAlive: NodeJS.Timeout | undefined
   #whenQuiet: (() => void) | undefined
-  readonly #onFatal: (error: unknown) => void
+  readonly #onFatal: (error: SquallError) => void
 
   constructor({ plan, placement, seed, cells, options, onError, onFatal }: CrewOptions) {
-    this.#onFatal = onFatal as (error: unknown) => void
+    this.#onFatal = onFatal
     this.#executor = new Executor({
       plan,
       index: 0,
@@ -50,7 +52,7 @@ export class CrewHere implements Crew {
       throw error
     }
     this.#keepAlive = setInterval(() => undefined, 1 << 30)
-    this.#running = this.#loop.run().catch(this.#onFatal)
+    this.#running = this.#loop.run().catch((error: unknown) => this.#onFatal(wrapped('executor-failed', error, '', -1)))
   }
 
   setActive(isActive: boolean): Promise<void> {

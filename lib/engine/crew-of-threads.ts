@@ -131,7 +131,15 @@ export class CrewOfThreads implements Crew {
     const { executors: n, plan, onFatal, onError } = this.#options
     this.#restarting++
     this.restarts++
-    onError({ component: '', task: -1, executor: index, atMs: performance.now(), message: `executor ${index} died (${reason}) and is started anew`, stack: '', tuple: undefined })
+    onError({
+      component: '',
+      task: -1,
+      executor: index,
+      atMs: performance.now(),
+      message: `executor ${index} died (${reason}) and is started anew`,
+      stack: '',
+      tuple: undefined,
+    })
     if (this.restarts > plan.config.executorRestartsMax) {
       onFatal(new SquallError('executor-lost', { executor: index, times: this.restarts }))
       return
@@ -145,11 +153,10 @@ export class CrewOfThreads implements Crew {
       }
       // the others let go of the old rings before anyone writes into the new ones
       await Promise.all(
-        this.#threads.map((thread, other) =>
-          other === index
-            ? undefined
-            : thread.ask({ kind: 'reconnect', other: index, to: this.#rings[other * n + index] as Rings, from: this.#rings[index * n + other] as Rings }),
-        ),
+        this.#threads.flatMap((thread, other) => {
+          const [to, from] = [this.#rings[other * n + index], this.#rings[index * n + other]]
+          return to === undefined || from === undefined ? [] : [thread.ask({ kind: 'reconnect', other: index, to, from })]
+        }),
       )
       const thread = this.#newThread(index)
       this.#threads[index] = thread

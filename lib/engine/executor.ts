@@ -26,27 +26,23 @@ import { Random } from '../std/random.ts'
 import { Timers } from '../std/timers.ts'
 import type { Failure } from '../topology/component.ts'
 import { systemStream } from '../topology/plan.ts'
-import type { Plan, PlannedComponent, PlannedStream, PlannedTask } from '../topology/plan.ts'
+import type { Plan, PlannedComponent, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
-import { compileCodec } from '../wire/codec.ts'
-import type { TupleCodec } from '../wire/codec.ts'
 import { BoltTask } from './bolt-task.ts'
 import { CellLayout, cell } from './cells.ts'
-import { checksOf } from './checks.ts'
-import type { Check } from './checks.ts'
 import { messageOf, shortened, wrapped } from './faults.ts'
-import { grouperOf } from './groupers.ts'
 import { Inbox } from './inbox.ts'
 import { Ledger, executorOf } from './ledger.ts'
 import type { LedgerOwner } from './ledger.ts'
 import { Link } from './link.ts'
 import type { Lanes } from './link.ts'
-import { Outlet, Target } from './outlet.ts'
-import type { Route, Values } from './outlet.ts'
+import type { Outlet } from './outlet.ts'
 import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
 import { spoutContext, taskContext } from './task-context.ts'
+import { Wiring, codecsOf, routesOf } from './wiring.ts'
+import type { StreamRoute } from './wiring.ts'
 
 /** A turn ends when it has taken this long and its tasks have had their run. */
 const turnMs = 1
@@ -95,6 +91,8 @@ export class Executor implements LedgerOwner, BundleSink {
   nowMs: number
   isUnderPressure = false
   isClosing = false
+  /** components that wait for the run's clock (`context.sleep`) */
+  sleeping = 0
   /** frames taken from each other executor */
   readonly received: number[]
   /** counters of the components' own, by task */
@@ -112,8 +110,7 @@ export class Executor implements LedgerOwner, BundleSink {
   readonly #ends: (LaneEnds | undefined)[]
   readonly #reader: BundleReader
   readonly #routes: readonly StreamRoute[]
-  /** by route: its stream's check */
-  readonly #checks: readonly Check[]
+  readonly #wiring: Wiring
   #isInTurn = false
 
   constructor(options: ExecutorOptions) {
@@ -128,10 +125,8 @@ export class Executor implements LedgerOwner, BundleSink {
     this.ledger = new Ledger(index, this, this.#random.int32())
     this.received = lanes.map(() => 0)
     this.#ends = [...options.ends]
-    this.#routes = plan.components.flatMap(({ index: component, inputs }) => inputs.map(({ stream }, input) => ({ component, input, stream })))
-    this.#checks = checksOf(plan)
-    const codecOf = new Map(this.#routes.map(({ stream }) => [stream, compileCodec((plan.streams[stream] as PlannedStream).fields)]))
-    const codecs = this.#routes.map(({ stream }) => codecOf.get(stream) as TupleCodec)
+    this.#routes = routesOf(plan)
+    const codecs = codecsOf(plan, this.#routes)
     this.#reader = new BundleReader(codecs)
     this.#links = lanes.map((to) => to && new Link(to, codecs, plan.config.bundleBytes))
     const mine = plan.tasks.filter(({ task }) => placement[task] === index)
@@ -139,8 +134,10 @@ export class Executor implements LedgerOwner, BundleSink {
     const bolts = mine.filter((task) => component(task).definition.kind === 'bolt').reverse()
     const spouts = mine.filter((task) => component(task).definition.kind === 'spout')
     this.#inboxes = new Map(bolts.map(({ task }) => [task, new Inbox()]))
-    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, this.#outletsOf(component(task), task.task)))
-    this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, this.#outletsOf(component(task), task.task)))
+    this.#wiring = new Wiring(options, this.layout, this.#routes, this.#inboxes, this.#links, this.#random)
+    const outlets = (task: PlannedTask): ReadonlyMap<string, Outlet> => this.#wiring.outletsOf(component(task), task.task)
+    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
+    this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, outlets(task)))
   }
 
   // ---------------------------------------------------------------------------------------------- a turn
@@ -284,21 +281,36 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = bolt.component
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
-      await this.#starting(bolt.component, bolt.task, () => made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork())))
+      await this.#starting(bolt.component, bolt.task, () =>
+        made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork())),
+      )
       bolt.begin(made.instance(), this.#options.tap)
       const { tickMs } = bolt.component.config
-      if (tickMs > 0) this.timers.every(this.#options.clock.now(), tickMs, () => bolt.tick(), () => this.#options.clock.now())
+      if (tickMs > 0)
+        this.timers.every(
+          this.#options.clock.now(),
+          tickMs,
+          () => bolt.tick(),
+          () => this.#options.clock.now(),
+        )
     }
     for (const spout of this.#spouts) {
       const { definition } = spout.component
       if (definition.kind !== 'spout') continue
       const made = definition.create()
-      await this.#starting(spout.component, spout.task, () => made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork())))
+      await this.#starting(spout.component, spout.task, () =>
+        made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork())),
+      )
       spout.begin(made.instance())
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
     if (ack && messageTimeouts && this.#spouts.length > 0)
-      this.timers.every(this.#options.clock.now(), messageTimeoutMs / 10, () => this.#expire(), () => this.#options.clock.now())
+      this.timers.every(
+        this.#options.clock.now(),
+        messageTimeoutMs / 10,
+        () => this.#expire(),
+        () => this.#options.clock.now(),
+      )
     this.#announce()
   }
 
@@ -334,7 +346,8 @@ export class Executor implements LedgerOwner, BundleSink {
     this.#links[other]?.reconnect(lanes)
     this.#ends[other] = ends
     this.received[other] = 0
-    for (const slot of [...this.ledger.startedBefore(Infinity)]) this.#failTree(slot, SpoutTask.failure('lost', '', -1, `executor ${other} died`))
+    for (const slot of [...this.ledger.startedBefore(Infinity)])
+      this.#failTree(slot, SpoutTask.failure('lost', '', -1, `executor ${other} died`))
     this.wake()
   }
 
@@ -391,7 +404,15 @@ export class Executor implements LedgerOwner, BundleSink {
     for (const slot of [...this.ledger.startedBefore(before)]) {
       const holder = this.ledger.holder[slot] as number
       const component = this.#componentOf(holder)
-      this.#failTree(slot, SpoutTask.failure('expired', component, holder, `not done after ${this.plan.config.messageTimeoutMs} ms${component === '' ? '' : `, last seen on its way to ${component}`}`))
+      this.#failTree(
+        slot,
+        SpoutTask.failure(
+          'expired',
+          component,
+          holder,
+          `not done after ${this.plan.config.messageTimeoutMs} ms${component === '' ? '' : `, last seen on its way to ${component}`}`,
+        ),
+      )
     }
   }
 
@@ -426,39 +447,7 @@ export class Executor implements LedgerOwner, BundleSink {
     return inbox
   }
 
-  // ---------------------------------------------------------------------------------------------- assembly
-
-  #outletsOf({ streams }: PlannedComponent, task: number): ReadonlyMap<string, Outlet> {
-    return new Map(
-      Object.entries(streams).map(([name, number], place) => {
-        const stream = this.plan.streams[number] as PlannedStream
-        const routes = this.#routes.flatMap((route, at) => (route.stream === number ? [this.#route(route, at, stream)] : []))
-        const cellAt = this.layout.emitted(task, place)
-        const check = this.#tapped(this.#checks[number] as Check, stream, task)
-        return [name, new Outlet(stream, task, routes, check, this.#random, this.cells, cellAt)]
-      }),
-    )
-  }
-
-  #route({ component, input }: StreamRoute, route: number, stream: PlannedStream): Route {
-    const { placement } = this.#options
-    const { firstTask, taskCount, inputs } = this.plan.components[component] as PlannedComponent
-    const tasks = Array.from({ length: taskCount }, (_, i) => firstTask + i)
-    const local = tasks.flatMap((task, place) => (placement[task] === this.index ? [place] : []))
-    const { grouping } = inputs[input] as PlannedComponent['inputs'][number]
-    const grouper = grouperOf(grouping, { component: stream.component, stream: stream.name, targets: tasks, local }, this.#random)
-    return { grouper, targets: tasks.map((task) => new Target(task, route, input, this.#inboxes.get(task) ?? this.#linkTo(placement[task] as number))) }
-  }
-
-  /** A tap sees what leaves by the check that every tuple passes, so the path without one stays as it is. */
-  #tapped(check: Check, { component, name }: PlannedStream, task: number): Check {
-    const { tap } = this.#options
-    if (tap === undefined) return check
-    return (values) => {
-      check(values)
-      tap.emitted({ component, stream: name, task, values })
-    }
-  }
+  // ---------------------------------------------------------------------------------------------- starting
 
   async #starting(component: PlannedComponent, task: number, act: () => unknown): Promise<void> {
     try {
@@ -473,7 +462,7 @@ export class Executor implements LedgerOwner, BundleSink {
     const nobody = { xorA: 0, xorB: 0, holder: -1 }
     for (const { task, component } of this.plan.tasks) {
       if (this.#options.placement[task] !== this.index) continue
-      const outlet = this.#outletsOf(this.plan.components[component] as PlannedComponent, task).get(systemStream)
+      const outlet = this.#wiring.outletsOf(this.plan.components[component] as PlannedComponent, task).get(systemStream)
       if (outlet?.hasReaders === true) outlet.deliver({ event: 'startup' }, 0, 0, nobody)
     }
   }
@@ -495,11 +484,4 @@ export class Executor implements LedgerOwner, BundleSink {
       tuple: values === undefined ? undefined : shortened(values),
     })
   }
-}
-
-/** One reader of one stream: what a bundle's codec number stands for. */
-interface StreamRoute {
-  readonly component: number
-  readonly input: number
-  readonly stream: number
 }

@@ -1,13 +1,23 @@
 /** What components throw, as we tell it. */
+import { inspect } from 'node:util'
 import { SquallError } from '../errors.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
-export function wrapped(code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed', error: unknown, component: string, task: number): SquallError {
-  return error instanceof SquallError ? error : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
+export function wrapped(
+  code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed',
+  error: unknown,
+  component: string,
+  task: number,
+): SquallError {
+  return error instanceof SquallError
+    ? error
+    : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : error === undefined ? 'failed' : String(error)
+  if (error instanceof Error) return error.message
+  if (error === undefined) return 'failed'
+  return typeof error === 'string' ? error : inspect(error)
 }
 
 export function isPromise(value: unknown): value is PromiseLike<unknown> {

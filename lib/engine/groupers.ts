@@ -8,8 +8,7 @@ type Values = Readonly<Record<string, unknown>>
 
 /** Which of the targets (by place in the list of targets) get a tuple: exactly one, or several. */
 export type Grouper =
-  | { readonly one: true; choose(values: Values): number }
-  | { readonly one: false; choose(values: Values): readonly number[] }
+  { readonly one: true; choose(values: Values): number } | { readonly one: false; choose(values: Values): readonly number[] }
 
 export interface Targets extends GroupingContext {
   /** places in `targets` of the tasks in the sender's executor */

@@ -133,7 +133,12 @@ export class Link {
   #gatherAcks(): void {
     for (let i = 0; i < this.#ackCount; i++) {
       const at = (this.#ackUsed[i] as number) * 2
-      this.#system.ack(this.#ackRoots[at] as number, this.#ackRoots[at + 1] as number, this.#ackXors[at] as number, this.#ackXors[at + 1] as number)
+      this.#system.ack(
+        this.#ackRoots[at] as number,
+        this.#ackRoots[at + 1] as number,
+        this.#ackXors[at] as number,
+        this.#ackXors[at + 1] as number,
+      )
       this.#ackRoots[at] = 0
     }
     this.#ackCount = 0

@@ -52,15 +52,34 @@ export class Outlet {
   readonly stream: PlannedStream
   /** checks the kinds of a tuple's values; throws `value-mismatch` */
   readonly check: (values: Values) => void
+  /** the check, and whoever watches what leaves */
+  readonly #pass: (values: Values) => void
   readonly #source: number
   readonly #routes: readonly Route[]
   readonly #random: Random
   readonly #cells: Float64Array
   readonly #cell: number
 
-  constructor(stream: PlannedStream, source: number, routes: readonly Route[], check: (values: Values) => void, random: Random, cells: Float64Array, cell: number) {
+  constructor(
+    stream: PlannedStream,
+    source: number,
+    routes: readonly Route[],
+    check: (values: Values) => void,
+    watch: ((values: Values) => void) | undefined,
+    random: Random,
+    cells: Float64Array,
+    cell: number,
+  ) {
     this.stream = stream
     this.check = check
+    // a watcher hangs on the check that every tuple passes, so the path without one stays as it is
+    this.#pass =
+      watch === undefined
+        ? check
+        : (values) => {
+            check(values)
+            watch(values)
+          }
     this.#source = source
     this.#routes = routes
     this.#random = random
@@ -74,7 +93,7 @@ export class Outlet {
 
   /** Hands `values` to every reader. With a root, each gets an edge of its own, which is added to `sum`. */
   deliver(values: Values, rootA: number, rootB: number, sum: EdgeSum): void {
-    this.check(values)
+    this.#pass(values)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     const routes = this.#routes
     for (let i = 0; i < routes.length; i++) {
@@ -88,7 +107,7 @@ export class Outlet {
   deliverTo(task: number, values: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
     const targets = this.#targetsOf(task)
     if (targets.length === 0) return false
-    this.check(values)
+    this.#pass(values)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of targets) this.#hand(target, values, rootA, rootB, sum)
     return true
@@ -98,7 +117,7 @@ export class Outlet {
   deliverAnchored(values: Values, anchors: readonly Anchor[], task: number): boolean {
     const chosen = task < 0 ? this.#chosen(values) : this.#targetsOf(task)
     if (task >= 0 && chosen.length === 0) return false
-    this.check(values)
+    this.#pass(values)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of chosen) this.#handAnchored(target, values, anchors)
     return true

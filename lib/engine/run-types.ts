@@ -26,7 +26,13 @@ export interface RunOptions {
 /** What a test sees of a run, tuple by tuple. */
 export interface Tap {
   emitted(tuple: { readonly component: string; readonly stream: string; readonly task: number; readonly values: object }): void
-  executed(tuple: { readonly component: string; readonly task: number; readonly taskIndex: number; readonly input: string; readonly values: object }): void
+  executed(tuple: {
+    readonly component: string
+    readonly task: number
+    readonly taskIndex: number
+    readonly input: string
+    readonly values: object
+  }): void
 }
 
 /** An error that a component threw or reported. */

@@ -57,11 +57,14 @@ export interface CrewOptions {
 export type CrewMaker = (options: CrewOptions) => Promise<Crew>
 
 const localCrew: CrewMaker = async (options) =>
-  options.executors === 1 ? new (await import('./crew-here.ts')).CrewHere(options) : new (await import('./crew-of-threads.ts')).CrewOfThreads(options)
+  options.executors === 1
+    ? new (await import('./crew-here.ts')).CrewHere(options)
+    : new (await import('./crew-of-threads.ts')).CrewOfThreads(options)
 
 /** Plans and starts a topology. Rejects with all faults, and with nothing started, when it cannot. */
 export async function startRun(runnable: Runnable, options: RunOptions = {}): Promise<Run> {
-  if ((options.executors ?? 1) > 1 && runnable.module === undefined) throw new SquallError('threads-need-a-file', {}, { topology: runnable.definition.name })
+  if ((options.executors ?? 1) > 1 && runnable.module === undefined)
+    throw new SquallError('threads-need-a-file', {}, { topology: runnable.definition.name })
   return startRunWith(localCrew, runnable, options)
 }
 

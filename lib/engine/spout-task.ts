@@ -190,7 +190,11 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     if (outlet.stream.direct !== task >= 0) this.#misused(outlet.stream.name, task)
     if (task < 0) outlet.deliver(values, rootA, rootB, this)
     else if (!outlet.deliverTo(task, values, rootA, rootB, this))
-      throw new SquallError('bad-task', { task, known: 'see context.tasksOf(component)' }, { component: this.component.id, stream: outlet.stream.name })
+      throw new SquallError(
+        'bad-task',
+        { task, known: 'see context.tasksOf(component)' },
+        { component: this.component.id, stream: outlet.stream.name },
+      )
   }
 
   #unknown(stream: string): never {
@@ -257,7 +261,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
       this.#executor.reportError(
         this.component,
         this.task,
-        new Error(`a tuple was given up after ${attempts} attempts (${kind} in ${component}: ${message}) and nothing reads the stream ${deadLetterStream}`),
+        new Error(
+          `a tuple was given up after ${attempts} attempts (${kind} in ${component}: ${message}) and nothing reads the stream ${deadLetterStream}`,
+        ),
         values,
       )
   }
@@ -301,9 +307,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
           await new Promise<void>((resolve) => (this.#roomMade = resolve))
           this.#roomMade = undefined
         }
-        const { done, value } = await iterator.next()
-        if (done === true) break
-        this.emit(value)
+        const next = await iterator.next()
+        if (next.done === true) break
+        this.emit(next.value)
         this.#executor.wake()
       }
       this.end()

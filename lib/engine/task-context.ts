@@ -6,7 +6,13 @@ import type { PlannedComponent } from '../topology/plan.ts'
 import { cell } from './cells.ts'
 import type { Executor, ExecutorOptions } from './executor.ts'
 
-export function taskContext(executor: Executor, { clock, log }: ExecutorOptions, component: PlannedComponent, task: number, random: Random): TaskContext {
+export function taskContext(
+  executor: Executor,
+  { clock, log }: ExecutorOptions,
+  component: PlannedComponent,
+  task: number,
+  random: Random,
+): TaskContext {
   const { id, firstTask, taskCount, config } = component
   let logger: Logger | undefined
   return {
@@ -24,7 +30,11 @@ export function taskContext(executor: Executor, { clock, log }: ExecutorOptions,
     date: () => clock.date(),
     sleep: (ms) =>
       new Promise((resolve) => {
-        executor.timers.add(clock.now() + ms, resolve)
+        executor.sleeping++
+        executor.timers.add(clock.now() + ms, () => {
+          executor.sleeping--
+          resolve()
+        })
         executor.wake()
       }),
     tasksOf: (name) => {
@@ -40,7 +50,13 @@ export function taskContext(executor: Executor, { clock, log }: ExecutorOptions,
   }
 }
 
-export function spoutContext(executor: Executor, options: ExecutorOptions, component: PlannedComponent, task: number, random: Random): SpoutContext {
+export function spoutContext(
+  executor: Executor,
+  options: ExecutorOptions,
+  component: PlannedComponent,
+  task: number,
+  random: Random,
+): SpoutContext {
   const { cells } = executor
   const at = executor.layout.head(task) + cell.position
   const saved = cells[at] as number

@@ -111,7 +111,11 @@ export class LocalCluster implements AsyncDisposable {
     const runnable = { definition: sources === undefined ? definition : withSources(definition, sources) }
     let crew: SimulatedCrew | undefined
     const run = this.#isVirtual
-      ? await startRunWith((crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))), runnable, runOptions)
+      ? await startRunWith(
+          (crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))),
+          runnable,
+          runOptions,
+        )
       : await startRun(runnable, runOptions)
     const topology = new LocalTopology(definition.name, run, crew, record)
     this.#running.add(topology)
@@ -147,7 +151,9 @@ export class LocalTopology implements Observed {
   }
 
   tuples(component: string, stream = 'default'): readonly object[] {
-    return this.#record.emittedTuples.filter((tuple) => tuple.component === component && tuple.stream === stream).map(({ values }) => values)
+    return this.#record.emittedTuples
+      .filter((tuple) => tuple.component === component && tuple.stream === stream)
+      .map(({ values }) => values)
   }
 
   executed(component: string): readonly ExecutedTuple[] {
@@ -186,25 +192,26 @@ export class LocalTopology implements Observed {
   async complete(limitMs = Infinity): Promise<RunResult> {
     const crew = this.#crew
     if (crew === undefined) return this.#run.done
-    let result: RunResult | undefined
-    void this.#run.done.then((done) => (result = done))
+    const over = { isOver: false }
+    void this.#run.done.finally(() => (over.isOver = true))
     await crew.settle()
-    while (result === undefined) {
+    while (!over.isOver) {
       if (crew.clock.now() > limitMs) {
         await this.kill()
         throw new SquallError('not-done-in-time', { topology: this.name, ms: limitMs }, { topology: this.name })
       }
       await crew.step()
     }
-    return result
+    return this.#run.done
   }
 
   /** Stops it, whatever is under way. */
   async kill(): Promise<RunResult> {
-    let isOver = false
-    const stopped = this.#run.stop(0).finally(() => (isOver = true))
+    await this.#run.deactivate() // a source without an end would never let go of the moment
+    const over = { isOver: false }
+    const stopped = this.#run.stop(0).finally(() => (over.isOver = true))
     const until = this.nowMs + 1
-    while (this.#crew !== undefined && !isOver) await this.#crew.step(until)
+    while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
     return stopped
   }
 }

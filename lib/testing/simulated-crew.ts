@@ -3,11 +3,13 @@
  * lanes that are late and full as the seed decides. The code that runs is the engine's own; only clock, chance and
  * transport differ. So a run from one seed is the same run each time.
  */
+import { CellLayout } from '../engine/cells.ts'
 import { Executor } from '../engine/executor.ts'
 import type { LaneEnds } from '../engine/executor.ts'
 import type { Lanes } from '../engine/link.ts'
 import type { Crew, CrewOptions } from '../engine/run.ts'
-import { VirtualClock } from '../std/clock.ts'
+import { SquallError } from '../errors.ts'
+import type { VirtualClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
 import { Random } from '../std/random.ts'
 import { MemoryLane } from './memory-lane.ts'
@@ -16,6 +18,12 @@ import { MemoryLane } from './memory-lane.ts'
 const askAgainMs = 1
 /** Rounds of the event loop that promises of components get before time moves on. */
 const roundsMax = 3
+/** Milliseconds of real time that virtual time stands still at most, before it moves on without what it waited for. */
+const outsideMax = 2_000
+/** Trees that spouts may start while time stands still; one that starts more will not stop by itself. */
+const rootsAtOnceMax = 1_000_000
+/** How often, in rounds of turns, that is looked at. */
+const lookEvery = 256
 
 interface TwoLanes {
   readonly data: MemoryLane
@@ -26,22 +34,36 @@ export class SimulatedCrew implements Crew {
   readonly restarts = 0
   readonly counters = new Map<number, Readonly<Record<string, number>>>()
   readonly clock: VirtualClock
+  readonly #name: string
+  readonly #layout: CellLayout
+  readonly #cells: Float64Array
   readonly #random: Random
   readonly #executors: readonly Executor[]
   readonly #lanes: readonly TwoLanes[]
   #hasStarted = false
+  /** `finish` and `close` hooks that have not settled */
+  #hooks = 0
+  /** rounds that time has stood still for something outside since anything outside happened */
+  #waited = 0
   #wasWoken = false
   #whenQuiet: (() => void) | undefined
 
   constructor({ plan, placement, executors: n, seed, cells, options, onError, onFatal }: CrewOptions, clock: VirtualClock) {
     this.clock = clock
+    this.#name = plan.name
+    this.#layout = new CellLayout(plan)
+    this.#cells = cells
     this.#random = new Random(seed)
-    const lanes = Array.from({ length: n * n }, (): TwoLanes => ({ data: new MemoryLane(this.#random.fork()), system: new MemoryLane(this.#random.fork()) }))
+    const lanes = Array.from({ length: n * n }, (): TwoLanes => ({
+      data: new MemoryLane(this.#random.fork()),
+      system: new MemoryLane(this.#random.fork()),
+    }))
     this.#lanes = lanes
     const pressure = new Int32Array(n)
     const between = (from: number, to: number): TwoLanes => lanes[from * n + to] as TwoLanes
     this.#executors = Array.from({ length: n }, (_, index) => {
-      const others = <T>(of: (other: number) => T): (T | undefined)[] => Array.from({ length: n }, (_, other) => (other === index ? undefined : of(other)))
+      const others = <T>(of: (other: number) => T): (T | undefined)[] =>
+        Array.from({ length: n }, (_, other) => (other === index ? undefined : of(other)))
       const executor = new Executor({
         plan,
         index,
@@ -83,13 +105,26 @@ export class SimulatedCrew implements Crew {
   }
 
   async finish(component: number): Promise<void> {
-    for (const executor of this.#executors) await executor.finish(component)
+    await this.#hook(async () => {
+      for (const executor of this.#executors) await executor.finish(component)
+    })
   }
 
   async close(): Promise<void> {
-    for (const executor of this.#executors) {
-      await executor.close()
-      for (const [task, counters] of executor.counters) this.counters.set(task, counters)
+    await this.#hook(async () => {
+      for (const executor of this.#executors) {
+        await executor.close()
+        for (const [task, counters] of executor.counters) this.counters.set(task, counters)
+      }
+    })
+  }
+
+  async #hook(act: () => Promise<void>): Promise<void> {
+    this.#hooks++
+    try {
+      await act()
+    } finally {
+      this.#hooks--
     }
   }
 
@@ -100,7 +135,10 @@ export class SimulatedCrew implements Crew {
   /** Runs turns until nothing more happens at this moment of virtual time. */
   async settle(): Promise<void> {
     if (!this.#hasStarted) return
-    for (let rounds = 0; rounds < roundsMax; ) {
+    const before = this.#roots
+    for (let rounds = 0, turns = 1; rounds < roundsMax; turns++) {
+      if (turns % lookEvery === 0 && this.#roots - before > rootsAtOnceMax)
+        throw new SquallError('not-done-in-time', { topology: this.#name, ms: this.clock.now() }, { topology: this.#name })
       this.#wasWoken = false
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
@@ -110,7 +148,7 @@ export class SimulatedCrew implements Crew {
       }
       // promises of components may settle now
       await new Promise((resolve) => setImmediate(resolve))
-      if (this.#wasWoken) rounds = 0
+      if (this.#wasWoken) this.#waited = rounds = 0
       else rounds++
       if (this.#isQuiet()) {
         this.#whenQuiet?.()
@@ -122,12 +160,26 @@ export class SimulatedCrew implements Crew {
   /** Moves time to when something may happen next, but not past `untilMs`, and settles there. */
   async step(untilMs = Infinity): Promise<void> {
     const now = this.clock.now()
-    const next = Math.min(...this.#executors.map(({ timers, isPolling }) => Math.min(timers.nextMs, isPolling ? now + askAgainMs : Infinity)))
+    const next = Math.min(
+      ...this.#executors.map(({ timers, isPolling }) => Math.min(timers.nextMs, isPolling ? now + askAgainMs : Infinity)),
+    )
     const to = Math.min(next, untilMs)
-    // nothing is due ever: someone waits for real time, so let a little of it pass
-    if (to === Infinity) await new Promise((resolve) => setTimeout(resolve, 1))
-    else this.clock.moveTo(to)
+    if (to === Infinity || (this.#isWaitingOutside() && this.#waited < outsideMax)) {
+      this.#waited++
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    } else this.clock.moveTo(to)
     await this.settle()
+  }
+
+  /** Someone waits for what the virtual clock does not move: a file, a socket, a real timer. Time stands still meanwhile. */
+  #isWaitingOutside(): boolean {
+    return this.#executors.some((executor) => (this.#hooks > 0 || executor.isWaitingForPromises) && executor.sleeping === 0)
+  }
+
+  /** Trees started so far. */
+  get #roots(): number {
+    const { emitted, replayed } = this.#layout.totals(this.#cells)
+    return emitted + replayed
   }
 
   #isQuiet(): boolean {

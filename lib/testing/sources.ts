@@ -18,7 +18,11 @@ export function withSources(definition: TopologyDefinition, sources: Readonly<Re
       const faults = Object.keys(sources)
         .filter((id) => !spouts.includes(id))
         .map((component) => new SquallError('unknown-source', { component, known: spouts.join(', ') || 'none' }, { topology: draft.name }))
-      return { ...draft, faults: [...draft.faults, ...faults], components: draft.components.map((component) => mocked(component, sources[component.id])) }
+      return {
+        ...draft,
+        faults: [...draft.faults, ...faults],
+        components: draft.components.map((component) => mocked(component, sources[component.id])),
+      }
     },
   }
 }
@@ -44,7 +48,7 @@ function mocked(component: DraftComponent, source: MockedSource | undefined): Dr
       }
     },
   })
-  return { ...component, definition: mock as SpoutDefinition }
+  return { ...component, definition: mock }
 }
 
 /** A spout that emits what a test feeds it, and tells how each tuple's tree ended. */

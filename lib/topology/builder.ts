@@ -51,7 +51,11 @@ export interface TopologyBuilder {
   /** Adds a spout. */
   spout<O extends Streams>(id: string, spout: SpoutDefinition<O> | SpoutClass<O>, options?: ComponentOptions): ComponentHandle<O>
   /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
-  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O> | BoltClass<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
+  bolt<I extends Streams, O extends Streams>(
+    id: string,
+    bolt: BoltDefinition<I, O> | BoltClass<I, O>,
+    options?: ComponentOptions,
+  ): BoltDeclarer<I, O>
   /** A parameter of this topology, given by `--set name=value`; texts are read as JSON where the schema wants it. */
   param<S extends z.ZodType>(name: string, schema: S): z.output<S>
   /** Settings of the whole topology; later calls win key by key. */
@@ -110,7 +114,11 @@ class Builder implements TopologyBuilder {
     return handle(id) as unknown as ComponentHandle<O>
   }
 
-  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O> | BoltClass<I, O>, options: ComponentOptions = {}): BoltDeclarer<I, O> {
+  bolt<I extends Streams, O extends Streams>(
+    id: string,
+    bolt: BoltDefinition<I, O> | BoltClass<I, O>,
+    options: ComponentOptions = {},
+  ): BoltDeclarer<I, O> {
     const subscriptions: DraftSubscription[] = []
     const where = { topology: this.#name, component: id }
     this.#components.push({ id, definition: boltOf(bolt) as unknown as BoltDefinition, options, subscriptions, where })
@@ -152,7 +160,14 @@ class Builder implements TopologyBuilder {
       const known = [...this.#asked].join(', ') || 'none'
       this.#faults.push(new SquallError('unknown-param', { topology: this.#name, name, known }, { topology: this.#name }))
     }
-    return { name: this.#name, config: this.#config, components: this.#components, faults: this.#faults, asked: [...this.#asked], where: { topology: this.#name } }
+    return {
+      name: this.#name,
+      config: this.#config,
+      components: this.#components,
+      faults: this.#faults,
+      asked: [...this.#asked],
+      where: { topology: this.#name },
+    }
   }
 }
 
@@ -167,7 +182,12 @@ function handle(id: string): { component: string; streamName: string; feedback: 
   return { component: id, streamName: 'default', feedback: false, stream: (name) => ({ component: id, streamName: name, feedback: false }) }
 }
 
-function groupings(self: object, input: string, subscriptions: DraftSubscription[], where: DraftComponent['where']): Groupings<object, object> {
+function groupings(
+  self: object,
+  input: string,
+  subscriptions: DraftSubscription[],
+  where: DraftComponent['where'],
+): Groupings<object, object> {
   const read = (source: StreamHandle<object>, grouping: Grouping): object => {
     subscriptions.push({ input, component: source.component, stream: source.streamName, grouping, feedback: source.feedback, where })
     return self
@@ -181,7 +201,7 @@ function groupings(self: object, input: string, subscriptions: DraftSubscription
     global: (source) => read(source, { type: 'global' }),
     none: (source) => read(source, { type: 'none' }),
     direct: (source) => read(source, { type: 'direct' }),
-    custom: (source, custom) => read(source, { type: 'custom', custom: custom as CustomGrouping }),
+    custom: (source, custom) => read(source, { type: 'custom', custom: custom }),
   }
 }
 

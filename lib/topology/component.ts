@@ -24,7 +24,15 @@ export interface StreamDeclaration<T extends object = object> {
 
 type SchemaMap = Readonly<Record<string, TupleSchema | StreamDeclaration>>
 /** The tuple types of a map of schemas. */
-export type TuplesOf<M> = { readonly [K in keyof M]: M[K] extends z.ZodType<infer T> ? (T extends object ? T : never) : M[K] extends StreamDeclaration<infer T> ? T : never }
+export type TuplesOf<M> = {
+  readonly [K in keyof M]: M[K] extends z.ZodType<infer T>
+    ? T extends object
+      ? T
+      : never
+    : M[K] extends StreamDeclaration<infer T>
+      ? T
+      : never
+}
 type One<S> = S extends z.ZodType<infer T> ? (T extends object ? { readonly default: T } : never) : Record<never, never>
 type Default<O extends Streams> = O extends { readonly default: infer T extends object } ? T : never
 
@@ -46,17 +54,17 @@ export interface TaskContext {
   /** seeded: the same in each run from one seed */
   readonly random: Random
   /** milliseconds on the run's clock (virtual in tests) */
-  now(): number
+  readonly now: () => number
   /** milliseconds since 1970 on the run's clock */
-  date(): number
+  readonly date: () => number
   /** settles after `ms` on the run's clock */
-  sleep(ms: number): Promise<void>
+  readonly sleep: (ms: number) => Promise<void>
   /** the tasks of a component of this topology, for direct streams */
-  tasksOf(component: string): readonly number[]
+  readonly tasksOf: (component: string) => readonly number[]
   /** reports an error without failing anything */
-  reportError(error: unknown): void
+  readonly reportError: (error: unknown) => void
   /** a counter of the user's own, shown with the component's metrics */
-  count(name: string, by?: number): void
+  readonly count: (name: string, by?: number) => void
 }
 
 /** What a spout is told besides: its own place in the source, kept across a restart of its executor. */
@@ -64,7 +72,7 @@ export interface SpoutContext extends TaskContext {
   /** what this task last gave to `savePosition`, or `undefined` */
   readonly position: number | undefined
   /** keeps a number (an offset, a line) from which this task would go on after its executor died */
-  savePosition(position: number): void
+  readonly savePosition: (position: number) => void
 }
 
 /** Why a tuple tree was not completed. */
@@ -144,8 +152,14 @@ export interface Bolt<I extends Streams = Streams, O extends Streams = Streams> 
   cleanup?(): void | Promise<void>
 }
 
-export type Execute<I extends Streams, O extends Streams> = (values: I[keyof I], out: ManualOutput<O>, tuple: Tuple<I[keyof I]>) => void | Promise<void>
-export type ExecuteByInput<I extends Streams, O extends Streams> = { readonly [K in keyof I]: (values: I[K], out: ManualOutput<O>, tuple: Tuple<I[K]>) => void | Promise<void> }
+export type Execute<I extends Streams, O extends Streams> = (
+  values: I[keyof I],
+  out: ManualOutput<O>,
+  tuple: Tuple<I[keyof I]>,
+) => void | Promise<void>
+export type ExecuteByInput<I extends Streams, O extends Streams> = {
+  readonly [K in keyof I]: (values: I[K], out: ManualOutput<O>, tuple: Tuple<I[K]>) => void | Promise<void>
+}
 
 type AutoExecute<T, O extends Streams> = (values: T, out: BoltOutput<O>) => void | Promise<void>
 type ManualExecute<T extends object, O extends Streams> = (values: T, out: ManualOutput<O>, tuple: Tuple<T>) => void | Promise<void>
@@ -248,7 +262,11 @@ type SpoutSource<O extends Streams> = Spout<O> | ((out: SpoutOutput<O>) => void 
  * })
  * ```
  */
-export function defineSpout<S extends TupleSchema | undefined = undefined, M extends SchemaMap | undefined = undefined, R extends boolean = false>(
+export function defineSpout<
+  S extends TupleSchema | undefined = undefined,
+  M extends SchemaMap | undefined = undefined,
+  R extends boolean = false,
+>(
   spout: OutputsOf<S, M> &
     ReplayOptions & { readonly replay?: R; open(context: SpoutContext): SpoutSource<Outputs<S, M>> | Promise<SpoutSource<Outputs<S, M>>> },
 ): SpoutDefinition<WithDeadLetters<Outputs<S, M>, R>> {
@@ -266,7 +284,7 @@ export function defineSpout<S extends TupleSchema | undefined = undefined, M ext
           if (typeof source === 'object' && 'open' in source) await source.open?.(context)
         },
         // the engine checks tuples by schema; their static type ends here
-        instance: () => (typeof source === 'function' ? { nextTuple: source as unknown as Spout['nextTuple'] } : (source as unknown as Spout)),
+        instance: () => (typeof source === 'function' ? { nextTuple: source } : source),
       }
     },
   })
@@ -289,9 +307,7 @@ interface BoltHooks<O extends Streams, A> {
   cleanup?(): void | Promise<void>
 }
 
-type Prepared<I extends Streams, O extends Streams, A> =
-  | ExecuteOf<I, O, A>
-  | ({ readonly execute: ExecuteOf<I, O, A> } & BoltHooks<O, A>)
+type Prepared<I extends Streams, O extends Streams, A> = ExecuteOf<I, O, A> | ({ readonly execute: ExecuteOf<I, O, A> } & BoltHooks<O, A>)
 
 type BoltBody<I extends Streams, O extends Streams, A> = BoltHooks<O, A> &
   (
@@ -324,13 +340,19 @@ export function defineBolt<
   S extends TupleSchema | undefined = undefined,
   M extends SchemaMap | undefined = undefined,
   A extends 'auto' | 'manual' = 'auto',
->(bolt: { readonly input: SI; readonly inputs?: undefined } & OutputsOf<S, M> & BoltOptions<A> & BoltBody<One<SI> & Streams, Outputs<S, M>, A>): BoltDefinition<One<SI> & Streams, Outputs<S, M>>
+>(
+  bolt: { readonly input: SI; readonly inputs?: undefined } & OutputsOf<S, M> &
+    BoltOptions<A> &
+    BoltBody<One<SI> & Streams, Outputs<S, M>, A>,
+): BoltDefinition<One<SI> & Streams, Outputs<S, M>>
 export function defineBolt<
   MI extends Readonly<Record<string, TupleSchema>>,
   S extends TupleSchema | undefined = undefined,
   M extends SchemaMap | undefined = undefined,
   A extends 'auto' | 'manual' = 'auto',
->(bolt: { readonly inputs: MI; readonly input?: undefined } & OutputsOf<S, M> & BoltOptions<A> & BoltBody<TuplesOf<MI>, Outputs<S, M>, A>): BoltDefinition<TuplesOf<MI>, Outputs<S, M>>
+>(
+  bolt: { readonly inputs: MI; readonly input?: undefined } & OutputsOf<S, M> & BoltOptions<A> & BoltBody<TuplesOf<MI>, Outputs<S, M>, A>,
+): BoltDefinition<TuplesOf<MI>, Outputs<S, M>>
 export function defineBolt(bolt: unknown): BoltDefinition {
   return declareBolt(bolt as LooseBolt)
 }
@@ -404,7 +426,7 @@ export interface BoltClass<I extends Streams = Streams, O extends Streams = Stre
 /** The declaration behind a spout class. */
 export function spoutOf<O extends Streams>(spout: SpoutDefinition<O> | SpoutClass<O>): SpoutDefinition<O> {
   if (typeof spout !== 'function') return spout
-  return defineSpout({ ...statics(spout), open: () => new spout() } as Parameters<typeof defineSpout>[0]) as SpoutDefinition<O>
+  return defineSpout({ ...statics(spout), open: () => new spout() }) as SpoutDefinition<O>
 }
 
 /** The declaration behind a bolt class. */
@@ -421,9 +443,12 @@ function statics(of: object): object {
   return Object.fromEntries(staticNames.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]))
 }
 
-function declarations(of: { output?: TupleSchema | undefined; outputs?: SchemaMap | undefined }): Readonly<Record<string, StreamDeclaration>> {
+function declarations(of: {
+  output?: TupleSchema | undefined
+  outputs?: SchemaMap | undefined
+}): Readonly<Record<string, StreamDeclaration>> {
   const all: Record<string, StreamDeclaration> = {}
   if (of.output !== undefined) all['default'] = Object.freeze({ schema: of.output })
-  for (const [name, stream] of Object.entries(of.outputs ?? {})) all[name] = Object.freeze('schema' in stream ? stream : { schema: stream }) as StreamDeclaration
+  for (const [name, stream] of Object.entries(of.outputs ?? {})) all[name] = Object.freeze('schema' in stream ? stream : { schema: stream })
   return Object.freeze(all)
 }

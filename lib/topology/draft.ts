@@ -1,7 +1,6 @@
 /** A topology as it was written, in TypeScript or YAML, before anything was checked. The plan is made from it. */
 import type { ConfigInput } from '../config.ts'
-import { SquallError } from '../errors.ts'
-import type { Place } from '../errors.ts'
+import type { SquallError, Place } from '../errors.ts'
 import type { BoltDefinition, SpoutDefinition } from './component.ts'
 import type { Subscription } from './grouping.ts'
 
@@ -50,5 +49,10 @@ export interface TopologyDefinition {
 }
 
 export function isTopologyDefinition(value: unknown): value is TopologyDefinition {
-  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'topology' && typeof (value as { draft?: unknown }).draft === 'function'
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { kind?: unknown }).kind === 'topology' &&
+    typeof (value as { draft?: unknown }).draft === 'function'
+  )
 }

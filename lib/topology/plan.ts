@@ -77,12 +77,13 @@ const deadLetter: StreamDeclaration = Object.freeze({
     task: z.int(),
     message: z.string(),
   }),
-}) as StreamDeclaration
+})
 
 /** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own. Throws all faults at once. */
 export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Plan {
   const faults = [...draft.faults]
-  if (!isName(draft.name) && draft.broken !== true) faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
+  if (!isName(draft.name) && draft.broken !== true)
+    faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
   const resolved = resolveConfig(config, resolveConfig(draft.config, defaults, faults, draft.where), faults, draft.where)
   const byId = new Map<string, DraftComponent>()
   for (const component of draft.components) {
@@ -90,7 +91,8 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Pl
     else byId.set(component.id, component)
     checkComponent(component, resolved, faults)
   }
-  if (!draft.components.some(({ definition }) => definition.kind === 'spout') && draft.broken !== true) faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
+  if (!draft.components.some(({ definition }) => definition.kind === 'spout') && draft.broken !== true)
+    faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
   for (const component of byId.values()) checkInputs(component, byId, faults)
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
@@ -124,11 +126,18 @@ function checkInputs(component: DraftComponent, byId: ReadonlyMap<string, DraftC
   for (const subscription of subscriptions) checkSubscription(component, definition, subscription, byId, faults)
 }
 
-function checkSubscription(reader: DraftComponent, bolt: BoltDefinition, subscription: DraftSubscription, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+function checkSubscription(
+  reader: DraftComponent,
+  bolt: BoltDefinition,
+  subscription: DraftSubscription,
+  byId: ReadonlyMap<string, DraftComponent>,
+  faults: SquallError[],
+): void {
   const { id } = reader
   const { component, stream, grouping, input, where } = subscription
   const wanted = Object.hasOwn(bolt.inputs, input) ? bolt.inputs[input] : undefined
-  if (wanted === undefined && reader.broken !== true) faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
+  if (wanted === undefined && reader.broken !== true)
+    faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
   const source = byId.get(component)
   if (source === undefined) {
     faults.push(new SquallError('unknown-component', { component, known: list([...byId.keys()]) }, where))
@@ -145,15 +154,27 @@ function checkSubscription(reader: DraftComponent, bolt: BoltDefinition, subscri
   if ('fields' in grouping) {
     const known = list(fields.map(({ name }) => name))
     for (const field of grouping.fields)
-      if (!fields.some(({ name }) => name === field)) faults.push(new SquallError('unknown-field', { component, stream, field, known }, { ...where, field }))
-    if (grouping.fields.length === 0) faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', known }, where))
+      if (!fields.some(({ name }) => name === field))
+        faults.push(new SquallError('unknown-field', { component, stream, field, known }, { ...where, field }))
+    if (grouping.fields.length === 0)
+      faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', known }, where))
   }
   if ((declared.direct === true) !== (grouping.type === 'direct')) {
-    const problem = declared.direct === true ? `the stream ${stream} of ${component} is direct, but ${id} reads it by ${grouping.type}` : `${id} reads the stream ${stream} of ${component} by the direct grouping, but it is not a direct stream`
+    const problem =
+      declared.direct === true
+        ? `the stream ${stream} of ${component} is direct, but ${id} reads it by ${grouping.type}`
+        : `${id} reads the stream ${stream} of ${component} by the direct grouping, but it is not a direct stream`
     faults.push(new SquallError('direct-mismatch', { problem }, where))
   }
   const reason = wanted === undefined ? undefined : mismatch(fields, fieldsOf(wanted))
-  if (reason !== undefined) faults.push(new SquallError('tuple-mismatch', { component: id, source: stream === 'default' ? component : `${component}.${stream}`, reason }, where))
+  if (reason !== undefined)
+    faults.push(
+      new SquallError(
+        'tuple-mismatch',
+        { component: id, source: stream === 'default' ? component : `${component}.${stream}`, reason },
+        where,
+      ),
+    )
 }
 
 function isName(name: unknown): boolean {
@@ -206,7 +227,9 @@ function number(name: string, config: Config, order: readonly DraftComponent[]):
     const own: Record<string, number> = {}
     for (const [stream, { schema, direct }] of Object.entries(streamsOf(definition))) {
       own[stream] = streams.length
-      streams.push(Object.freeze({ index: streams.length, component: id, name: stream, schema, fields: fieldsOf(schema), direct: direct === true }))
+      streams.push(
+        Object.freeze({ index: streams.length, component: id, name: stream, schema, fields: fieldsOf(schema), direct: direct === true }),
+      )
     }
     streamNumbers.set(id, Object.freeze(own))
   }
@@ -216,13 +239,36 @@ function number(name: string, config: Config, order: readonly DraftComponent[]):
     const taskCount = options.tasks ?? options.parallelism ?? 1
     for (let i = 0; i < taskCount; i++) tasks.push(Object.freeze({ task: firstTask + i, component: index, index: i }))
     const own = ownConfig(definition, options, config, [], where)
-    const inputs = subscriptions.map(({ component, stream, grouping, input }) => Object.freeze({ name: input, stream: streamNumbers.get(component)?.[stream] as number, grouping }))
-    return Object.freeze({ id, index, definition, config: own, firstTask, taskCount, streams: streamNumbers.get(id) as Readonly<Record<string, number>>, inputs: Object.freeze(inputs) })
+    const inputs = subscriptions.map(({ component, stream, grouping, input }) =>
+      Object.freeze({ name: input, stream: streamNumbers.get(component)?.[stream] as number, grouping }),
+    )
+    return Object.freeze({
+      id,
+      index,
+      definition,
+      config: own,
+      firstTask,
+      taskCount,
+      streams: streamNumbers.get(id) as Readonly<Record<string, number>>,
+      inputs: Object.freeze(inputs),
+    })
   })
-  return Object.freeze({ name, config, components: Object.freeze(components), streams: Object.freeze(streams), tasks: Object.freeze(tasks) })
+  return Object.freeze({
+    name,
+    config,
+    components: Object.freeze(components),
+    streams: Object.freeze(streams),
+    tasks: Object.freeze(tasks),
+  })
 }
 
-function ownConfig(definition: SpoutDefinition | BoltDefinition, options: ComponentOptions, config: Config, faults: SquallError[], where: Place): Config {
+function ownConfig(
+  definition: SpoutDefinition | BoltDefinition,
+  options: ComponentOptions,
+  config: Config,
+  faults: SquallError[],
+  where: Place,
+): Config {
   const tick = definition.kind === 'bolt' && definition.tick !== undefined ? { tickMs: definition.tick } : {}
   return resolveConfig({ ...definition.config, ...tick, ...options.config }, config, faults, where)
 }

@@ -28,7 +28,10 @@ export function fieldsOf(schema: z.ZodType): readonly Field[] {
 
 function typeOf(schema: unknown): FieldType {
   if (schema instanceof z.ZodObject)
-    return frozen({ kind: 'object', fields: Object.entries(schema.shape as Record<string, unknown>).map(([name, of]) => frozen({ name, type: typeOf(of) })) })
+    return frozen({
+      kind: 'object',
+      fields: Object.entries(schema.shape as Record<string, unknown>).map(([name, of]) => frozen({ name, type: typeOf(of) })),
+    })
   if (schema instanceof z.ZodOptional) return frozen({ kind: 'optional', of: typeOf(schema.unwrap()) })
   if (schema instanceof z.ZodNullable) return frozen({ kind: 'nullable', of: typeOf(schema.unwrap()) })
   if (schema instanceof z.ZodReadonly) return typeOf(schema.unwrap())
@@ -37,9 +40,15 @@ function typeOf(schema: unknown): FieldType {
   if (schema instanceof z.ZodBigInt) return frozen({ kind: 'bigint' })
   if (schema instanceof z.ZodDate) return frozen({ kind: 'date' })
   if (schema instanceof z.ZodString || schema instanceof z.ZodStringFormat) return frozen({ kind: 'string' })
-  if (schema instanceof z.ZodEnum) return Object.values(schema.enum).every((value) => typeof value === 'string') ? frozen({ kind: 'string' }) : frozen({ kind: 'any' })
-  if (schema instanceof z.ZodNumber) return frozen({ kind: schema.isInt ? 'int' : 'number' })
-  if (schema instanceof z.ZodCustom && schema.def.type === 'custom' && schema.safeParse(new Uint8Array()).success && !schema.safeParse('').success)
+  if (schema instanceof z.ZodEnum)
+    return Object.values(schema.enum).every((value) => typeof value === 'string') ? frozen({ kind: 'string' }) : frozen({ kind: 'any' })
+  if (schema instanceof z.ZodNumber) return frozen({ kind: schema.format?.includes('int') === true ? 'int' : 'number' })
+  if (
+    schema instanceof z.ZodCustom &&
+    schema.def.type === 'custom' &&
+    schema.safeParse(new Uint8Array()).success &&
+    !schema.safeParse('').success
+  )
     return frozen({ kind: 'bytes' })
   return frozen({ kind: 'any' })
 }
@@ -64,7 +73,8 @@ export function mismatch(given: readonly Field[], wanted: readonly Field[], path
 
 function typeMismatch(given: FieldType, wanted: FieldType, path: string): string | undefined {
   if (wanted.kind === 'any' || given.kind === 'any') return undefined
-  if (wanted.kind === 'optional' || wanted.kind === 'nullable') return typeMismatch(given.kind === wanted.kind ? given.of : given, wanted.of, path)
+  if (wanted.kind === 'optional' || wanted.kind === 'nullable')
+    return typeMismatch(given.kind === wanted.kind ? given.of : given, wanted.of, path)
   if (given.kind === 'int' && wanted.kind === 'number') return undefined
   if (given.kind !== wanted.kind) return `the field ${path} is ${given.kind}, not ${wanted.kind}`
   if (given.kind === 'array' && wanted.kind === 'array') return typeMismatch(given.of, wanted.of, `${path}[]`)

@@ -12,11 +12,33 @@ const pairs = (rankings: Rankings): [string, number][] => rankings.ranked().map(
 
 describe('Rankings', () => {
   test('keeps the highest counts, highest first', () => {
-    expect(pairs(rankingsOf(2, [['a', 1], ['b', 3], ['c', 2]]))).toEqual([['b', 3], ['c', 2]])
+    expect(
+      pairs(
+        rankingsOf(2, [
+          ['a', 1],
+          ['b', 3],
+          ['c', 2],
+        ]),
+      ),
+    ).toEqual([
+      ['b', 3],
+      ['c', 2],
+    ])
   })
 
   test('a new count of an item replaces the old one', () => {
-    expect(pairs(rankingsOf(3, [['a', 5], ['b', 3], ['a', 1]]))).toEqual([['b', 3], ['a', 1]])
+    expect(
+      pairs(
+        rankingsOf(3, [
+          ['a', 5],
+          ['b', 3],
+          ['a', 1],
+        ]),
+      ),
+    ).toEqual([
+      ['b', 3],
+      ['a', 1],
+    ])
   })
 
   test('holds 10 unless told otherwise', () => {
@@ -30,7 +52,11 @@ describe('Rankings', () => {
   })
 
   test('prunes counts of zero', () => {
-    const rankings = rankingsOf(5, [['a', 0], ['b', 1], ['c', 0]])
+    const rankings = rankingsOf(5, [
+      ['a', 0],
+      ['b', 1],
+      ['c', 0],
+    ])
     rankings.pruneZeroCounts()
     expect(pairs(rankings)).toEqual([['b', 1]])
   })
@@ -42,11 +68,16 @@ describe('Rankings', () => {
     expect(given).toEqual([{ item: 'a', count: 1 }])
     expect(pairs(copy)).toEqual([['a', 1]])
     copy.update({ item: 'c', count: 9 })
-    expect(pairs(rankings)).toEqual([['b', 2], ['a', 1]])
+    expect(pairs(rankings)).toEqual([
+      ['b', 2],
+      ['a', 1],
+    ])
   })
 
   test('any distinct counts, divided in any way: merged rankings are the rankings of all', () => {
-    const counts = fc.uniqueArray(fc.tuple(fc.string(), fc.nat()), { selector: ([, count]) => count, maxLength: 30 }).map((all) => [...new Map(all)])
+    const counts = fc
+      .uniqueArray(fc.tuple(fc.string(), fc.nat()), { selector: ([, count]) => count, maxLength: 30 })
+      .map((all) => [...new Map(all)])
     fc.assert(
       fc.property(counts, fc.integer({ min: 1, max: 8 }), fc.nat({ max: 30 }), (all, n, cut) => {
         const merged = rankingsOf(n, all.slice(0, cut))

@@ -9,7 +9,11 @@ describe('rollingCount', () => {
     const words = feeder(Word)
     await using local = await LocalCluster.start({ seed: 1 })
     const running = await local.submit(
-      topology('rolling', (t) => void t.bolt('count', rollingCount({ window: '2s', every: '1s', field: 'word' })).fields(t.spout('words', words.spout), ['word'])),
+      topology(
+        'rolling',
+        (t) =>
+          void t.bolt('count', rollingCount({ window: '2s', every: '1s', field: 'word' })).fields(t.spout('words', words.spout), ['word']),
+      ),
     )
     let seen = 0
     const emitted = async (): Promise<readonly object[]> => {
@@ -21,10 +25,19 @@ describe('rollingCount', () => {
     words.feed({ word: 'a' })
     words.feed({ word: 'b' })
     words.feed({ word: 'a' })
-    expect(await emitted()).toEqual([{ word: 'a', count: 2, windowMs: 1000 }, { word: 'b', count: 1, windowMs: 1000 }])
+    expect(await emitted()).toEqual([
+      { word: 'a', count: 2, windowMs: 1000 },
+      { word: 'b', count: 1, windowMs: 1000 },
+    ])
     words.feed({ word: 'a' })
-    expect(await emitted()).toEqual([{ word: 'a', count: 3, windowMs: 2000 }, { word: 'b', count: 1, windowMs: 2000 }])
-    expect(await emitted()).toEqual([{ word: 'a', count: 1, windowMs: 2000 }, { word: 'b', count: 0, windowMs: 2000 }])
+    expect(await emitted()).toEqual([
+      { word: 'a', count: 3, windowMs: 2000 },
+      { word: 'b', count: 1, windowMs: 2000 },
+    ])
+    expect(await emitted()).toEqual([
+      { word: 'a', count: 1, windowMs: 2000 },
+      { word: 'b', count: 0, windowMs: 2000 },
+    ])
     expect(await emitted()).toEqual([{ word: 'a', count: 0, windowMs: 2000 }])
     expect(await emitted()).toEqual([])
   })
@@ -45,13 +58,20 @@ describe('the ranking bolts', () => {
     await using local = await LocalCluster.start({ seed: 1, executors: 2 })
     const running = await local.submit(
       topology('ranks', (t) => {
-        const some = t.bolt('some', intermediateRankings({ n: 2, every: '1s', field: 'word' }), { parallelism: 3 }).fields(t.spout('counts', counts.spout), ['word'])
+        const some = t
+          .bolt('some', intermediateRankings({ n: 2, every: '1s', field: 'word' }), { parallelism: 3 })
+          .fields(t.spout('counts', counts.spout), ['word'])
         t.bolt('top', totalRankings({ n: 2, every: '1s' })).global(some)
       }),
     )
     for (const [i, word] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) counts.feed({ word, count: i + 1 })
     await running.advance('3s')
-    expect(running.tuples('top').at(-1)).toEqual({ rankings: [{ item: 'f', count: 6 }, { item: 'e', count: 5 }] })
+    expect(running.tuples('top').at(-1)).toEqual({
+      rankings: [
+        { item: 'f', count: 6 },
+        { item: 'e', count: 5 },
+      ],
+    })
     counts.feed({ word: 'f', count: 0 })
     await running.advance('3s')
     expect(running.tuples('top').at(-1)).toMatchObject({ rankings: [{ item: 'e', count: 5 }, {}] })

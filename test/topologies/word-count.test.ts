@@ -46,7 +46,11 @@ describe('word count', () => {
   test('emits each count as it comes', async () => {
     await using local = await LocalCluster.start({ time: 'virtual', seed: 7 })
     const result = await local.complete(wordCount, { params: { parallelism: 1 }, sources: { lines: [{ line: 'a b a' }] } })
-    expect(result.tuples('count')).toEqual([{ word: 'a', count: 1 }, { word: 'b', count: 1 }, { word: 'a', count: 2 }])
+    expect(result.tuples('count')).toEqual([
+      { word: 'a', count: 1 },
+      { word: 'b', count: 1 },
+      { word: 'a', count: 2 },
+    ])
   })
 
   test('prints the most frequent words, equal ones in the order of their letters', async () => {
@@ -65,7 +69,10 @@ describe('word count', () => {
 
   test('a missing input and an output that cannot be are told before anything starts', async () => {
     await using local = await LocalCluster.start({ seed: 7 })
-    await expect(local.complete(wordCount, { params: { input: join(folder, 'missing.txt') } })).rejects.toMatchObject({ code: 'file-not-found', where: { component: 'lines' } })
+    await expect(local.complete(wordCount, { params: { input: join(folder, 'missing.txt') } })).rejects.toMatchObject({
+      code: 'file-not-found',
+      where: { component: 'lines' },
+    })
     for (const output of [join(folder, 'missing', 'counts.tsv'), folder])
       await expect(local.complete(wordCount, { params: { output } })).rejects.toMatchObject({ code: 'file-unwritable' })
     expect(existsSync(join(folder, 'missing'))).toBe(false)

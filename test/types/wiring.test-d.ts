@@ -1,12 +1,63 @@
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 const Line = z.object({ line: z.string() })
 const Word = z.object({ word: z.string() })
-const lines = defineSpout({ output: Line, replay: true, open() { return (out) => { out.emit({ line: 'a' }); out.end() } } })
-const split = defineBolt({ input: Line, output: Word, execute({ line }, out) { out.emit({ word: line }) } })
-const count = defineBolt({ input: Word, output: z.object({ word: z.string(), count: z.int() }), prepare() { return ({ word }, out) => { out.emit({ word, count: 1 }) } } })
-const join = defineBolt({ inputs: { left: Line, right: Word }, output: Word, outputs: { late: Line }, execute: { left({ line }, out) { out.emit({ word: line }); out.emitTo('late', { line }) }, right({ word }, out) { out.emit({ word }) } } })
-const manual = defineBolt({ input: Word, ack: 'manual', execute({ word }, out, tuple) { void word; out.ack(tuple) } })
-const asyncBolt = defineBolt({ input: Word, output: Word, concurrency: 4, async execute({ word }, out) { await Promise.resolve(); out.emit({ word }) } })
+const lines = defineSpout({
+  output: Line,
+  replay: true,
+  open() {
+    return (out) => {
+      out.emit({ line: 'a' })
+      out.end()
+    }
+  },
+})
+const split = defineBolt({
+  input: Line,
+  output: Word,
+  execute({ line }, out) {
+    out.emit({ word: line })
+  },
+})
+const count = defineBolt({
+  input: Word,
+  output: z.object({ word: z.string(), count: z.int() }),
+  prepare() {
+    return ({ word }, out) => {
+      out.emit({ word, count: 1 })
+    }
+  },
+})
+const join = defineBolt({
+  inputs: { left: Line, right: Word },
+  output: Word,
+  outputs: { late: Line },
+  execute: {
+    left({ line }, out) {
+      out.emit({ word: line })
+      out.emitTo('late', { line })
+    },
+    right({ word }, out) {
+      out.emit({ word })
+    },
+  },
+})
+const manual = defineBolt({
+  input: Word,
+  ack: 'manual',
+  execute({ word }, out, tuple) {
+    void word
+    out.ack(tuple)
+  },
+})
+const asyncBolt = defineBolt({
+  input: Word,
+  output: Word,
+  concurrency: 4,
+  async execute({ word }, out) {
+    await Promise.resolve()
+    out.emit({ word })
+  },
+})
 export default topology('t', (t) => {
   const l = t.spout('lines', lines)
   const w = t.bolt('split', split, { parallelism: 2 }).shuffle(l)
@@ -27,7 +78,19 @@ export default topology('t', (t) => {
   // @ts-expect-error a bolt with inputs is read into through input()
   t.bolt('x4', join).shuffle(w)
 })
-// @ts-expect-error emits what the stream does not hold
-defineBolt({ input: Line, output: Word, execute({ line }, out) { out.emit({ wrod: line }) } })
-// @ts-expect-error ack is for manual acking
-defineBolt({ input: Line, execute(_line, out) { out.ack() } })
+
+defineBolt({
+  input: Line,
+  output: Word,
+  execute({ line }, out) {
+    // @ts-expect-error emits what the stream does not hold
+    out.emit({ wrod: line })
+  },
+})
+defineBolt({
+  input: Line,
+  execute(_line, out) {
+    // @ts-expect-error ack is for manual acking
+    out.ack()
+  },
+})

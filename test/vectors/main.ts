@@ -27,14 +27,22 @@ async function main(args: readonly string[]): Promise<number> {
     count[result.ok === null ? 'unsupported' : result.ok ? 'passed' : 'failed']++
     console.log(json ? JSON.stringify(result) : row(result))
   }
-  console.log(json ? JSON.stringify({ kind: 'result', ...count }) : `\n${count.passed} passed, ${count.failed} failed, ${count.unsupported} unsupported`)
+  console.log(
+    json
+      ? JSON.stringify({ kind: 'result', ...count })
+      : `\n${count.passed} passed, ${count.failed} failed, ${count.unsupported} unsupported`,
+  )
   return count.failed > 0 ? 1 : 0
 }
 
 function optionsOf(args: readonly string[]): { folder: string; json: boolean } {
   const hint = 'npm run vectors --silent -- [FOLDER] [--json]'
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } }, allowPositionals: true })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { json: { type: 'boolean', default: false } },
+      allowPositionals: true,
+    })
     if (positionals.length > 1) throw new Error('more than one folder')
     return { folder: positionals[0] ?? casesFolder(), json: values.json }
   } catch (error) {

@@ -14,7 +14,16 @@ async function resultsOf(files: readonly VectorFile[]): Promise<CaseResult[]> {
 
 /** One made-up case of a suite. */
 function fileOf(suite: string, one: Partial<VectorCase>): VectorFile {
-  const whole = { name: 'made up', operation: '', params: {}, input: undefined, expected: undefined, expectError: undefined, notes: '', ...one }
+  const whole = {
+    name: 'made up',
+    operation: '',
+    params: {},
+    input: undefined,
+    expected: undefined,
+    expectError: undefined,
+    notes: '',
+    ...one,
+  }
   return { suite, file: suite, sources: [], cases: [whole] }
 }
 
@@ -35,39 +44,109 @@ test('every case that has an adapter passes, and the adapters know all of their 
 
 test('what has no adapter is neither right nor wrong', async () => {
   expect(await okOf('SomeOtherSuite', { input: [], expected: [] })).toBeNull()
-  expect(await okOf('RankingsTest', { operation: 'rankings, read backwards through a mirror, merged', input: 'x', expected: [] })).toBeNull()
-  expect(await okOf('SlotBasedCounterTest', { operation: 'slot based counter', params: { slots: 1 }, input: [['dance', 1]], expected: {} })).toBeNull()
-  expect(await okOf('PartialKeyGroupingTest', { operation: 'some other grouping', params: { tasks: [0] }, input: [], expected: {} })).toBeNull()
+  expect(
+    await okOf('RankingsTest', { operation: 'rankings, read backwards through a mirror, merged', input: 'x', expected: [] }),
+  ).toBeNull()
+  expect(
+    await okOf('SlotBasedCounterTest', { operation: 'slot based counter', params: { slots: 1 }, input: [['dance', 1]], expected: {} }),
+  ).toBeNull()
+  expect(
+    await okOf('PartialKeyGroupingTest', { operation: 'some other grouping', params: { tasks: [0] }, input: [], expected: {} }),
+  ).toBeNull()
 })
 
 test('what is wrong fails', async () => {
   const counter = { operation: 'sliding window counter of one object', params: { slots: 2 }, input: [1, 0, 0] }
   expect(await okOf('SlidingWindowCounterTest', { ...counter, expected: [1, 1, 0] })).toBe(true)
   expect(await okOf('SlidingWindowCounterTest', { ...counter, expected: [1, 1, 1] })).toBe(false)
-  expect(await okOf('RankingsTest', { operation: 'rankings of size n', input: [['a', 1], ['b', 2]], expected: [['a', 1], ['b', 2]] })).toBe(false)
+  expect(
+    await okOf('RankingsTest', {
+      operation: 'rankings of size n',
+      input: [
+        ['a', 1],
+        ['b', 2],
+      ],
+      expected: [
+        ['a', 1],
+        ['b', 2],
+      ],
+    }),
+  ).toBe(false)
   const grouping = { operation: 'partial key grouping', params: { tasks: [4, 5, 6] }, input: [['k'], ['k'], null, null] }
-  expect(await okOf('PartialKeyGroupingTest', { ...grouping, expected: { choice2: 'differs from choice1', choice4: 'differs from choice3', sizeEach: 1 } })).toBe(true)
+  expect(
+    await okOf('PartialKeyGroupingTest', {
+      ...grouping,
+      expected: { choice2: 'differs from choice1', choice4: 'differs from choice3', sizeEach: 1 },
+    }),
+  ).toBe(true)
   expect(await okOf('PartialKeyGroupingTest', { ...grouping, expected: { choice2: 'choice1' } })).toBe(false)
   expect(await okOf('PartialKeyGroupingTest', { ...grouping, expected: { distinctTasks: 1 } })).toBe(false)
 })
 
 test('an expected error is a coded one', async () => {
   const operation = 'sliding window counter'
-  expect(await okOf('SlidingWindowCounterTest', { operation, params: { slots: 1 }, input: [], expectError: 'IllegalArgumentException' })).toBe(true)
-  expect(await okOf('SlidingWindowCounterTest', { operation, params: { slots: 2 }, input: [], expectError: 'IllegalArgumentException' })).toBe(false)
+  expect(
+    await okOf('SlidingWindowCounterTest', { operation, params: { slots: 1 }, input: [], expectError: 'IllegalArgumentException' }),
+  ).toBe(true)
+  expect(
+    await okOf('SlidingWindowCounterTest', { operation, params: { slots: 2 }, input: [], expectError: 'IllegalArgumentException' }),
+  ).toBe(false)
   expect(await okOf('RankingsTest', { operation: 'rankings', params: { topN: 0 }, expectError: 'IllegalArgumentException' })).toBe(true)
-  expect(await okOf('SlotBasedCounterTest', { operation: 'slot based counter', params: { slots: -1 }, expectError: 'IllegalArgumentException' })).toBe(true)
+  expect(
+    await okOf('SlotBasedCounterTest', { operation: 'slot based counter', params: { slots: -1 }, expectError: 'IllegalArgumentException' }),
+  ).toBe(true)
 })
 
 test('several objects, merges and reads are understood', async () => {
   expect(
-    await okOf('SlidingWindowCounterTest', { operation: 'sliding window counter', params: { slots: 2 }, input: [{ a: 2, b: 1 }, { a: 1 }, {}], expected: [{ a: 2, b: 1 }, { a: 3, b: 1 }, { a: 1, b: 0 }] }),
+    await okOf('SlidingWindowCounterTest', {
+      operation: 'sliding window counter',
+      params: { slots: 2 },
+      input: [{ a: 2, b: 1 }, { a: 1 }, {}],
+      expected: [
+        { a: 2, b: 1 },
+        { a: 3, b: 1 },
+        { a: 1, b: 0 },
+      ],
+    }),
   ).toBe(true)
   expect(
-    await okOf('SlotBasedCounterTest', { operation: 'slot based counter', params: { slots: 2 }, input: [['inc', 'x', 1], ['getCount', 'x', 1], ['wipeSlot', 1], ['wipeZeros'], ['counts']], expected: [null, 1, null, null, {}] }),
+    await okOf('SlotBasedCounterTest', {
+      operation: 'slot based counter',
+      params: { slots: 2 },
+      input: [['inc', 'x', 1], ['getCount', 'x', 1], ['wipeSlot', 1], ['wipeZeros'], ['counts']],
+      expected: [null, 1, null, null, {}],
+    }),
   ).toBe(true)
-  expect(await okOf('RankingsTest', { operation: 'merge two rankings', input: [[['a', 1]], [['a', 4], ['b', 2]], [['c', 3]]], expected: [['a', 4], ['c', 3], ['b', 2]] })).toBe(true)
-  expect(await okOf('RankingsTest', { operation: 'rankings of top 1', params: { topN: 1 }, input: [['a', 1], ['b', 2]], expected: [['b', 2]] })).toBe(true)
+  expect(
+    await okOf('RankingsTest', {
+      operation: 'merge two rankings',
+      input: [
+        [['a', 1]],
+        [
+          ['a', 4],
+          ['b', 2],
+        ],
+        [['c', 3]],
+      ],
+      expected: [
+        ['a', 4],
+        ['c', 3],
+        ['b', 2],
+      ],
+    }),
+  ).toBe(true)
+  expect(
+    await okOf('RankingsTest', {
+      operation: 'rankings of top 1',
+      params: { topN: 1 },
+      input: [
+        ['a', 1],
+        ['b', 2],
+      ],
+      expected: [['b', 2]],
+    }),
+  ).toBe(true)
   expect(await okOf('RankingsTest', { operation: 'rankings: default size', input: [], expected: 10 })).toBe(true)
 })
 

@@ -75,7 +75,9 @@ export function readVectors(folder: string): readonly VectorFile[] {
   const stat = statSync(folder, { throwIfNoEntry: false })
   if (stat === undefined) throw new SquallError('file-not-found', { file: folder })
   if (!stat.isDirectory()) throw new SquallError('file-unreadable', { file: folder, reason: 'it is not a folder' })
-  const names = readdirSync(folder).filter((name) => name.endsWith('.json')).sort()
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .sort()
   return names.map((name) => readFile(join(folder, name)))
 }
 

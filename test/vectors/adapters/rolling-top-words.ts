@@ -4,7 +4,8 @@ import { all, isRecord, same } from '../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../vectors.ts'
 
 export const rollingTopWords: Adapter = {
-  isFor: ({ suite, file, sources }) => /\b(SlidingWindowCounterTest|SlotBasedCounterTest|RankingsTest|RollingTopWordsTests)\b/.test([suite, file, ...sources].join(' ')),
+  isFor: ({ suite, file, sources }) =>
+    /\b(SlidingWindowCounterTest|SlotBasedCounterTest|RankingsTest|RollingTopWordsTests)\b/.test([suite, file, ...sources].join(' ')),
   run(one) {
     const operation = one.operation.toLowerCase()
     if (operation.includes('sliding window counter')) return slidingWindowCounter(one)
@@ -27,15 +28,19 @@ function slidingWindowCounter({ params, input, expected }: VectorCase): Verdict 
   const runs = input.map(byObject)
   const wanted = expected.map(byObject)
   if (runs.includes(undefined)) return undefined
-  return all(runs.map((run, i) => {
-    for (const [object, times] of Object.entries(run ?? {})) for (let n = 0; n < times; n++) counter.increment(object)
-    const counts = counter.countsThenAdvance()
-    return all(Object.entries(wanted[i] ?? {}).map(([object, count]) => {
-      // a count of zero is reported once, after one that was not zero
-      const isAbsent = count === 0 && (i === 0 || (wanted[i - 1]?.[object] ?? 0) === 0)
-      return same(`run ${i + 1}, ${object}`, counts.get(object) ?? null, isAbsent ? null : count)
-    }))
-  }))
+  return all(
+    runs.map((run, i) => {
+      for (const [object, times] of Object.entries(run ?? {})) for (let n = 0; n < times; n++) counter.increment(object)
+      const counts = counter.countsThenAdvance()
+      return all(
+        Object.entries(wanted[i] ?? {}).map(([object, count]) => {
+          // a count of zero is reported once, after one that was not zero
+          const isAbsent = count === 0 && (i === 0 || (wanted[i - 1]?.[object] ?? 0) === 0)
+          return same(`run ${i + 1}, ${object}`, counts.get(object) ?? null, isAbsent ? null : count)
+        }),
+      )
+    }),
+  )
 }
 
 function byObject(run: unknown): Readonly<Record<string, number>> | undefined {
@@ -103,22 +108,24 @@ function plainRankings({ params, input, expected }: VectorCase): Verdict {
     const rankings = topN === undefined ? new Rankings<unknown>() : new Rankings<unknown>(Number(topN))
     return expected === undefined ? true : typeof expected === 'number' ? same('the largest size', rankings.sizeMax, expected) : undefined
   }
-  return all(lists.map((list, i) => {
-    const size = topN === undefined ? Math.max(1, list.length) : Number(topN)
-    if (typeof expected === 'string') return sizes(size, list, expected)
-    const wanted = lists.length > 1 && Array.isArray(expected) ? (expected[i] as unknown) : expected
-    const ranked = rankingsOf(size, list)
-    const mergedIntoEmpty = new Rankings<unknown>(size)
-    mergedIntoEmpty.update(ranked)
-    const mergedWithEmpty = rankingsOf(size, list)
-    mergedWithEmpty.update(new Rankings<unknown>(size))
-    return all([
-      same('ranked', pairsOf(ranked), wanted),
-      same('merged into empty rankings', pairsOf(mergedIntoEmpty), wanted),
-      same('merged with empty rankings', pairsOf(mergedWithEmpty), wanted),
-      same('copied', pairsOf(ranked.copy()), wanted),
-    ])
-  }))
+  return all(
+    lists.map((list, i) => {
+      const size = topN === undefined ? Math.max(1, list.length) : Number(topN)
+      if (typeof expected === 'string') return sizes(size, list, expected)
+      const wanted = lists.length > 1 && Array.isArray(expected) ? (expected[i] as unknown) : expected
+      const ranked = rankingsOf(size, list)
+      const mergedIntoEmpty = new Rankings<unknown>(size)
+      mergedIntoEmpty.update(ranked)
+      const mergedWithEmpty = rankingsOf(size, list)
+      mergedWithEmpty.update(new Rankings<unknown>(size))
+      return all([
+        same('ranked', pairsOf(ranked), wanted),
+        same('merged into empty rankings', pairsOf(mergedIntoEmpty), wanted),
+        same('merged with empty rankings', pairsOf(mergedWithEmpty), wanted),
+        same('copied', pairsOf(ranked.copy()), wanted),
+      ])
+    }),
+  )
 }
 
 /** `expected`: "size <= 2". */
@@ -126,12 +133,15 @@ function sizes(topN: number, list: readonly Pair[], expected: string): Verdict {
   const [, comparison, number] = /^size\s*(<=|<|=+)\s*(\d+)$/.exec(expected) ?? []
   if (comparison === undefined) return undefined
   const rankings = new Rankings<unknown>(topN)
-  const isRight = (size: number): boolean => (comparison === '<=' ? size <= Number(number) : comparison === '<' ? size < Number(number) : size === Number(number))
-  return all(list.map(([item, count], i) => {
-    rankings.update({ item, count })
-    const isLast = i === list.length - 1
-    return isRight(rankings.size) || (comparison.startsWith('=') && !isLast) || `the size is ${rankings.size}, expected ${expected}`
-  }))
+  const isRight = (size: number): boolean =>
+    comparison === '<=' ? size <= Number(number) : comparison === '<' ? size < Number(number) : size === Number(number)
+  return all(
+    list.map(([item, count], i) => {
+      rankings.update({ item, count })
+      const isLast = i === list.length - 1
+      return isRight(rankings.size) || (comparison.startsWith('=') && !isLast) || `the size is ${rankings.size}, expected ${expected}`
+    }),
+  )
 }
 
 /** `input`: several lists of pairs; the first rankings take the others. */

@@ -1,0 +1,150 @@
+/**
+ * `npm run bench`: the scenarios of Storm's performance suite on Squall. `bench/README.md` says what each measures.
+ *
+ *     npm run bench --silent -- FileReadWordCount --ack on --executors 2 --json
+ *     npm run bench                                 every scenario, each in a process of its own
+ */
+import { parseArgs } from 'node:util'
+import { report } from '../lib/cli/exit.ts'
+import { SquallError } from '../lib/errors.ts'
+import { scenarios } from './catalog.ts'
+import type { Scenario } from './catalog.ts'
+import { measure } from './measure.ts'
+import { measureStart, startName } from './start.ts'
+import { runSuite } from './suite.ts'
+import { tableOf } from './table.ts'
+
+const defaults = { seconds: 10, warmUp: 5, runs: 15 }
+
+const usage = `Usage: npm run bench --silent -- [NAME] [options]
+
+Without NAME every scenario runs, acked and not, with one and two executors.
+
+${[...scenarios.values(), { name: startName, what: 'from the command to the first tuple, next to an empty node' }].map(({ name, what }) => `  ${name.padEnd(26)}${what}`).join('\n')}
+
+  --ack on|off        track every tree of tuples (on)
+  --executors N       threads (1)
+  --seconds S         how long to measure (${defaults.seconds})
+  --warm-up S         how long to run before that (${defaults.warmUp})
+  --json              one JSON line a scenario
+  --text FILE         the text of the word counts (else 200,000 lines are made up)
+  --rate N            roots a second of ThroughputVsLatency (20000) and LowThroughput (100)
+  --setting KEY=VALUE a setting of the topology, e.g. spoutPendingMax=4096 (may be repeated)
+  --soak              collect all garbage before and after, and say what is left: shows leaks
+  --runs N            how often Start is tried (${defaults.runs})
+`
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  process.exitCode = report(error, { err: (text) => void process.stderr.write(text) })
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const { name, values } = parse(argv)
+  if (values.help === true) {
+    process.stdout.write(usage)
+    return
+  }
+  const number = (flag: NumberFlag, rule: Rule, or: number): number => numberOf(flag, values[flag], rule) ?? or
+  const seconds = number('seconds', 'positive', defaults.seconds)
+  const warmUp = number('warm-up', 'not negative', defaults.warmUp)
+  const executors = number('executors', 'whole', 1)
+  const runs = number('runs', 'whole', defaults.runs)
+  const rate = numberOf('rate', values.rate, 'positive')
+  const ack = onOrOff(values.ack)
+  const { text, soak = false, json = false } = values
+  const settings = Object.fromEntries((values.setting ?? []).map(keyAndValue))
+  if (name === undefined) {
+    if (values.ack !== undefined || values.executors !== undefined)
+      wrong('--ack and --executors are for one scenario', 'name one, or leave them out: all of them will run')
+    await runSuite({ seconds, warmUp, text, json, runs, settings: values.setting ?? [] })
+    return
+  }
+  if (name === startName) {
+    print(await measureStart(runs), json)
+    return
+  }
+  const scenario = scenarios.get(name)
+  if (scenario === undefined)
+    wrong(`there is no scenario ${JSON.stringify(name)}`, `use one of ${[...scenarios.keys(), startName].join(', ')}`)
+  refuse(scenario, rate, text)
+  print(await measure(scenario, { ack, executors, seconds, warmUp, rate: rate ?? scenario.rate ?? 0, text, soak, settings }), json)
+}
+
+function refuse({ name, rate, readsText }: Scenario, asked: number | undefined, text: string | undefined): void {
+  const those = (wanted: (scenario: Scenario) => boolean): string =>
+    [...scenarios.values()]
+      .filter(wanted)
+      .map((one) => one.name)
+      .join(' and ')
+  if (asked !== undefined && rate === undefined)
+    wrong(`${name} runs at full speed`, `--rate is for ${those((one) => one.rate !== undefined)}`)
+  if (text !== undefined && readsText !== true) wrong(`${name} reads no text`, `--text is for ${those((one) => one.readsText === true)}`)
+}
+
+function print(measured: Parameters<typeof tableOf>[0][number], json: boolean): void {
+  process.stdout.write(json ? `${JSON.stringify(measured)}\n` : tableOf([measured]))
+}
+
+// ------------------------------------------------------------------------------------------------ options
+
+type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate'
+type Rule = 'positive' | 'not negative' | 'whole'
+
+function parse(argv: readonly string[]) {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean' } as const
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        ack: text,
+        executors: text,
+        seconds: text,
+        'warm-up': text,
+        json: flag,
+        text: text,
+        rate: text,
+        setting: { ...text, multiple: true },
+        soak: flag,
+        runs: text,
+        help: { ...flag, short: 'h' },
+      },
+    })
+    if (positionals.length > 1) wrong(`more than one scenario: ${positionals.join(' ')}`, 'name one, or none for all of them')
+    return { name: positionals[0], values }
+  } catch (error) {
+    if (error instanceof SquallError) throw error
+    // Node's message names the option first, and then says at length how to pass a file of that name
+    return wrong((error as Error).message.split(/\.?\n|\. |\.$/)[0] as string, 'see npm run bench --silent -- --help')
+  }
+}
+
+/** The number of an option, or `undefined` where it is not given. */
+function numberOf(flag: NumberFlag, text: string | undefined, rule: Rule): number | undefined {
+  if (text === undefined) return undefined
+  const number = text.trim() === '' ? NaN : Number(text)
+  const most = flag === 'executors' ? 64 : 1e7
+  const fits = number <= most && (rule === 'not negative' ? number >= 0 : number > 0) && (rule !== 'whole' || Number.isInteger(number))
+  if (fits) return number
+  const kind = rule === 'whole' ? `a whole number from 1 to ${most}` : rule === 'positive' ? 'a number above 0' : 'a number, 0 or more'
+  return wrong(`--${flag} is ${JSON.stringify(text)}`, `give it ${kind}`)
+}
+
+function onOrOff(text: string | undefined): boolean {
+  if (text === undefined || text === 'on') return true
+  if (text === 'off') return false
+  return wrong(`--ack is ${JSON.stringify(text)}`, 'give it on or off')
+}
+
+function keyAndValue(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  if (at < 1) return wrong(`--setting is ${JSON.stringify(text)}`, 'give it KEY=VALUE, e.g. spoutPendingMax=4096')
+  return [text.slice(0, at), text.slice(at + 1)]
+}
+
+function wrong(problem: string, hint: string): never {
+  throw new SquallError('usage', { problem, hint })
+}

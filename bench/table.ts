@@ -1,0 +1,73 @@
+/** Measurements as a table for people. */
+import type { Measurement } from './measure.ts'
+import type { StartMeasurement } from './start.ts'
+
+type Cells = readonly (readonly [title: string, text: string])[]
+
+/** Start is another kind of measurement, so it gets lines of its own. */
+export function tableOf(measured: readonly (Measurement | StartMeasurement)[]): string {
+  const rows = measured.flatMap((one) => ('rootsPerSecond' in one ? [cellsOf(one)] : []))
+  const starts = measured.flatMap((one) => ('startMs' in one ? [startLine(one)] : []))
+  const machine = measured[0]?.machine
+  const about =
+    machine === undefined
+      ? []
+      : [`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${process.version}, load ${machine.load}`]
+  return [...linesOf(rows), ...starts, ...about].map((line) => `${line}\n`).join('')
+}
+
+function cellsOf(one: Measurement): Cells {
+  const { p50, p99, p999 } = one.latencyMs
+  const ms = (value: number | null): string => (value === null ? '-' : value.toPrecision(3))
+  return [
+    ['scenario', one.scenario],
+    ['ack', one.ack ? 'on' : 'off'],
+    ['executors', String(one.executors)],
+    ['roots/s', thousands(one.rootsPerSecond)],
+    ['tuples/s', thousands(one.executedPerSecond)],
+    ['ns/tuple', one.nsPerTuple.toFixed(0)],
+    ['us CPU/root', one.cpuUsPerRoot.toPrecision(3)],
+    ['p50 ms', ms(p50)],
+    ['p99 ms', ms(p99)],
+    ['p99.9 ms', ms(p999)],
+    ['CPU s', one.cpuSeconds.toFixed(1)],
+    ['MB', one.rssMb.toFixed(0)],
+    ['GC', `${(one.gcShare * 100).toFixed(1)} %`],
+    ['others', `${one.otherCores.toFixed(2)} cores`],
+    ['remarks', remarks(one)],
+  ]
+}
+
+function remarks({ sustained, rate, end, rssMbStart, rssMbEnd, scenario, heapMbStart, heapMbEnd }: Measurement): string {
+  return [
+    ...(sustained === false ? [`${rate} a second was too much`] : []),
+    ...(end.lost !== 0 ? [`${end.lost} LOST`] : []),
+    ...(end.failed + end.expired > 0 ? [`${end.failed} failed, ${end.expired} expired`] : []),
+    ...(scenario === 'BackPressure' ? [`from ${rssMbStart.toFixed(0)} to ${rssMbEnd.toFixed(0)} MB`] : []),
+    ...(heapMbStart !== undefined && heapMbEnd !== undefined ? [`heap from ${heapMbStart} to ${heapMbEnd} MB`] : []),
+  ].join('; ')
+}
+
+function startLine({ startMs, nodeMs, runs }: StartMeasurement): string {
+  return `Start: ${startMs.p50.toFixed(0)} ms from the command to the first tuple (an empty node: ${nodeMs.p50.toFixed(0)} ms), the middle of ${runs} runs`
+}
+
+function linesOf(rows: readonly Cells[]): readonly string[] {
+  const [first] = rows
+  if (first === undefined) return []
+  const texts = [first.map(([title]) => title), ...rows.map((row) => row.map(([, text]) => text))]
+  const widths = first.map((_, column) => Math.max(...texts.map((row) => (row[column] as string).length)))
+  const isText = (column: number): boolean => column === 0 || column === first.length - 1
+  return texts.map((row) =>
+    row
+      .map((text, column) => (isText(column) ? text.padEnd(widths[column] as number) : text.padStart(widths[column] as number)))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+function thousands(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',')
+}
