@@ -4,6 +4,7 @@
  *     npm run bench --silent -- FileReadWordCount --ack on --executors 2 --json
  *     npm run bench                                 every scenario, each in a process of its own
  */
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { report } from '../lib/cli/exit.ts'
 import { SquallError } from '../lib/errors.ts'
@@ -13,6 +14,7 @@ import { measure } from './measure.ts'
 import { measureStart, startName } from './start.ts'
 import { runSuite } from './suite.ts'
 import { tableOf } from './table.ts'
+import { sampleText } from './text.ts'
 
 const defaults = { seconds: 10, warmUp: 5, runs: 15 }
 
@@ -32,6 +34,7 @@ ${[...scenarios.values(), { name: startName, what: 'from the command to the firs
   --setting KEY=VALUE a setting of the topology, e.g. spoutPendingMax=4096 (may be repeated)
   --soak              collect all garbage before and after, and say what is left: shows leaks
   --runs N            how often Start is tried (${defaults.runs})
+  --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
 `
 
 try {
@@ -44,6 +47,10 @@ async function main(argv: readonly string[]): Promise<void> {
   const { name, values } = parse(argv)
   if (values.help === true) {
     process.stdout.write(usage)
+    return
+  }
+  if (values['make-text'] !== undefined) {
+    makeText(values['make-text'])
     return
   }
   const number = (flag: NumberFlag, rule: Rule, or: number): number => numberOf(flag, values[flag], rule) ?? or
@@ -70,6 +77,14 @@ async function main(argv: readonly string[]): Promise<void> {
     wrong(`there is no scenario ${JSON.stringify(name)}`, `use one of ${[...scenarios.keys(), startName].join(', ')}`)
   refuse(scenario, rate, text)
   print(await measure(scenario, { ack, executors, seconds, warmUp, rate: rate ?? scenario.rate ?? 0, text, soak, settings }), json)
+}
+
+function makeText(file: string): void {
+  try {
+    writeFileSync(file, sampleText(1_000_000).bytes)
+  } catch (error) {
+    throw new SquallError('file-unwritable', { file, reason: (error as Error).message }, {}, { cause: error })
+  }
 }
 
 function refuse({ name, rate, readsText }: Scenario, asked: number | undefined, text: string | undefined): void {
@@ -110,6 +125,7 @@ function parse(argv: readonly string[]) {
         setting: { ...text, multiple: true },
         soak: flag,
         runs: text,
+        'make-text': text,
         help: { ...flag, short: 'h' },
       },
     })

@@ -80,9 +80,14 @@ export function readText(file: string): Text {
 }
 
 function textOf(bytes: Uint8Array): Text {
+  // in parts and by way of a copy, because `isAscii` takes no shared memory
+  const part = new Uint8Array(chunkBytes)
   let ascii = true
-  // in parts, because `isAscii` takes no shared memory and so needs a copy
-  for (let at = 0; ascii && at < bytes.length; at += chunkBytes) ascii = isAscii(bytes.slice(at, at + chunkBytes))
+  for (let at = 0; ascii && at < bytes.length; at += chunkBytes) {
+    const length = Math.min(chunkBytes, bytes.length - at)
+    part.set(bytes.subarray(at, at + length))
+    ascii = isAscii(part.subarray(0, length))
+  }
   return { bytes, isAscii: ascii }
 }
 

@@ -42,6 +42,8 @@ export class Ledger {
   /** what a spout with `replay` would emit again */
   values: unknown[] = []
   stream = new Int32Array(64)
+  /** the task it was emitted to by name, or -1 */
+  target = new Int32Array(64)
   attempt = new Int32Array(64)
   /** the task last known to hold a part of the tree */
   holder = new Int32Array(64)
@@ -173,6 +175,7 @@ export class Ledger {
     this.#progressMs = floats(this.#progressMs)
     this.spout = ints(this.spout)
     this.stream = ints(this.stream)
+    this.target = ints(this.target)
     this.attempt = ints(this.attempt)
     this.holder = ints(this.holder)
     this.startMs = floats(this.startMs)

@@ -169,6 +169,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     ledger.stream[slot] = stream
     if (this.#replays) {
       ledger.values[slot] = values
+      ledger.target[slot] = task
       ledger.attempt[slot] = attempt
     }
     this.pending++
@@ -225,6 +226,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     const { ledger, cells, timers, nowMs } = this.#executor
     const id = ledger.ids[slot]
     const stream = ledger.stream[slot] as number
+    const target = ledger.target[slot] as number
     const values = ledger.values[slot] as Values
     const attempt = ledger.attempt[slot] as number
     ledger.release(slot)
@@ -234,7 +236,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
       const waitMs = Math.min(replayBackoffMs * 2 ** attempt, replayBackoffMaxMs)
       timers.add(nowMs + waitMs, () => {
         this.pending--
-        this.#again(stream, values, id, attempt + 1)
+        this.#again(stream, target, values, id, attempt + 1)
       })
       return
     }
@@ -244,9 +246,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     if (stream !== this.#deadLetters) this.#tell(id, failure)
   }
 
-  #again(stream: number, values: Values, id: unknown, attempt: number): void {
+  #again(stream: number, task: number, values: Values, id: unknown, attempt: number): void {
     try {
-      this.#start(stream, -1, values, id, attempt)
+      this.#start(stream, task, values, id, attempt)
     } catch (error) {
       this.#threw(error)
     }
@@ -256,7 +258,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#executor.cells[this.#head + cell.deadLettered]! += 1
     const outlet = this.#outlets[this.#deadLetters] as Outlet
     const name = (this.#outlets[stream] as Outlet).stream.name
-    if (outlet.hasReaders) this.#again(this.#deadLetters, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
+    if (outlet.hasReaders) this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
     else
       this.#executor.reportError(
         this.component,

@@ -38,6 +38,7 @@ export class Wiring {
   readonly #inboxes: ReadonlyMap<number, Inbox>
   readonly #links: readonly (Link | undefined)[]
   readonly #random: Random
+  readonly #outlets = new Map<number, ReadonlyMap<string, Outlet>>()
 
   constructor(
     options: ExecutorOptions,
@@ -56,8 +57,14 @@ export class Wiring {
     this.#random = random
   }
 
-  /** The outlets of a task, by stream. */
-  outletsOf({ streams }: PlannedComponent, task: number): ReadonlyMap<string, Outlet> {
+  /** The outlets of a task, by stream; the same ones each time, for groupings keep state. */
+  outletsOf(component: PlannedComponent, task: number): ReadonlyMap<string, Outlet> {
+    const outlets = this.#outlets.get(task) ?? this.#newOutlets(component, task)
+    this.#outlets.set(task, outlets)
+    return outlets
+  }
+
+  #newOutlets({ streams }: PlannedComponent, task: number): ReadonlyMap<string, Outlet> {
     const { plan, cells, tap } = this.#options
     return new Map(
       Object.entries(streams).map(([name, number], place) => {

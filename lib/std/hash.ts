@@ -110,6 +110,6 @@ function mix(h: number, k: number): number {
 
 /** `hash` modulo `n`, never negative. */
 export function floorMod(hash: number, n: number): number {
-  const m = hash % n
+  const m = (hash % n) | 0 // the remainder of a negative hash may be -0, which is no small integer to the engine below us
   return m < 0 ? m + n : m
 }

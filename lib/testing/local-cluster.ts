@@ -196,9 +196,10 @@ export class LocalTopology implements Observed {
     void this.#run.done.finally(() => (over.isOver = true))
     await crew.settle()
     while (!over.isOver) {
-      if (crew.clock.now() > limitMs) {
+      if (crew.clock.now() > limitMs || crew.isStuck) {
+        const ms = Math.min(limitMs, crew.clock.now())
         await this.kill()
-        throw new SquallError('not-done-in-time', { topology: this.name, ms: limitMs }, { topology: this.name })
+        throw new SquallError('not-done-in-time', { topology: this.name, ms }, { topology: this.name })
       }
       await crew.step()
     }

@@ -157,13 +157,14 @@ export class SimulatedCrew implements Crew {
     }
   }
 
+  /** Nothing is due, ever, no one waits for anything outside, and real time brought nothing either. */
+  get isStuck(): boolean {
+    return this.#nextMs === Infinity && !this.#isWaitingOutside() && this.#waited >= outsideMax
+  }
+
   /** Moves time to when something may happen next, but not past `untilMs`, and settles there. */
   async step(untilMs = Infinity): Promise<void> {
-    const now = this.clock.now()
-    const next = Math.min(
-      ...this.#executors.map(({ timers, isPolling }) => Math.min(timers.nextMs, isPolling ? now + askAgainMs : Infinity)),
-    )
-    const to = Math.min(next, untilMs)
+    const to = Math.min(this.#nextMs, untilMs)
     if (to === Infinity || (this.#isWaitingOutside() && this.#waited < outsideMax)) {
       this.#waited++
       await new Promise((resolve) => setTimeout(resolve, 1))
@@ -174,6 +175,12 @@ export class SimulatedCrew implements Crew {
   /** Someone waits for what the virtual clock does not move: a file, a socket, a real timer. Time stands still meanwhile. */
   #isWaitingOutside(): boolean {
     return this.#executors.some((executor) => (this.#hooks > 0 || executor.isWaitingForPromises) && executor.sleeping === 0)
+  }
+
+  /** When something may happen next. */
+  get #nextMs(): number {
+    const askMs = this.clock.now() + askAgainMs
+    return Math.min(...this.#executors.map(({ timers, isPolling }) => Math.min(timers.nextMs, isPolling ? askMs : Infinity)))
   }
 
   /** Trees started so far. */

@@ -1,0 +1,52 @@
+/** Links between the pages, and what the pages must speak of. */
+import { existsSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { expect, test } from 'vitest'
+import { settings } from '../../lib/config.ts'
+import * as library from '../../lib/index.ts'
+import { repository } from '../house/repository.ts'
+import { anchorsOf, linksOf, pages, read } from './pages.ts'
+
+test.each(pages)('%s links to what is there', (page) => {
+  const broken = linksOf(page).filter((link) => {
+    const [path = '', anchor] = link.split('#')
+    const target = path === '' ? page : posix.normalize(posix.join(dirname(page), path))
+    return !existsSync(join(repository, target)) || (anchor !== undefined && !anchorsOf(target).includes(anchor))
+  })
+  expect(broken).toEqual([])
+})
+
+test('docs/API.md speaks of everything that lib/index.ts exports', () => {
+  const types = [...read('lib/index.ts').matchAll(/export type \{([^}]*)\}/g)].flatMap(([, names = '']) => names.match(/\w+/g) ?? [])
+  const page = read('docs/API.md')
+  expect([...Object.keys(library), ...types].filter((name) => !new RegExp(`\\b${name}\\b`).test(page))).toEqual([])
+})
+
+test('the table of settings in docs/API.md is that of lib/config.ts', () => {
+  const [, table] = /<!-- settings:[^>]*-->\n\n([\s\S]*?)\n?<!-- end of settings -->/.exec(read('docs/API.md')) ?? []
+  expect(table).toBe(settingsTable())
+})
+
+function settingsTable(): string {
+  const kinds = { boolean: 'yes or no', count: 'a number', durationMs: 'a duration', bytes: 'bytes' }
+  const rows = Object.entries(settings as Readonly<Record<string, Setting>>).map(([key, { type, doc, perComponent, storm, ...setting }]) =>
+    [
+      `\`${key}\``,
+      kinds[type],
+      `\`${setting.default}\``,
+      perComponent === true ? 'yes' : '',
+      storm === undefined ? '' : `\`${storm}\``,
+      doc.charAt(0).toUpperCase() + doc.slice(1),
+    ].join(' | '),
+  )
+  const head = ['Setting', 'Is', 'Default', 'Per component', "Storm's name", 'Means']
+  return [head.join(' | '), head.map(() => '---').join('|'), ...rows].map((row) => `| ${row} |\n`).join('').replace('| ---', '|---').replace('--- |', '---|')
+}
+
+interface Setting {
+  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes'
+  readonly default: boolean | number
+  readonly perComponent?: boolean
+  readonly storm?: string
+  readonly doc: string
+}
