@@ -44,6 +44,10 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   #emits = 0
   /** an async iterable waits here until there is room */
   #roomMade: (() => void) | undefined
+  /** what it gave since it was last let */
+  #pulled = 0
+  /** it was asked for its next and has not answered */
+  #isPulling = false
 
   constructor(executor: Executor, component: PlannedComponent, task: number, place: number, outlets: ReadonlyMap<string, Outlet>) {
     const { definition, config } = component
@@ -77,7 +81,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** A promise of its own may settle. */
   get isWaiting(): boolean {
-    return this.#isAsking || (this.#isPulled && !this.hasEnded)
+    return this.#isAsking || (this.#isPulled && !this.hasEnded && this.#roomMade === undefined)
   }
 
   /** Nothing is left to emit and no tree is under way. */
@@ -94,14 +98,15 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     } catch (error) {
       this.#executor.reportError(this.component, this.task, error, undefined)
     }
-    this.#roomMade?.()
+    this.#makeRoom()
   }
 
   /** Asks for tuples while there is room; true if any came. */
   pump(): boolean {
     if (!this.isActive || this.hasEnded || this.#isAsking) return false
     if (this.#isPulled) {
-      if (this.pending < this.#pendingMax) this.#roomMade?.()
+      this.#pulled = 0
+      if (this.pending < this.#pendingMax) this.#makeRoom()
       return false
     }
     const spout = this.#spout
@@ -126,7 +131,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   async close(): Promise<void> {
     this.isActive = false
-    this.#roomMade?.()
+    this.#makeRoom()
     try {
       await this.#spout.close?.()
     } catch (error) {
@@ -301,16 +306,20 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   async #pull(source: AsyncIterable<object>): Promise<void> {
     this.#isPulled = true
     const iterator = source[Symbol.asyncIterator]()
-    this.#spout = { nextTuple: () => undefined, close: async () => void (await iterator.return?.()) }
+    this.#spout = { nextTuple: () => undefined, close: () => this.#release(iterator) }
     try {
       for (;;) {
-        while (!this.isActive || this.pending >= this.#pendingMax || this.#executor.isUnderPressure) {
+        while (!this.isActive || this.pending >= this.#pendingMax || this.#pulled >= askMax || this.#executor.isUnderPressure) {
           if (this.#executor.isClosing) return
+          this.#executor.wake()
           await new Promise<void>((resolve) => (this.#roomMade = resolve))
-          this.#roomMade = undefined
         }
+        this.#isPulling = true
         const next = await iterator.next()
+        this.#isPulling = false
+        if (this.#executor.isClosing) return
         if (next.done === true) break
+        this.#pulled++
         this.emit(next.value)
         this.#executor.wake()
       }
@@ -319,6 +328,19 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     } catch (error) {
       this.#threw(error)
     }
+  }
+
+  #makeRoom(): void {
+    const made = this.#roomMade
+    this.#roomMade = undefined
+    made?.()
+  }
+
+  /** Lets an iterable close what it has open. One that waits hears of it only when it goes on, so no one waits for it. */
+  async #release(iterator: AsyncIterator<object>): Promise<void> {
+    const released = iterator.return?.()
+    if (!this.#isPulling) await released
+    else released?.catch(() => undefined)
   }
 
   #threw(error: unknown): void {

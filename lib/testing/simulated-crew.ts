@@ -20,6 +20,8 @@ const askAgainMs = 1
 const roundsMax = 3
 /** Milliseconds of real time that virtual time stands still at most, before it moves on without what it waited for. */
 const outsideMax = 2_000
+/** Rounds after which a frame that is still in its lane is not late by chance: its executor takes no more before time moves on. */
+const idleMax = 64
 /** Trees that spouts may start while time stands still; one that starts more will not stop by itself. */
 const rootsAtOnceMax = 1_000_000
 /** How often, in rounds of turns, that is looked at. */
@@ -136,13 +138,14 @@ export class SimulatedCrew implements Crew {
   async settle(): Promise<void> {
     if (!this.#hasStarted) return
     const before = this.#roots
-    for (let rounds = 0, turns = 1; rounds < roundsMax; turns++) {
+    for (let rounds = 0, turns = 1, idle = 0; rounds < roundsMax; turns++) {
       if (turns % lookEvery === 0 && this.#roots - before > rootsAtOnceMax)
         throw new SquallError('not-done-in-time', { topology: this.#name, ms: this.clock.now() }, { topology: this.#name })
       this.#wasWoken = false
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
-      if (worked || this.#lanes.some(({ data, system }) => !data.isEmpty || !system.isEmpty)) {
+      idle = worked ? 0 : idle + 1
+      if (worked || (!this.#areLanesEmpty && idle < idleMax)) {
         rounds = 0
         continue
       }
@@ -190,6 +193,10 @@ export class SimulatedCrew implements Crew {
   }
 
   #isQuiet(): boolean {
-    return this.#executors.every((executor) => executor.areSpoutsDone && executor.isQuiet && !executor.isPolling)
+    return this.#areLanesEmpty && this.#executors.every((executor) => executor.areSpoutsDone && executor.isQuiet && !executor.isPolling)
+  }
+
+  get #areLanesEmpty(): boolean {
+    return this.#lanes.every(({ data, system }) => data.isEmpty && system.isEmpty)
   }
 }

@@ -13,6 +13,11 @@ export interface Block {
 
 export const pages: readonly string[] = ['README.md', ...filesUnder('docs', '.md')]
 
+/** The name that a block gives itself in its first line: `# count.yaml`, `// words.ts`. */
+export function fileNameOf({ text }: Block): string | undefined {
+  return /^(?:#|\/\/) (\S+\.\w+)\n/.exec(text)?.[1]
+}
+
 export function read(path: string): string {
   return readFileSync(join(repository, path), 'utf8')
 }
@@ -32,13 +37,16 @@ export function commandsOf(page: string): readonly (readonly string[])[] {
   const lines = read(page)
     .split('\n')
     .flatMap((line) => [line, ...[...line.matchAll(/`([^`]+)`/g)].map(([, inside = '']) => inside)])
-  return lines.flatMap((line) => {
-    const [, given] = /^(?:[#$] )?(?:npx squall|squall|npm start --) ((?:--?)?[a-z].*?)(?:\s+# .*)?$/.exec(line.trim()) ?? []
-    if (given === undefined) return []
-    const words = given.split(/ [|>]/)[0]?.match(/'[^']*'|\S+/g) ?? []
-    const argv = words.map((word) => word.replace(/^'(.*)'$/, '$1'))
-    return [line.trim().startsWith('npm start') ? ['run', 'topologies/word-count.ts', ...argv] : argv]
-  })
+  return lines.flatMap((line) => argvOf(line) ?? [])
+}
+
+/** The arguments in a line that begins with a command of ours; what follows a pipe, a comment or a gap is not part of it. */
+export function argvOf(line: string): [readonly string[]] | undefined {
+  const [, given] = /^(?:[#$] )?(?:npx squall|squall|npm start --) ((?:[a-z]+ \S|--).*?)(?: +# .*| {2,}.*)?$/.exec(line.trim()) ?? []
+  if (given === undefined) return undefined
+  const words = given.split(/ [|>]/)[0]?.match(/'[^']*'|\S+/g) ?? []
+  const argv = words.map((word) => word.replace(/^'(.*)'$/, '$1'))
+  return [line.trim().startsWith('npm start') ? ['run', 'topologies/word-count.ts', ...argv] : argv]
 }
 
 /** The anchors of a page's headings, as GitHub makes them. */
