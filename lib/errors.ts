@@ -130,6 +130,10 @@ const table = {
     what: 'a tuple was acked or failed twice',
     help: 'ack or fail each tuple once; see where {component} keeps its tuples',
   },
+  'not-a-tuple': {
+    what: '{component} acked, failed or anchored to what is not a tuple it holds',
+    help: "with automatic acking there is nothing to ack or anchor to; say ack: 'manual' to get the tuple as the third argument of execute",
+  },
   'emit-outside': {
     what: '{component} emitted after its execute had returned',
     help: "make execute async and await what it emits after, or use ack: 'manual'",
@@ -142,7 +146,10 @@ const table = {
     what: 'an executor failed: {reason}',
     help: 'this is a mistake in Squall itself; please report it with what the topology does',
   },
-  'executor-lost': { what: 'executor {executor} died {times} times', help: 'see the errors above; executorRestartsMax is the limit' },
+  'executor-lost': {
+    what: 'executors died {times} times, the last time executor {executor}',
+    help: 'see the errors above; executorRestartsMax is the limit',
+  },
   'not-done-in-time': {
     what: '{topology} was not done after {ms} ms of its time',
     help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer',

@@ -120,7 +120,7 @@ class Watch {
 
   #uncaught(error: unknown): void {
     const frame = frameOf(error)
-    if (frame === undefined) return this.#leave(report(error, this.#io))
+    if (frame === undefined || error instanceof SquallError) return this.#leave(report(error, this.#io))
     const reason = error instanceof Error ? error.message : String(error)
     this.#leave(report(new SquallError('uncaught', { reason }, { ...frame, file: displayPath(frame.file) }), this.#io))
   }

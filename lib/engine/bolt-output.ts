@@ -66,15 +66,26 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   }
 
   ack(tuple: Tuple): void {
-    this.#task.ack(tuple as HeldTuple)
+    this.#task.ack(this.#heldOne(tuple))
   }
 
   fail(tuple: Tuple, error?: unknown): void {
-    this.#task.fail(tuple as HeldTuple, error)
+    this.#task.fail(this.#heldOne(tuple), error)
   }
 
   resetTimeout(tuple: Tuple): void {
-    this.#task.resetTimeout(tuple as HeldTuple)
+    this.#task.resetTimeout(this.#heldOne(tuple))
+  }
+
+  #anchorsOf(given: Tuple | readonly Tuple[]): readonly HeldTuple[] {
+    if (!this.#task.manual) return [this.#heldOne(undefined)]
+    return (Array.isArray(given) ? (given as readonly Tuple[]) : [given]).map((tuple) => this.#heldOne(tuple))
+  }
+
+  #heldOne(tuple: unknown): HeldTuple {
+    if (tuple instanceof HeldTuple) return tuple
+    const { component, task } = this.#task
+    throw new SquallError('not-a-tuple', { component: component.id }, { component: component.id, task })
   }
 
   releaseBuffer(): void {
@@ -101,12 +112,7 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   }
 
   #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
-    const given = options?.anchors
-    const anchors = this.#task.manual
-      ? given === undefined
-        ? none
-        : ((Array.isArray(given) ? given : [given]) as readonly HeldTuple[])
-      : this.held
+    const anchors = options?.anchors === undefined ? this.held : this.#anchorsOf(options.anchors)
     if (anchors.length > 0) {
       if (outlet.deliverAnchored(values, anchors, task)) return
     } else if (task >= 0) {

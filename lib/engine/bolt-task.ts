@@ -45,6 +45,7 @@ export class BoltTask {
   readonly #calls: Output[] = []
   #calledByInput: readonly Call[] | undefined
   #runMax = 16
+  #hasFinished = false
 
   constructor(executor: Executor, component: PlannedComponent, task: number, inbox: Inbox, outlets: ReadonlyMap<string, Outlet>) {
     const { definition } = component
@@ -67,8 +68,19 @@ export class BoltTask {
     this.instance = instance
     const { execute } = instance
     if (typeof execute === 'object')
-      this.#calledByInput = this.component.inputs.map(({ name }) => (execute as Readonly<Record<string, Call>>)[name] as Call)
+      this.#calledByInput = this.component.inputs.map(({ name }) => this.#callFor(name, execute as Readonly<Record<string, unknown>>))
     if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
+  }
+
+  #callFor(input: string, execute: Readonly<Record<string, unknown>>): Call {
+    const call = execute[input]
+    if (typeof call === 'function') return call as Call
+    const { id } = this.component
+    throw new SquallError(
+      'component-start',
+      { component: id, reason: `its execute has no function for the input ${input}` },
+      { component: id, task: this.task },
+    )
   }
 
   /** The call for an input, seen by a tap. */
@@ -309,6 +321,7 @@ export class BoltTask {
   // ---------------------------------------------------------------------------------------------- hooks
 
   tick(): void {
+    if (this.#hasFinished) return // its readers may have finished too
     const out = this.#hookOutput()
     try {
       this.instance.onTick?.(out)
@@ -320,6 +333,7 @@ export class BoltTask {
 
   /** The sources have ended: a last word of the bolt. Throws `finish-threw`. */
   async finish(): Promise<void> {
+    this.#hasFinished = true
     if (this.instance.finish === undefined) return
     const out = this.#hookOutput()
     try {

@@ -13,6 +13,9 @@ import { systemRingBytes } from './link.ts'
 import type { Crew, CrewOptions } from './run.ts'
 import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
+/** Room for new objects in each thread; the default is twice this. */
+const youngGenerationMb = 24
+
 /** How often this thread looks whether all is quiet, once every executor has said so. */
 const lookMs = 2
 
@@ -132,11 +135,11 @@ export class CrewOfThreads implements Crew {
     this.#restarting++
     this.restarts++
     onError({
-      component: '',
-      task: -1,
+      component: 'executor',
+      task: index,
       executor: index,
       atMs: performance.now(),
-      message: `executor ${index} died (${reason}) and is started anew`,
+      message: `died (${reason}) and is started anew`,
       stack: '',
       tuple: undefined,
     })
@@ -207,6 +210,8 @@ class Thread {
   constructor(data: ThreadData, ears: Ears) {
     this.#worker = new Worker(new URL(`./executor-thread${import.meta.url.slice(-3)}`, import.meta.url), {
       workerData: data,
+      // tuples die young: a larger nursery only costs memory in every thread
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
       name: `executor ${data.index}`,
     })
     let reason = 'it ended'

@@ -112,6 +112,10 @@ export class Executor implements LedgerOwner, BundleSink {
   readonly #routes: readonly StreamRoute[]
   readonly #wiring: Wiring
   #isInTurn = false
+  /** the last to fill the inboxes were the spouts of this executor, and not its lanes */
+  #haveSpoutsFed = false
+  /** when the inboxes were full after spouts had fed, the lanes come first */
+  #areLanesOwed = false
 
   constructor(options: ExecutorOptions) {
     const { plan, index, placement, lanes, seed } = options
@@ -151,7 +155,13 @@ export class Executor implements LedgerOwner, BundleSink {
     worked = this.#runBolts(start) || worked
     if (this.#maySpout()) {
       let emitted = false
-      for (const spout of this.#spouts) emitted = spout.pump() || emitted
+      for (const spout of this.#spouts) {
+        const before = this.nowMs
+        if (!spout.pump()) continue
+        emitted = true
+        this.#haveSpoutsFed = true
+        this.cells[this.layout.head(spout.task) + cell.busyMs]! += this.readClock() - before
+      }
       if (emitted) {
         worked = true
         this.#runBolts(start)
@@ -167,7 +177,7 @@ export class Executor implements LedgerOwner, BundleSink {
     const { pressure } = this.#options
     this.isUnderPressure = this.backlog > this.plan.config.inboxTuplesMax
     for (let i = 0; i < pressure.length; i++) if (pressure[i] !== 0) this.isUnderPressure = true
-    return !this.isUnderPressure
+    return !this.isUnderPressure && !this.#areLanesOwed
   }
 
   #runBolts(startMs: number): boolean {
@@ -197,13 +207,21 @@ export class Executor implements LedgerOwner, BundleSink {
     record(this.cells, this.layout.latency(bolt.task), ms / ran, ran)
   }
 
+  /** Acks are always taken; data while few enough tuples wait, in turns with the spouts of this executor when they are many. */
   #receive(): boolean {
+    const { inboxTuplesMax } = this.plan.config
+    const isFull = this.backlog > inboxTuplesMax
+    if (isFull && this.#haveSpoutsFed && this.#ends.length > 1) this.#areLanesOwed = true
+    if (!isFull) this.#areLanesOwed = false
     let worked = false
     for (let from = 0; from < this.#ends.length; from++) {
       const ends = this.#ends[from]
       if (ends === undefined) continue
       while (this.#take(from, ends.system)) worked = true
-      while (this.backlog <= this.plan.config.inboxTuplesMax && this.#take(from, ends.data)) worked = true
+      while (this.backlog <= inboxTuplesMax && this.#take(from, ends.data)) {
+        this.#haveSpoutsFed = false
+        worked = true
+      }
     }
     return worked
   }
@@ -327,6 +345,7 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Closes spouts and cleans up bolts; the first fault is thrown when all had their turn. */
   async close(): Promise<void> {
+    if (this.isClosing) return
     this.isClosing = true
     const faults: unknown[] = []
     const attempt = async (act: () => unknown): Promise<void> => {
@@ -368,6 +387,8 @@ export class Executor implements LedgerOwner, BundleSink {
       this.#linkTo(owner).ack(rootA, rootB, a, b)
       return
     }
+    // a promise has settled between two turns: the time of the last one is stale
+    if (!this.#isInTurn) this.readClock()
     if (holder >= 0 || this.plan.config.timeoutFromProgress) this.#note(rootA, rootB, holder)
     this.ledger.xor(rootA, rootB, a, b)
   }
@@ -378,6 +399,7 @@ export class Executor implements LedgerOwner, BundleSink {
       this.#linkTo(owner).fail(rootA, rootB, task, message)
       return
     }
+    if (!this.#isInTurn) this.readClock()
     const slot = this.ledger.find(rootA, rootB)
     if (slot >= 0) this.#failTree(slot, SpoutTask.failure('failed', this.#componentOf(task), task, message))
   }

@@ -10,15 +10,13 @@
 import type { Clock } from '../std/clock.ts'
 import type { Executor } from './executor.ts'
 
-/** The event loop gets its chance after this much work in a row. */
+/** The event loop gets its chance after this much work, or blocked sleep, in a row. */
 const yieldMs = 2
 /** How long a spout that had nothing, or a full lane, is left alone. */
 const askAgainMs = 1
 /** After work, waits are short and blocking for this long. */
 const alertMs = 4
 const blockedMs = 0.1
-/** Blocking waits in a row before the event loop gets its chance. */
-const blockedMax = 8
 
 /** What wakes an executor: its word in shared memory, counted up by whoever sends to it. */
 export interface WakeWord {
@@ -37,7 +35,6 @@ export class Loop {
   /** the one outstanding wait on the wake word; a second would leak the first */
   #waiting: Promise<unknown> | undefined
   #lastWorkMs = 0
-  #blocked = 0
   /** called when there is nothing to do and nothing under way */
   onQuiet: () => void = () => undefined
   /** called when there is something to do again */
@@ -67,41 +64,45 @@ export class Loop {
       const seen = this.#wake === undefined ? 0 : Atomics.load(this.#wake.words, this.#wake.index)
       this.#wasWoken = false
       if (this.#executor.turn()) {
-        const { nowMs } = this.#executor
-        if (this.#wasQuiet) {
-          this.#wasQuiet = false
-          this.onWork()
-        }
-        this.#lastWorkMs = nowMs
-        this.#blocked = 0
-        if (nowMs - yieldedMs < yieldMs) continue
+        this.#worked()
+        if (this.#lastWorkMs - yieldedMs < yieldMs) continue
         await eventLoop()
-        yieldedMs = this.#clock.now()
-      } else {
-        await this.#sleep(seen)
-        yieldedMs = this.#clock.now()
-      }
+      } else if (this.#block(seen, yieldedMs)) continue
+      else await this.#rest(seen)
+      yieldedMs = this.#clock.now()
     }
   }
 
-  async #sleep(seen: number): Promise<void> {
+  #worked(): void {
+    this.#lastWorkMs = this.#executor.nowMs
+    if (!this.#wasQuiet) return
+    this.#wasQuiet = false
+    this.onWork()
+  }
+
+  /** Sleeps for a moment without the event loop, if that is fine now; false if it is the event loop's turn. */
+  #block(seen: number, yieldedMs: number): boolean {
     const executor = this.#executor
     const now = this.#clock.now()
-    const { isPolling } = executor
-    const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isPolling || executor.isParked ? askAgainMs : Infinity))
-    if (executor.isQuiet && !isPolling) {
+    const isAlert = now - this.#lastWorkMs < alertMs && now - yieldedMs < yieldMs
+    if (!isAlert || executor.isWaitingForPromises || !(executor.isPolling || this.#wake !== undefined)) return false
+    const { words, index } = this.#wake ?? idle
+    Atomics.wait(words, index, seen, Math.min(blockedMs, Math.max(0, executor.timers.nextMs - now)))
+    return true
+  }
+
+  /** Gives the event loop its chance, and sleeps in it until there may be something to do. */
+  async #rest(seen: number): Promise<void> {
+    const executor = this.#executor
+    const now = this.#clock.now()
+    if (executor.isQuiet && !executor.isPolling) {
       this.#wasQuiet = true
       this.onQuiet()
     }
-    const isAlert = now - this.#lastWorkMs < alertMs && !executor.isWaitingForPromises
-    if (isAlert && (isPolling || this.#wake !== undefined) && this.#blocked++ < blockedMax) {
-      const { words, index } = this.#wake ?? idle
-      Atomics.wait(words, index, seen, Math.min(blockedMs, ms))
-      return
-    }
-    this.#blocked = 0
-    if (isAlert) await eventLoop()
-    else if (!this.#wasWoken) await this.#wait(seen, ms)
+    const isAsked = executor.isPolling || executor.isParked
+    const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isAsked ? askAgainMs : Infinity))
+    if (this.#wasWoken || now - this.#lastWorkMs < alertMs) await eventLoop()
+    else await this.#wait(seen, ms)
   }
 
   #wait(seen: number, ms: number): Promise<void> {

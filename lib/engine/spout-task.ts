@@ -169,6 +169,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
       this.#tell(id, undefined)
       return
     }
+    // a promise of the source has settled between two turns: the time of the last one is stale
+    if (this.#isAsking || this.#isPulled) this.#executor.readClock()
     const slot = ledger.open(this.#place, this.#executor.nowMs)
     ledger.ids[slot] = id
     ledger.stream[slot] = stream
@@ -235,7 +237,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     const values = ledger.values[slot] as Values
     const attempt = ledger.attempt[slot] as number
     ledger.release(slot)
-    cells[this.#head + (failure.kind === 'expired' ? cell.expired : cell.failed)]! += 1
+    if (stream !== this.#deadLetters) cells[this.#head + (failure.kind === 'expired' ? cell.expired : cell.failed)]! += 1
     const { replayLimit, replayBackoffMs, replayBackoffMaxMs } = this.component.config
     if (this.#replays && attempt < replayLimit) {
       const waitMs = Math.min(replayBackoffMs * 2 ** attempt, replayBackoffMaxMs)
@@ -247,7 +249,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     }
     this.pending--
     if (this.#replays && stream !== this.#deadLetters) this.#giveUp(stream, values, attempt + 1, failure)
-    else if (this.#spout.fail === undefined) cells[this.#head + cell.lost]! += 1
+    else if (stream === this.#deadLetters || this.#spout.fail === undefined) cells[this.#head + cell.lost]! += 1
     if (stream !== this.#deadLetters) this.#tell(id, failure)
   }
 
@@ -263,7 +265,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#executor.cells[this.#head + cell.deadLettered]! += 1
     const outlet = this.#outlets[this.#deadLetters] as Outlet
     const name = (this.#outlets[stream] as Outlet).stream.name
-    if (outlet.hasReaders) this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
+    if (outlet.hasReaders)
+      this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
     else
       this.#executor.reportError(
         this.component,

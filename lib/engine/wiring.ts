@@ -71,7 +71,10 @@ export class Wiring {
         const stream = plan.streams[number] as PlannedStream
         const routes = this.#routes.flatMap((route, at) => (route.stream === number ? [this.#route(route, at, stream)] : []))
         const watch = tap && ((values: object) => tap.emitted({ component: stream.component, stream: name, task, values }))
-        return [name, new Outlet(stream, task, routes, this.#checks[number] as Check, watch, this.#random, cells, this.#layout.emitted(task, place))]
+        return [
+          name,
+          new Outlet(stream, task, routes, this.#checks[number] as Check, watch, this.#random, cells, this.#layout.emitted(task, place)),
+        ]
       }),
     )
   }

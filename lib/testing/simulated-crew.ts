@@ -43,6 +43,8 @@ export class SimulatedCrew implements Crew {
   readonly #executors: readonly Executor[]
   readonly #lanes: readonly TwoLanes[]
   #hasStarted = false
+  /** the run is to end: it does so between two moments, even if spouts would go on for ever in this one */
+  #hasFailed = false
   /** `finish` and `close` hooks that have not settled */
   #hooks = 0
   /** rounds that time has stood still for something outside since anything outside happened */
@@ -79,7 +81,10 @@ export class SimulatedCrew implements Crew {
         log: createLogger(options.log),
         tap: options.tap,
         onError,
-        onFatal,
+        onFatal: (error) => {
+          this.#hasFailed = true
+          onFatal(error)
+        },
       })
       executor.onWake = () => (this.#wasWoken = true)
       return executor
@@ -114,10 +119,9 @@ export class SimulatedCrew implements Crew {
 
   async close(): Promise<void> {
     await this.#hook(async () => {
-      for (const executor of this.#executors) {
-        await executor.close()
-        for (const [task, counters] of executor.counters) this.counters.set(task, counters)
-      }
+      const closed = await Promise.allSettled(this.#executors.map((executor) => executor.close()))
+      for (const executor of this.#executors) for (const [task, counters] of executor.counters) this.counters.set(task, counters)
+      for (const one of closed) if (one.status === 'rejected') throw one.reason
     })
   }
 
@@ -145,14 +149,14 @@ export class SimulatedCrew implements Crew {
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
       idle = worked ? 0 : idle + 1
-      if (worked || (!this.#areLanesEmpty && idle < idleMax)) {
+      if (!this.#hasFailed && (worked || (!this.#areLanesEmpty && idle < idleMax))) {
         rounds = 0
         continue
       }
       // promises of components may settle now
       await new Promise((resolve) => setImmediate(resolve))
-      if (this.#wasWoken) this.#waited = rounds = 0
-      else rounds++
+      if (this.#wasWoken) this.#waited = 0
+      rounds = this.#wasWoken && !this.#hasFailed ? 0 : rounds + 1
       if (this.#isQuiet()) {
         this.#whenQuiet?.()
         this.#whenQuiet = undefined
@@ -177,7 +181,8 @@ export class SimulatedCrew implements Crew {
 
   /** Someone waits for what the virtual clock does not move: a file, a socket, a real timer. Time stands still meanwhile. */
   #isWaitingOutside(): boolean {
-    return this.#executors.some((executor) => (this.#hooks > 0 || executor.isWaitingForPromises) && executor.sleeping === 0)
+    const isHookWaiting = this.#hooks > 0 && this.#executors.every(({ sleeping }) => sleeping === 0)
+    return isHookWaiting || this.#executors.some((executor) => executor.isWaitingForPromises && executor.sleeping === 0)
   }
 
   /** When something may happen next. */

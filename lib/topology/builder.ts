@@ -8,7 +8,16 @@ import type { ConfigInput } from '../config.ts'
 import { SquallError } from '../errors.ts'
 import { displayPath, frameOf } from '../std/stack.ts'
 import { boltOf, spoutOf } from './component.ts'
-import type { BoltClass, BoltDefinition, SpoutClass, SpoutDefinition, Streams } from './component.ts'
+import type {
+  BoltClass,
+  BoltDefinition,
+  InputsOfClass,
+  OutputsOfClass,
+  SpoutClass,
+  SpoutDefinition,
+  SpoutOutputsOfClass,
+  Streams,
+} from './component.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDefinition, TopologyDraft } from './draft.ts'
 import type { CustomGrouping, Grouping } from './grouping.ts'
 
@@ -49,13 +58,17 @@ export type BoltDeclarer<I extends Streams, O extends Streams> = ComponentHandle
 
 export interface TopologyBuilder {
   /** Adds a spout. */
-  spout<O extends Streams>(id: string, spout: SpoutDefinition<O> | SpoutClass<O>, options?: ComponentOptions): ComponentHandle<O>
+  spout<O extends Streams>(id: string, spout: SpoutDefinition<O>, options?: ComponentOptions): ComponentHandle<O>
+  /** Adds a spout by its class, whose static members say its streams. */
+  spout<C extends SpoutClass<OutputsOfClass<C>>>(id: string, spout: C, options?: ComponentOptions): ComponentHandle<SpoutOutputsOfClass<C>>
   /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
-  bolt<I extends Streams, O extends Streams>(
+  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
+  /** Adds a bolt by its class, whose static members say its streams. */
+  bolt<C extends BoltClass<InputsOfClass<C>, OutputsOfClass<C>>>(
     id: string,
-    bolt: BoltDefinition<I, O> | BoltClass<I, O>,
+    bolt: C,
     options?: ComponentOptions,
-  ): BoltDeclarer<I, O>
+  ): BoltDeclarer<InputsOfClass<C>, OutputsOfClass<C>>
   /** A parameter of this topology, given by `--set name=value`; texts are read as JSON where the schema wants it. */
   param<S extends z.ZodType>(name: string, schema: S): z.output<S>
   /** Settings of the whole topology; later calls win key by key. */
@@ -109,24 +122,20 @@ class Builder implements TopologyBuilder {
     return this.#faults.length > 0
   }
 
-  spout<O extends Streams>(id: string, spout: SpoutDefinition<O> | SpoutClass<O>, options: ComponentOptions = {}): ComponentHandle<O> {
+  spout(id: string, spout: SpoutDefinition | SpoutClass, options: ComponentOptions = {}): never {
     this.#components.push({ id, definition: spoutOf(spout), options, subscriptions: [], where: { topology: this.#name, component: id } })
-    return handle(id) as unknown as ComponentHandle<O>
+    return handle(id) as never // the interface knows its type
   }
 
-  bolt<I extends Streams, O extends Streams>(
-    id: string,
-    bolt: BoltDefinition<I, O> | BoltClass<I, O>,
-    options: ComponentOptions = {},
-  ): BoltDeclarer<I, O> {
+  bolt(id: string, bolt: unknown, options: ComponentOptions = {}): never {
     const subscriptions: DraftSubscription[] = []
     const where = { topology: this.#name, component: id }
-    this.#components.push({ id, definition: boltOf(bolt) as unknown as BoltDefinition, options, subscriptions, where })
+    this.#components.push({ id, definition: boltOf(bolt as BoltDefinition | BoltClass), options, subscriptions, where })
     const self: object = handle(id)
     Object.assign(self, groupings(self, 'default', subscriptions, where), {
       input: (name: string) => groupings(self, name, subscriptions, where),
     })
-    return self as BoltDeclarer<I, O>
+    return self as never
   }
 
   param<S extends z.ZodType>(name: string, schema: S): z.output<S> {

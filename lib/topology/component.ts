@@ -406,6 +406,7 @@ export interface SpoutClass<O extends Streams = Streams> {
   readonly output?: TupleSchema
   readonly outputs?: SchemaMap
   readonly replay?: boolean
+  readonly tracked?: boolean
   readonly config?: ConfigInput
 }
 
@@ -419,9 +420,23 @@ export interface BoltClass<I extends Streams = Streams, O extends Streams = Stre
   readonly ack?: 'auto' | 'manual'
   readonly concurrency?: number
   readonly ordered?: boolean
-  readonly tickEvery?: Duration
+  readonly tick?: Duration
   readonly config?: ConfigInput
 }
+
+/** What a class of bolts takes, by its static members. */
+export type InputsOfClass<C> = C extends { readonly input: infer S extends TupleSchema }
+  ? One<S>
+  : C extends { readonly inputs: infer M extends SchemaMap }
+    ? TuplesOf<M>
+    : Record<never, never>
+
+/** What a class of spouts or bolts gives, by its static members. */
+export type OutputsOfClass<C> = (C extends { readonly output: infer S } ? One<S> : Record<never, never>) &
+  (C extends { readonly outputs: infer M extends SchemaMap } ? TuplesOf<M> : Record<never, never>)
+
+/** With its dead letters, for a class of spouts with `static readonly replay = true`. */
+export type SpoutOutputsOfClass<C> = WithDeadLetters<OutputsOfClass<C>, C extends { readonly replay: true } ? true : false>
 
 /** The declaration behind a spout class. */
 export function spoutOf<O extends Streams>(spout: SpoutDefinition<O> | SpoutClass<O>): SpoutDefinition<O> {
@@ -432,11 +447,23 @@ export function spoutOf<O extends Streams>(spout: SpoutDefinition<O> | SpoutClas
 /** The declaration behind a bolt class. */
 export function boltOf<I extends Streams, O extends Streams>(bolt: BoltDefinition<I, O> | BoltClass<I, O>): BoltDefinition<I, O> {
   if (typeof bolt !== 'function') return bolt
-  const loose = { ...statics(bolt), tick: bolt.tickEvery, prepare: () => new bolt() }
+  const loose = { ...statics(bolt), prepare: () => new bolt() }
   return declareBolt(loose as unknown as LooseBolt) as unknown as BoltDefinition<I, O>
 }
 
-const staticNames = ['input', 'inputs', 'output', 'outputs', 'replay', 'tracked', 'ack', 'concurrency', 'ordered', 'config'] as const
+const staticNames = [
+  'tick',
+  'input',
+  'inputs',
+  'output',
+  'outputs',
+  'replay',
+  'tracked',
+  'ack',
+  'concurrency',
+  'ordered',
+  'config',
+] as const
 
 function statics(of: object): object {
   const from = of as Readonly<Record<string, unknown>>

@@ -4,8 +4,27 @@ import { Inbox, severalRoots } from '../../lib/engine/inbox.ts'
 
 const int = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('put' as const), rootA: fc.nat(2 ** 31 - 1), rootB: int, edgeA: int, edgeB: int, input: fc.nat(7), source: fc.nat(32_767) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('anchored' as const), anchors: fc.array(int, { minLength: 8, maxLength: 16 }), input: fc.nat(7), source: fc.nat(32_767) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('put' as const),
+      rootA: fc.nat(2 ** 31 - 1),
+      rootB: int,
+      edgeA: int,
+      edgeB: int,
+      input: fc.nat(7),
+      source: fc.nat(32_767),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('anchored' as const),
+      anchors: fc.array(int, { minLength: 8, maxLength: 16 }),
+      input: fc.nat(7),
+      source: fc.nat(32_767),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('many' as const), count: fc.nat(200) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('take' as const), count: fc.nat(100) }) },
 )
@@ -19,7 +38,16 @@ test('is a queue: what goes in comes out in its order with its numbers, however 
       const take = (): void => {
         const values = inbox.take()
         const { rootA, rootB, edgeA, edgeB, input, source } = inbox
-        expect({ values, rootA, rootB, edgeA, edgeB, input, source, anchors: rootA === severalRoots ? inbox.takeAnchors() : undefined }).toEqual(oracle.shift())
+        expect({
+          values,
+          rootA,
+          rootB,
+          edgeA,
+          edgeB,
+          input,
+          source,
+          anchors: rootA === severalRoots ? inbox.takeAnchors() : undefined,
+        }).toEqual(oracle.shift())
       }
       for (const one of steps) {
         const values = { n: put++ }
@@ -29,7 +57,16 @@ test('is a queue: what goes in comes out in its order with its numbers, however 
           oracle.push({ values, ...numbers, anchors: undefined })
         } else if (one.kind === 'anchored') {
           inbox.putAnchored(values, one.anchors, one.input, one.source)
-          oracle.push({ values, rootA: severalRoots, rootB: 0, edgeA: 0, edgeB: 0, input: one.input, source: one.source, anchors: one.anchors })
+          oracle.push({
+            values,
+            rootA: severalRoots,
+            rootB: 0,
+            edgeA: 0,
+            edgeB: 0,
+            input: one.input,
+            source: one.source,
+            anchors: one.anchors,
+          })
         } else if (one.kind === 'many')
           for (let i = 0; i < one.count; i++) {
             inbox.put(values, 0, 0, 0, i, 0, 0)

@@ -50,61 +50,66 @@ function newsOf({ parents }: Shape, tree: number, random: Random): News[] {
 describe('ack algebra', () => {
   test('any order of init, ack and fail, over trees that share the ledger and follow each other in its slots', () => {
     fc.assert(
-      fc.property(fc.array(fc.array(shape, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 }), fc.integer(), fc.nat(executorsMax - 1), (waves, seed, executor) => {
-        const random = new Random(seed)
-        const done: number[] = []
-        const treeAt = new Map<number, number>()
-        const ledger = new Ledger(executor, { treeDone: (slot) => void done.push(treeAt.get(slot) as number) }, random.int32())
-        const old: { readonly rootA: number; readonly rootB: number; readonly a: number; readonly b: number }[] = []
-        let nextTree = 0
-        for (const wave of waves) {
-          const roots = new Map<number, { readonly rootA: number; readonly rootB: number }>()
-          const left = new Map<number, number>()
-          const ended = new Set<number>()
-          const news = wave.flatMap((tree) => {
-            const id = nextTree++
-            const slot = ledger.open(0, 0)
-            treeAt.set(slot, id)
-            roots.set(id, { rootA: ledger.rootA(slot), rootB: ledger.rootB(slot) })
-            expect(executorOf(ledger.rootA(slot))).toBe(executor)
-            const own = random.shuffle(newsOf(tree, id, random))
-            left.set(id, own.length)
-            if (tree.failsAt < 1) own.splice(Math.floor(tree.failsAt * own.length), 0, { tree: id, kind: 'fail', a: 0, b: 0 })
-            return own
-          })
-          // the order within a tree is random already; now the trees are interleaved
-          for (const { tree, kind, a, b } of interleave(news, random)) {
-            const { rootA, rootB } = roots.get(tree) as { rootA: number; rootB: number }
-            const slot = ledger.find(rootA, rootB)
-            expect(slot >= 0).toBe(!ended.has(tree))
-            if (kind === 'fail') {
-              if (slot >= 0) ledger.release(slot)
-              ended.add(tree)
-              continue
+      fc.property(
+        fc.array(fc.array(shape, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 }),
+        fc.integer(),
+        fc.nat(executorsMax - 1),
+        (waves, seed, executor) => {
+          const random = new Random(seed)
+          const done: number[] = []
+          const treeAt = new Map<number, number>()
+          const ledger = new Ledger(executor, { treeDone: (slot) => void done.push(treeAt.get(slot) as number) }, random.int32())
+          const old: { readonly rootA: number; readonly rootB: number; readonly a: number; readonly b: number }[] = []
+          let nextTree = 0
+          for (const wave of waves) {
+            const roots = new Map<number, { readonly rootA: number; readonly rootB: number }>()
+            const left = new Map<number, number>()
+            const ended = new Set<number>()
+            const news = wave.flatMap((tree) => {
+              const id = nextTree++
+              const slot = ledger.open(0, 0)
+              treeAt.set(slot, id)
+              roots.set(id, { rootA: ledger.rootA(slot), rootB: ledger.rootB(slot) })
+              expect(executorOf(ledger.rootA(slot))).toBe(executor)
+              const own = random.shuffle(newsOf(tree, id, random))
+              left.set(id, own.length)
+              if (tree.failsAt < 1) own.splice(Math.floor(tree.failsAt * own.length), 0, { tree: id, kind: 'fail', a: 0, b: 0 })
+              return own
+            })
+            // the order within a tree is random already; now the trees are interleaved
+            for (const { tree, kind, a, b } of interleave(news, random)) {
+              const { rootA, rootB } = roots.get(tree) as { rootA: number; rootB: number }
+              const slot = ledger.find(rootA, rootB)
+              expect(slot >= 0).toBe(!ended.has(tree))
+              if (kind === 'fail') {
+                if (slot >= 0) ledger.release(slot)
+                ended.add(tree)
+                continue
+              }
+              if (kind === 'init') {
+                if (slot >= 0) ledger.init(slot, a, b) // a failed tree is not told its beginning: its spout knows
+              } else ledger.xor(rootA, rootB, a, b)
+              old.push({ rootA, rootB, a, b })
+              left.set(tree, (left.get(tree) as number) - 1)
+              const isOver = !ended.has(tree) && left.get(tree) === 0
+              if (isOver) ended.add(tree)
+              expect(done.includes(tree)).toBe(isOver)
+              // news of trees that are over changes nothing
+              const late = old[random.below(old.length)] as (typeof old)[number]
+              const lateTree = [...roots].find(([, root]) => root.rootA === late.rootA && root.rootB === late.rootB)?.[0]
+              if (lateTree === undefined || ended.has(lateTree)) {
+                const size = ledger.size
+                ledger.xor(late.rootA, late.rootB, late.a, late.b)
+                ledger.xor(late.rootA, late.rootB, random.int32(), random.int32())
+                expect(ledger.size).toBe(size)
+              }
             }
-            if (kind === 'init') {
-              if (slot >= 0) ledger.init(slot, a, b) // a failed tree is not told its beginning: its spout knows
-            } else ledger.xor(rootA, rootB, a, b)
-            old.push({ rootA, rootB, a, b })
-            left.set(tree, (left.get(tree) as number) - 1)
-            const isOver = !ended.has(tree) && left.get(tree) === 0
-            if (isOver) ended.add(tree)
-            expect(done.includes(tree)).toBe(isOver)
-            // news of trees that are over changes nothing
-            const late = old[random.below(old.length)] as (typeof old)[number]
-            const lateTree = [...roots].find(([, root]) => root.rootA === late.rootA && root.rootB === late.rootB)?.[0]
-            if (lateTree === undefined || ended.has(lateTree)) {
-              const size = ledger.size
-              ledger.xor(late.rootA, late.rootB, late.a, late.b)
-              ledger.xor(late.rootA, late.rootB, random.int32(), random.int32())
-              expect(ledger.size).toBe(size)
-            }
+            expect(ended.size).toBe(wave.length)
+            expect(ledger.size).toBe(0)
           }
-          expect(ended.size).toBe(wave.length)
-          expect(ledger.size).toBe(0)
-        }
-        expect(new Set(done).size).toBe(done.length)
-      }),
+          expect(new Set(done).size).toBe(done.length)
+        },
+      ),
       { numRuns: 300 },
     )
   })
@@ -171,7 +176,13 @@ describe('slots', () => {
     const again = ledger.open(3, 20)
     expect(again).toBe(slot)
     expect([ledger.rootA(again), ledger.rootB(again) === rootB]).toEqual([rootA, false])
-    expect([ledger.ids[again], ledger.values[again], ledger.holder[again], ledger.spout[again], ledger.startMs[again]]).toEqual([undefined, undefined, -1, 3, 20])
+    expect([ledger.ids[again], ledger.values[again], ledger.holder[again], ledger.spout[again], ledger.startMs[again]]).toEqual([
+      undefined,
+      undefined,
+      -1,
+      3,
+      20,
+    ])
     const many = Array.from({ length: 1_000 }, (_, i) => ledger.open(i, i))
     expect(new Set(many).size).toBe(1_000)
     expect(many.every((one, i) => ledger.spout[one] === i && ledger.startMs[one] === i)).toBe(true)

@@ -21,7 +21,11 @@ describe('histogram', () => {
       fc.property(latencies, (values) => {
         const sorted = values.toSorted((a, b) => a - b)
         const summary = summaryOf(values)
-        for (const [share, estimate] of [[0.5, summary.p50], [0.99, summary.p99], [0.999, summary.p999]] as const) {
+        for (const [share, estimate] of [
+          [0.5, summary.p50],
+          [0.99, summary.p99],
+          [0.999, summary.p999],
+        ] as const) {
           const exact = sorted[Math.max(1, Math.ceil(sorted.length * share)) - 1] as number
           expect(Math.abs(estimate - exact)).toBeLessThanOrEqual(exact / 32 + 0.001)
         }
@@ -50,7 +54,10 @@ describe('histogram', () => {
     fc.assert(
       fc.property(latencies, latencies, (before, after) => {
         const earlier = new Histogram().add(cellsOf(before), 0)
-        const difference = new Histogram().add(cellsOf([...before, ...after]), 0).since(earlier).summary()
+        const difference = new Histogram()
+          .add(cellsOf([...before, ...after]), 0)
+          .since(earlier)
+          .summary()
         const { count, p50 } = summaryOf(after)
         expect(difference.count).toBe(count)
         // the largest value is that of all time, so only what lies below it is comparable

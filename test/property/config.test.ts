@@ -15,7 +15,9 @@ const value = fc.oneof(
   fc.string(),
   fc.constantFrom('true', 'false', '30s', '1.5m', '10', '0', '-1', '1e3', null, undefined, {}, []),
 )
-const input = fc.dictionary(fc.oneof(fc.constantFrom(...keys, ...stormKeys, 'topology.acker.executors'), fc.string()), value, { maxKeys: 8 }) as fc.Arbitrary<ConfigInput>
+const input = fc.dictionary(fc.oneof(fc.constantFrom(...keys, ...stormKeys, 'topology.acker.executors'), fc.string()), value, {
+  maxKeys: 8,
+}) as fc.Arbitrary<ConfigInput>
 
 function resolved(given: ConfigInput): { readonly config: Readonly<Record<string, unknown>>; readonly faults: readonly SquallError[] } {
   const faults: SquallError[] = []
@@ -47,7 +49,11 @@ test('a key is taken, kept or told as a fault: nothing is lost in silence', () =
       for (const [key, one] of Object.entries(given)) {
         const isOurs = (keys as readonly string[]).includes(key) || stormKeys.includes(key as never) || key === 'topology.acker.executors'
         if (isOurs || one === undefined || (one === null && key.startsWith('topology.'))) continue
-        expect(config[key] === one || Number.isNaN(one) || faults.some(({ code, message }) => code === 'unknown-config' && message.includes(key))).toBe(true)
+        expect(
+          config[key] === one ||
+            Number.isNaN(one) ||
+            faults.some(({ code, message }) => code === 'unknown-config' && message.includes(key)),
+        ).toBe(true)
       }
     }),
   )
@@ -57,7 +63,7 @@ test('what is resolved resolves to itself', () => {
   fc.assert(
     fc.property(input, (given) => {
       const { config } = resolved(given)
-      const again = resolved(config as ConfigInput)
+      const again = resolved(config)
       expect(again.config).toEqual(config)
       expect(again.faults).toEqual([])
     }),
@@ -83,7 +89,9 @@ test('a part of the settings over others is the same as all at once', () => {
       // Storm's name and ours are one setting: which of the two wins within one object is a matter of their order
       fc.pre(!Object.keys({ ...first, ...second }).some((key) => key.startsWith('topology.')))
       const step = resolveConfig(second, resolveConfig(first))
-      expect(step).toEqual(resolveConfig({ ...first, ...Object.fromEntries(Object.entries(second).filter(([, one]) => one !== undefined)) }))
+      expect(step).toEqual(
+        resolveConfig({ ...first, ...Object.fromEntries(Object.entries(second).filter(([, one]) => one !== undefined)) }),
+      )
     }),
   )
 })

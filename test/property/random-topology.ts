@@ -114,7 +114,10 @@ export function amplification(given: Shape): number {
   const out: number[] = given.spouts.map(() => 1)
   let most = 1
   given.bolts.forEach(({ emits, parallelism }, bolt) => {
-    const taken = readsOf(given, bolt).reduce((sum, { from, grouping }) => sum + (out[from] as number) * (grouping === 'all' ? parallelism : 1), 0)
+    const taken = readsOf(given, bolt).reduce(
+      (sum, { from, grouping }) => sum + (out[from] as number) * (grouping === 'all' ? parallelism : 1),
+      0,
+    )
     most = Math.max(most, taken)
     out.push(taken * emits)
   })
@@ -134,7 +137,8 @@ export function expectedOf(given: Shape): Map<number, string[]> {
             if (source !== from) continue
             for (let copy = 0; copy < (grouping === 'all' ? parallelism : 1); copy++) {
               all.push(`${bolt} ${path}${grouping === 'all' ? ` @${copy}` : ''}`)
-              for (let i = 0; i < emits; i++) visit(given.spouts.length + bolt, `${path}/${bolt}.${i}${grouping === 'all' ? `@${copy}` : ''}`)
+              for (let i = 0; i < emits; i++)
+                visit(given.spouts.length + bolt, `${path}/${bolt}.${i}${grouping === 'all' ? `@${copy}` : ''}`)
             }
           }
         })
@@ -176,7 +180,13 @@ const graveyard = defineBolt({ input: z.object({ values: z.unknown(), attempts: 
 
 function read(bolt: BoltDeclarer<Streams, Streams>, source: StreamHandle<Hop>, grouping: (typeof groupings)[number]): void {
   if (grouping === 'fields' || grouping === 'partialKey') bolt[grouping](source, ['path'])
-  else if (grouping === 'custom') bolt.custom(source, { prepare: ({ targets }) => ({ path }) => targets[path.length % targets.length] as number })
+  else if (grouping === 'custom')
+    bolt.custom(source, {
+      prepare:
+        ({ targets }) =>
+        ({ path }) =>
+          targets[path.length % targets.length] as number,
+    })
   else bolt[grouping](source)
 }
 
@@ -230,7 +240,8 @@ function boltOf(given: Shape, { kind, emits, fails, forgets }: BoltShape, bolt: 
     const copy = byAll.has(fromOf(path)) ? `@${taskIndex}` : ''
     return Array.from({ length: emits }, (_, i) => ({ root, path: `${path}/${bolt}.${i}${copy}` }))
   }
-  const succeed = ({ taskIndex }: Own, { path }: Hop): void => void succeeded.add(`${bolt} ${path}${byAll.has(fromOf(path)) ? ` @${taskIndex}` : ''}`)
+  const succeed = ({ taskIndex }: Own, { path }: Hop): void =>
+    void succeeded.add(`${bolt} ${path}${byAll.has(fromOf(path)) ? ` @${taskIndex}` : ''}`)
   const chance = ({ random }: Own, inAHundred: number): boolean => random.below(100) < inAHundred
 
   if (kind === 'manual' || kind === 'batching')

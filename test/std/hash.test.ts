@@ -41,9 +41,16 @@ describe('murmur3', () => {
 
   test('a text hashes as its UTF-8 bytes, wherever in it the first letter beyond ASCII is', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.oneof(fc.constantFrom('a', 'Z', '7'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })), maxLength: 40 }), fc.integer(), (text, seed) => {
-        expect(murmur3(text, seed)).toBe(murmur3Bytes(new TextEncoder().encode(text), seed))
-      }),
+      fc.property(
+        fc.string({
+          unit: fc.oneof(fc.constantFrom('a', 'Z', '7'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })),
+          maxLength: 40,
+        }),
+        fc.integer(),
+        (text, seed) => {
+          expect(murmur3(text, seed)).toBe(murmur3Bytes(new TextEncoder().encode(text), seed))
+        },
+      ),
     )
   })
 })

@@ -83,7 +83,15 @@ describe('random', () => {
     const own = Array.from({ length: 100 }, () => random.int32())
     const forked = Array.from({ length: 100 }, () => fork.int32())
     expect(new Set([...own, ...forked]).size).toBe(200)
-    expect(Array.from({ length: 100 }, ((again) => () => again.int32())(new Random(3).fork()))).toEqual(forked)
+    expect(
+      Array.from(
+        { length: 100 },
+        (
+          (again) => () =>
+            again.int32()
+        )(new Random(3).fork()),
+      ),
+    ).toEqual(forked)
   })
 
   test('any seed is a 32-bit integer', () => {

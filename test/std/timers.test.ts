@@ -27,7 +27,11 @@ describe('timers', () => {
           } else {
             now += one.after
             const due = waiting.filter(({ dueMs }) => dueMs <= now)
-            for (const { id: gone } of due) waiting.splice(waiting.findIndex((other) => other.id === gone), 1)
+            for (const { id: gone } of due)
+              waiting.splice(
+                waiting.findIndex((other) => other.id === gone),
+                1,
+              )
             fired = []
             expect(timers.fire(now)).toBe(due.length > 0)
             expect(fired.map(({ dueMs }) => dueMs)).toEqual(due.map(({ dueMs }) => dueMs).toSorted((a, b) => a - b))
@@ -66,7 +70,12 @@ describe('timers', () => {
       now = ms
       timers.fire(ms)
     }
-    timers.every(now, 10, () => void at.push(now), () => now)
+    timers.every(
+      now,
+      10,
+      () => void at.push(now),
+      () => now,
+    )
     for (const ms of [109, 110, 111, 119.5, 123, 130]) fireAt(ms)
     expect(at).toEqual([110, 123, 130])
     fireAt(175)

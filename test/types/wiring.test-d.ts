@@ -1,4 +1,5 @@
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import type { Bolt, BoltOutput, Spout, SpoutOutput } from '../../lib/index.ts'
 const Line = z.object({ line: z.string() })
 const Word = z.object({ word: z.string() })
 const lines = defineSpout({
@@ -93,4 +94,37 @@ defineBolt({
     // @ts-expect-error ack is for manual acking
     out.ack()
   },
+})
+
+type Words = { readonly default: { word: string } }
+class Upper implements Bolt<Words, Words> {
+  static readonly input = Word
+  static readonly output = Word
+  execute({ word }: { word: string }, out: BoltOutput<Words>): void {
+    out.emit({ word: word.toUpperCase() })
+  }
+}
+class Source implements Spout<Words> {
+  static readonly output = Word
+  static readonly replay = true
+  nextTuple(out: SpoutOutput<Words>): void {
+    out.emit({ word: 'a' })
+    out.end()
+  }
+}
+class Liar implements Spout<Words> {
+  static readonly output = Line
+  nextTuple(out: SpoutOutput<Words>): void {
+    out.emit({ word: 'a' })
+  }
+}
+topology('classes', (t) => {
+  const source = t.spout('source', Source)
+  const upper = t.bolt('upper', Upper).shuffle(source)
+  t.bolt('count', count).fields(upper, ['word'])
+  void source.stream('dead-letter')
+  // @ts-expect-error its streams are not what it emits
+  t.spout('liar', Liar)
+  // @ts-expect-error the wrong tuple
+  t.bolt('split', split).shuffle(upper)
 })

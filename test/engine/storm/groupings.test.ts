@@ -52,7 +52,10 @@ describe('shuffle', () => {
 
   test.each([1, 2, 4])('testShuffle as a topology on %d executors: 4 senders, 2 tasks, 49 to 51 %', async (executors) => {
     await using cluster = await LocalCluster.start({ seed: 9, executors })
-    const wired = topology('shuffle', (t) => void t.bolt('sink', sink, { parallelism: 2 }).shuffle(t.spout('source', source, { parallelism: 4 })))
+    const wired = topology(
+      'shuffle',
+      (t) => void t.bolt('sink', sink, { parallelism: 2 }).shuffle(t.spout('source', source, { parallelism: 4 })),
+    )
     const done = await cluster.complete(wired, { sources: { source: numbers(10_000) }, config: { check: false } })
     const [a, b] = perTask(done, 2) as [number, number]
     expect(a + b).toBe(10_000)
@@ -89,7 +92,10 @@ describe('fields', () => {
       },
     })
     await using cluster = await LocalCluster.start({ seed: 9, executors })
-    const wired = topology('bytes', (t) => void t.bolt('count', count, { parallelism: 6 }).fields(t.spout('keys', keys, { parallelism: 4 }), ['key']))
+    const wired = topology(
+      'bytes',
+      (t) => void t.bolt('count', count, { parallelism: 6 }).fields(t.spout('keys', keys, { parallelism: 4 }), ['key']),
+    )
     const fed = Array.from({ length: 600 }, (_, i) => ({ key: Uint8Array.of(i % 50, 255 - (i % 50), 0) }))
     const done = await cluster.complete(wired, { sources: { keys: fed } })
     const counted = done.tuples('count') as { key: string; n: number; task: number }[]
@@ -106,16 +112,40 @@ describe('fields', () => {
   test('equal values of any kind go to one task, and two fields are taken together', () => {
     const of = grouper({ type: 'fields', fields: ['a', 'b'] }, 16)
     const pairs = [
-      [{ a: 1, b: 'x' }, { a: 1, b: 'x', c: 'not a key' }],
-      [{ a: [1, 'two', null], b: 0 }, { a: [1, 'two', null], b: -0 }],
-      [{ a: { x: 1, y: 2 }, b: null }, { a: { y: 2, x: 1 }, b: null }],
-      [{ a: new Date(5), b: 7n }, { a: new Date(5), b: 7n }],
-      [{ a: new Uint8Array([1, 2]), b: true }, { a: Buffer.from([1, 2]), b: true }],
-      [{ a: 'straße', b: 1.5 }, { a: 'stra\u00dfe', b: 3 / 2 }],
+      [
+        { a: 1, b: 'x' },
+        { a: 1, b: 'x', c: 'not a key' },
+      ],
+      [
+        { a: [1, 'two', null], b: 0 },
+        { a: [1, 'two', null], b: -0 },
+      ],
+      [
+        { a: { x: 1, y: 2 }, b: null },
+        { a: { y: 2, x: 1 }, b: null },
+      ],
+      [
+        { a: new Date(5), b: 7n },
+        { a: new Date(5), b: 7n },
+      ],
+      [
+        { a: new Uint8Array([1, 2]), b: true },
+        { a: Buffer.from([1, 2]), b: true },
+      ],
+      [
+        { a: 'straße', b: 1.5 },
+        { a: 'stra\u00dfe', b: 3 / 2 },
+      ],
     ]
     for (const [left, right] of pairs) expect(places(of, [left as object as never])).toEqual(places(of, [right as object as never]))
     // both fields count: over many values each alone spreads the tuples
-    const many = (tuple: (i: number) => object): number => new Set(places(of, Array.from({ length: 200 }, (_, i) => tuple(i) as never))).size
+    const many = (tuple: (i: number) => object): number =>
+      new Set(
+        places(
+          of,
+          Array.from({ length: 200 }, (_, i) => tuple(i) as never),
+        ),
+      ).size
     expect(many((i) => ({ a: i, b: 0 }))).toBe(16)
     expect(many((i) => ({ a: 0, b: i }))).toBe(16)
   })
@@ -167,11 +197,21 @@ describe('localOrShuffle', () => {
 
   test.each([1, 2, 4])('in a topology on %d executors nothing leaves an executor that has a task', async (executors) => {
     await using cluster = await LocalCluster.start({ seed: 9, executors })
-    const tag = defineBolt({ input: Num, output: z.object({ by: z.int() }), prepare: ({ task }) => (_values, out) => out.emit({ by: task }) })
+    const tag = defineBolt({
+      input: Num,
+      output: z.object({ by: z.int() }),
+      prepare:
+        ({ task }) =>
+        (_values, out) =>
+          out.emit({ by: task }),
+    })
     const tell = defineBolt({
       input: z.object({ by: z.int() }),
       output: z.object({ by: z.int(), at: z.int() }),
-      prepare: ({ task }) => ({ by }, out) => out.emit({ by, at: task }),
+      prepare:
+        ({ task }) =>
+        ({ by }, out) =>
+          out.emit({ by, at: task }),
     })
     const wired = topology('local', (t) => {
       const tagged = t.bolt('tag', tag, { parallelism: 4 }).shuffle(t.spout('source', source))
@@ -209,10 +249,27 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
   test('a custom grouping may name one task; a task that does not read the stream is a coded error', async () => {
     await using cluster = await LocalCluster.start({ seed: 9, executors })
     const by = (task: (targets: readonly number[]) => number) =>
-      topology('custom', (t) => void t.bolt('sink', sink, { parallelism: 2 }).custom(t.spout('source', source), { prepare: ({ targets }) => () => task(targets) }))
-    const done = await cluster.complete(by((targets) => targets[1] as number), { sources: { source: numbers(10) } })
+      topology(
+        'custom',
+        (t) =>
+          void t.bolt('sink', sink, { parallelism: 2 }).custom(t.spout('source', source), {
+            prepare:
+              ({ targets }) =>
+              () =>
+                task(targets),
+          }),
+      )
+    const done = await cluster.complete(
+      by((targets) => targets[1] as number),
+      { sources: { source: numbers(10) } },
+    )
     expect(perTask(done, 2)).toEqual([0, 10])
-    await expect(cluster.complete(by(() => 0), { sources: { source: numbers(10) } })).rejects.toMatchObject({ code: 'bad-task', where: { component: 'source' } })
+    await expect(
+      cluster.complete(
+        by(() => 0),
+        { sources: { source: numbers(10) } },
+      ),
+    ).rejects.toMatchObject({ code: 'bad-task', where: { component: 'source' } })
   })
 
   test('all: every task gets every tuple', async () => {
@@ -287,7 +344,9 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
       },
     })
     await using cluster = await LocalCluster.start({ seed: 9, executors })
-    const done = await cluster.complete(topology('direct', (t) => void t.bolt('sink', failsOnce, { parallelism: 3 }).direct(t.spout('source', direct).stream('routed'))))
+    const done = await cluster.complete(
+      topology('direct', (t) => void t.bolt('sink', failsOnce, { parallelism: 3 }).direct(t.spout('source', direct).stream('routed'))),
+    )
     expect(perTask(done, 3)).toEqual([0, 2, 0])
     expect(done.result).toMatchObject({ emitted: 1, acked: 1, failed: 1, replayed: 1 })
   })
@@ -319,7 +378,11 @@ test('emitDirect on a stream that is not direct, emit on one that is, and a task
       },
     })
   await using cluster = await LocalCluster.start({ seed: 9 })
-  for (const [emit, code] of [['plain', 'bad-emit'], ['direct', 'bad-emit'], ['wrong task', 'bad-task']] as const) {
+  for (const [emit, code] of [
+    ['plain', 'bad-emit'],
+    ['direct', 'bad-emit'],
+    ['wrong task', 'bad-task'],
+  ] as const) {
     const wired = topology('misused', (t) => {
       const one = t.spout('source', spout(emit))
       t.bolt('sink', sink).direct(one.stream('routed'))
@@ -332,7 +395,9 @@ test('emitDirect on a stream that is not direct, emit on one that is, and a task
 test('a feeder can be read by any grouping', async () => {
   const fed = feeder(Num)
   await using cluster = await LocalCluster.start({ seed: 9 })
-  const running = await cluster.submit(topology('fed', (t) => void t.bolt('sink', sink, { parallelism: 2 }).all(t.spout('source', fed.spout))))
+  const running = await cluster.submit(
+    topology('fed', (t) => void t.bolt('sink', sink, { parallelism: 2 }).all(t.spout('source', fed.spout))),
+  )
   fed.feed({ num: 1 })
   await running.settle()
   expect(perTask(running, 2)).toEqual([1, 1])

@@ -53,7 +53,9 @@ describe('TestingTest', () => {
     const pass = defineBolt({ input: Num, output: Num, execute: (values, out) => out.emit(values) })
     const sink = defineBolt({ input: Num, execute: () => undefined })
     await using cluster = await LocalCluster.start({ seed: 5 })
-    const running = await cluster.submit(topology('tracked', (t) => void t.bolt('sink', sink).shuffle(t.bolt('pass', pass).shuffle(t.spout('one', source.spout)))))
+    const running = await cluster.submit(
+      topology('tracked', (t) => void t.bolt('sink', sink).shuffle(t.bolt('pass', pass).shuffle(t.spout('one', source.spout)))),
+    )
     source.feed({ num: 1 })
     await running.settle()
     expect(source.takeAcked()).toBe(1)
@@ -68,9 +70,12 @@ describe('TestingTest', () => {
     const source = feeder(Num)
     const hold = defineBolt({ input: Num, ack: 'manual', execute: () => undefined })
     await using cluster = await LocalCluster.start({ seed: 5 })
-    const running = await cluster.submit(topology('advance', (t) => void t.bolt('hold', hold).shuffle(t.spout('one', source.spout))), {
-      config: { 'topology.message.timeout.secs': 100 },
-    })
+    const running = await cluster.submit(
+      topology('advance', (t) => void t.bolt('hold', hold).shuffle(t.spout('one', source.spout))),
+      {
+        config: { 'topology.message.timeout.secs': 100 },
+      },
+    )
     source.feed({ num: 1 }, 'a')
     source.feed({ num: 2 }, 'b')
     await running.advance('20s')
@@ -85,9 +90,12 @@ describe('TestingTest', () => {
     const source = feeder(Num)
     const hold = defineBolt({ input: Num, ack: 'manual', execute: () => undefined })
     await using cluster = await LocalCluster.start({ seed: 5 })
-    const running = await cluster.submit(topology('no-timeout', (t) => void t.bolt('hold', hold).shuffle(t.spout('one', source.spout))), {
-      config: { 'topology.message.timeout.secs': 10, 'topology.enable.message.timeouts': false },
-    })
+    const running = await cluster.submit(
+      topology('no-timeout', (t) => void t.bolt('hold', hold).shuffle(t.spout('one', source.spout))),
+      {
+        config: { 'topology.message.timeout.secs': 10, 'topology.enable.message.timeouts': false },
+      },
+    )
     source.feed({ num: 1 })
     await running.advance('5m')
     expect([source.acked, source.failed]).toEqual([[], []])
@@ -114,7 +122,9 @@ describe('TestingTest', () => {
       },
     })
     await using cluster = await LocalCluster.start({ seed: 5, executors: 2 })
-    const done = await cluster.complete(topology('test-tuple', (t) => void t.bolt('look', look).shuffle(t.spout('source', source).stream('other'))))
+    const done = await cluster.complete(
+      topology('test-tuple', (t) => void t.bolt('look', look).shuffle(t.spout('source', source).stream('other'))),
+    )
     expect(done.result.acked).toBe(1)
     expect(seen).toEqual([{ values: { word: 'from 0' }, word: 'from 0', component: 'source', stream: 'other', task: 0 }])
   })
@@ -137,9 +147,12 @@ describe('SpoutExecutorTest', () => {
     })
     const hold = defineBolt({ input: Num, ack: 'manual', execute: () => undefined })
     await using cluster = await LocalCluster.start({ seed: 5, executors })
-    const running = await cluster.submit(topology('expiry', (t) => void t.bolt('hold', hold).shuffle(t.spout('spout', spout, { parallelism: 4 }))), {
-      config: { messageTimeoutMs: '10s' },
-    })
+    const running = await cluster.submit(
+      topology('expiry', (t) => void t.bolt('hold', hold).shuffle(t.spout('spout', spout, { parallelism: 4 }))),
+      {
+        config: { messageTimeoutMs: '10s' },
+      },
+    )
     await running.advance('30s')
     const each = [0, 1, 2, 3].flatMap((task) => [0, 1, 2].map((id) => `${task} ${id}`))
     expect(expired.map(({ task, id }) => `${task} ${String(id)}`).toSorted()).toEqual(each)
@@ -182,7 +195,9 @@ describe('TickTupleTest', () => {
       prepare: ({ taskIndex }) => ({ execute: () => undefined, onTick: () => void ticks.push(taskIndex) }),
     })
     await using cluster = await LocalCluster.start({ seed: 5 })
-    const running = await cluster.submit(topology('ticks', (t) => void t.bolt('ticked', ticked, { parallelism: 3 }).shuffle(t.spout('one', feeder(Num).spout))))
+    const running = await cluster.submit(
+      topology('ticks', (t) => void t.bolt('ticked', ticked, { parallelism: 3 }).shuffle(t.spout('one', feeder(Num).spout))),
+    )
     await running.advance('2s')
     expect(ticks.toSorted()).toEqual([0, 0, 1, 1, 2, 2])
   })
@@ -235,13 +250,21 @@ describe('MessagingTest', () => {
 
   test('a word count is the same on one and on several executors', async () => {
     const source = defineSpout({ output: Word, open: () => (out) => out.end() })
-    const wired = topology('count', (t) => void t.bolt('count', wordCount, { parallelism: 5 }).fields(t.spout('source', source, { parallelism: 3 }), ['word']))
+    const wired = topology(
+      'count',
+      (t) => void t.bolt('count', wordCount, { parallelism: 5 }).fields(t.spout('source', source, { parallelism: 3 }), ['word']),
+    )
     const many = Array.from({ length: 500 }, (_, i) => ({ word: `w${(i * 7) % 23}` }))
     const results: string[][] = []
     for (const executors of [1, 2, 4]) {
       await using cluster = await LocalCluster.start({ seed: 5, executors })
       const done = await cluster.complete(wired, { sources: { source: many } })
-      results.push(done.tuples('count').map((tuple) => JSON.stringify(tuple)).toSorted())
+      results.push(
+        done
+          .tuples('count')
+          .map((tuple) => JSON.stringify(tuple))
+          .toSorted(),
+      )
     }
     expect(results[0]).toHaveLength(500)
     expect(results[1]).toEqual(results[0])
