@@ -13,6 +13,9 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    // no test is timed: this only ends one that hangs, on however slow a machine
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Type tests say what must not compile; they are checked by the compiler and never run.
     typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'], tsconfig: './tsconfig.json' },
   },
