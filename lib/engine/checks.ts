@@ -1,8 +1,11 @@
-/** What every emitted tuple passes: the kinds of its values, and with the setting `check` its whole schema. */
+/** What every emitted tuple passes: the kinds of its values, and with the setting `check` its whole schema and whether it could travel. */
 import type { z } from 'zod'
 import { SquallError, placed } from '../errors.ts'
 import type { Plan } from '../topology/plan.ts'
-import { compileCheck } from '../wire/codec.ts'
+import type { Field } from '../topology/schema.ts'
+import { compileCheck, compileCodec } from '../wire/codec.ts'
+import { limitsWith } from '../wire/limits.ts'
+import { WordWriter } from '../wire/words.ts'
 import type { Values } from './outlet.ts'
 
 /** Throws `value-mismatch` or `value-refused` for a tuple that its stream cannot hold. */
@@ -12,7 +15,7 @@ export type Check = (values: Values) => void
 export function checksOf({ streams, config }: Plan): readonly Check[] {
   return streams.map(({ fields, schema, component, name }) => {
     const check = compileCheck(fields)
-    return withPlace(config.check ? fullCheck(check, schema) : check, component, name)
+    return withPlace(config.check ? fullCheck(check, schema, fields) : check, component, name)
   })
 }
 
@@ -27,10 +30,13 @@ function withPlace(check: Check, component: string, stream: string): Check {
   }
 }
 
-/** The whole schema, refinements and all. */
-function fullCheck(kinds: Check, schema: z.ZodType): Check {
+/** The whole schema, refinements and all; and values without a type as another executor would get them, though there may be none. */
+function fullCheck(kinds: Check, schema: z.ZodType, fields: readonly Field[]): Check {
+  const codec = compileCodec(fields)
+  const scratch = new WordWriter(limitsWith({}), 64)
   return (values) => {
     kinds(values)
+    codec.encode(scratch, 0, values)
     const parsed = schema.safeParse(values)
     if (parsed.success) return
     const issue = parsed.error.issues[0]

@@ -155,12 +155,12 @@ export class CrewOfThreads implements Crew {
         this.#rings[other * n + index] = this.#newRings()
       }
       // the others let go of the old rings before anyone writes into the new ones
-      await Promise.all(
-        this.#threads.flatMap((thread, other) => {
-          const [to, from] = [this.#rings[other * n + index], this.#rings[index * n + other]]
-          return to === undefined || from === undefined ? [] : [thread.ask({ kind: 'reconnect', other: index, to, from })]
-        }),
-      )
+      await this.#tellOthers(index, (other) => {
+        const [to, from] = [this.#rings[other * n + index], this.#rings[index * n + other]]
+        return to && from && { kind: 'reconnect', other: index, to, from }
+      })
+      // only now, for until then any of them could still hand a part of anyone's tree to the dead one
+      await this.#tellOthers(index, () => ({ kind: 'lost', other: index }))
       const thread = this.#newThread(index)
       this.#threads[index] = thread
       await thread.ask({ kind: 'start' })
@@ -170,6 +170,16 @@ export class CrewOfThreads implements Crew {
     } finally {
       this.#restarting--
     }
+  }
+
+  /** Settles when all others have done it. One that dies meanwhile is no matter: it is started anew as well, and told then. */
+  async #tellOthers(index: number, message: (other: number) => ToThread | undefined): Promise<void> {
+    const asked = this.#threads.flatMap((thread, other) => {
+      const own = other === index ? undefined : message(other)
+      return own === undefined ? [] : [thread.ask(own)]
+    })
+    for (const answer of await Promise.allSettled(asked))
+      if (answer.status === 'rejected' && answer.reason instanceof SquallError) throw answer.reason
   }
 
   /** What the dead executor said of itself no longer holds. Its spouts' trees under way will be emitted again: they count as replayed. */

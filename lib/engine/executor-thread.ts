@@ -10,7 +10,7 @@ import { placeTasks, planTopology } from '../topology/plan.ts'
 import { RingReader, RingWriter } from '../wire/ring.ts'
 import { Executor } from './executor.ts'
 import { wrapped } from './faults.ts'
-import type { LaneEnds } from './executor.ts'
+import type { ExecutorOptions, LaneEnds } from './executor.ts'
 import type { Lanes } from './link.ts'
 import { Loop } from './loop.ts'
 import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
@@ -27,7 +27,7 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
   assert(isTopologyDefinition(definition), 'the main thread has imported the same module')
   const plan = planTopology(definition.draft(data.params), data.config)
   const { index, shared } = data
-  const executor = new Executor({
+  const executor = made(port, {
     plan,
     index,
     placement: placeTasks(plan, data.executors),
@@ -41,6 +41,7 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
     onError: (error) => say({ kind: 'error', error }),
     onFatal: (error) => say({ kind: 'fatal', error: errorData(error) }),
   })
+  if (executor === undefined) return
   const loop = new Loop(executor, realClock, { words: shared.wake, index })
   loop.onQuiet = () => publishQuiet(executor, shared, data.executors) && say({ kind: 'quiet' })
   loop.onWork = () => Atomics.store(shared.quiet, index, 0)
@@ -61,10 +62,16 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
       case 'finish':
         Atomics.store(shared.quiet, index, 0)
         await executor.finish(message.component)
+        // the loop may have been quiet while it awaited; what it emitted last is not counted yet
+        Atomics.store(shared.quiet, index, 0)
         break
       case 'reconnect':
         Atomics.store(shared.quiet, index, 0)
         executor.reconnect(message.other, lanesOf(message.to, shared, message.other), endsOf(message.from))
+        break
+      case 'lost':
+        Atomics.store(shared.quiet, index, 0)
+        executor.loseTrees(message.other)
         break
       case 'close':
         loop.stop()
@@ -84,6 +91,20 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
       (error: unknown) => say({ kind: 'did', what: message.kind, error: errorData(wrapped('finish-threw', error, '', -1)) }),
     )
   })
+}
+
+/** An executor; when its assembly fails, whoever asks for its start is told. */
+function made(port: MessagePort, options: ExecutorOptions): Executor | undefined {
+  try {
+    return new Executor(options)
+  } catch (error) {
+    const fault = errorData(wrapped('executor-failed', error, '', -1))
+    port.on('message', ({ kind }: ToThread) => {
+      port.postMessage({ kind: 'did', what: kind, ...(kind === 'start' && { error: fault }) } satisfies FromThread)
+      if (kind === 'close') port.close()
+    })
+    return undefined
+  }
 }
 
 /** Says what this executor sent and took, as of a moment when it has nothing to do. True if that is news and its spouts are done. */

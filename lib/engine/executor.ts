@@ -18,7 +18,7 @@
  * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
  */
 import type { Logger } from 'pino'
-import { SquallError } from '../errors.ts'
+import { SquallError, placed } from '../errors.ts'
 import { record } from '../metrics/histogram.ts'
 import { assert } from '../std/assert.ts'
 import type { Clock } from '../std/clock.ts'
@@ -360,13 +360,20 @@ export class Executor implements LedgerOwner, BundleSink {
     if (faults.length > 0) throw faults[0]
   }
 
-  /** Executor `other` was started anew: its trees of ours are lost, and what we meant for it goes nowhere. */
+  /** Executor `other` was started anew: what we meant for the old one goes nowhere. `loseTrees` has to follow. */
   reconnect(other: number, lanes: Lanes, ends: LaneEnds): void {
     this.#links[other]?.reconnect(lanes)
     this.#ends[other] = ends
     this.received[other] = 0
-    for (const slot of [...this.ledger.startedBefore(Infinity)])
-      this.#failTree(slot, SpoutTask.failure('lost', '', -1, `executor ${other} died`))
+    this.wake()
+  }
+
+  /** Executor `other` died, and no one writes to it any more: each of our trees may have had a part in it. */
+  loseTrees(other: number): void {
+    this.readClock()
+    const failure = SpoutTask.failure('lost', '', -1, `executor ${other} died`)
+    const slots = [...this.ledger.startedBefore(Infinity)]
+    for (const slot of slots) this.#failTree(slot, failure)
     this.wake()
   }
 
@@ -423,7 +430,8 @@ export class Executor implements LedgerOwner, BundleSink {
 
   #expire(): void {
     const before = this.#options.clock.now() - this.plan.config.messageTimeoutMs
-    for (const slot of [...this.ledger.startedBefore(before)]) {
+    const slots = [...this.ledger.startedBefore(before)]
+    for (const slot of slots) {
       const holder = this.ledger.holder[slot] as number
       const component = this.#componentOf(holder)
       this.#failTree(
@@ -493,7 +501,7 @@ export class Executor implements LedgerOwner, BundleSink {
   reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
     this.cells[this.layout.head(task) + cell.errors]! += 1
     if (error instanceof SquallError) {
-      this.fatal(error)
+      this.fatal(placed(error, { component: component.id, task }))
       return
     }
     this.#options.onError({

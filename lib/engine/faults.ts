@@ -1,6 +1,6 @@
 /** What components throw, as we tell it. */
 import { inspect } from 'node:util'
-import { SquallError } from '../errors.ts'
+import { SquallError, placed } from '../errors.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
 export function wrapped(
@@ -10,7 +10,7 @@ export function wrapped(
   task: number,
 ): SquallError {
   return error instanceof SquallError
-    ? error
+    ? placed(error, component === '' ? {} : { component, task })
     : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
 }
 

@@ -76,7 +76,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** It may have something any moment and has to be asked. */
   get isPolled(): boolean {
-    return this.isActive && !this.hasEnded && !this.#isAsking && !this.#isPulled && this.pending < this.#pendingMax
+    // an async iterable is asked for nothing, but one that waits for room has to be let go on when pressure elsewhere ends
+    const isAsked = !this.#isPulled || this.#roomMade !== undefined
+    return this.isActive && !this.hasEnded && !this.#isAsking && isAsked && this.pending < this.#pendingMax
   }
 
   /** A promise of its own may settle. */

@@ -100,7 +100,9 @@ function hashObject(value: object | null, seed: number): number {
   if (value instanceof Date) return hashNumber(value.getTime(), seed ^ 6)
   if (Array.isArray(value)) return value.reduce<number>((h, item) => hashValue(item, h), mix(seed, value.length))
   let sum = 0
-  for (const [key, item] of Object.entries(value)) sum = (sum + hashValue(item, murmur3(key, seed))) | 0
+  for (const [key, item] of Object.entries(value))
+    // a key that is absent here may be there, undefined, in another executor
+    if (item !== undefined) sum = (sum + hashValue(item, murmur3(key, seed))) | 0
   return mix(seed, sum)
 }
 

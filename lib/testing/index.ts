@@ -9,6 +9,6 @@ export type {
   Observed,
   SubmitOptions,
 } from './local-cluster.ts'
-export { feeder } from './sources.ts'
+export { feeder, fixedSpout } from './sources.ts'
 export type { Feeder, MockedSource } from './sources.ts'
 export { VirtualClock } from '../std/clock.ts'

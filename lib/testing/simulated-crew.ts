@@ -22,6 +22,8 @@ const roundsMax = 3
 const outsideMax = 2_000
 /** Rounds after which a frame that is still in its lane is not late by chance: its executor takes no more before time moves on. */
 const idleMax = 64
+/** Of moments in which spouts are only asked, the event loop sees one in so many. */
+const passEvery = 64
 /** Trees that spouts may start while time stands still; one that starts more will not stop by itself. */
 const rootsAtOnceMax = 1_000_000
 /** How often, in rounds of turns, that is looked at. */
@@ -50,6 +52,7 @@ export class SimulatedCrew implements Crew {
   /** rounds that time has stood still for something outside since anything outside happened */
   #waited = 0
   #wasWoken = false
+  #passed = 0
   #whenQuiet: (() => void) | undefined
 
   constructor({ plan, placement, executors: n, seed, cells, options, onError, onFatal }: CrewOptions, clock: VirtualClock) {
@@ -139,7 +142,12 @@ export class SimulatedCrew implements Crew {
   }
 
   /** Runs turns until nothing more happens at this moment of virtual time. */
-  async settle(): Promise<void> {
+  settle(): Promise<void> {
+    return this.#settle(false)
+  }
+
+  /** `isPassing`: time only passes until a spout has something; such moments are many, and the event loop need not see each. */
+  async #settle(isPassing: boolean): Promise<void> {
     if (!this.#hasStarted) return
     const before = this.#roots
     for (let rounds = 0, turns = 1, idle = 0; rounds < roundsMax; turns++) {
@@ -149,6 +157,7 @@ export class SimulatedCrew implements Crew {
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
       idle = worked ? 0 : idle + 1
+      if (isPassing && idle === turns && this.#isOnlyAsking() && ++this.#passed % passEvery !== 0) return
       if (!this.#hasFailed && (worked || (!this.#areLanesEmpty && idle < idleMax))) {
         rounds = 0
         continue
@@ -176,7 +185,18 @@ export class SimulatedCrew implements Crew {
       this.#waited++
       await new Promise((resolve) => setTimeout(resolve, 1))
     } else this.clock.moveTo(to)
-    await this.settle()
+    await this.#settle(true)
+  }
+
+  /** Spouts are asked and have nothing, and no one else waits for anything. */
+  #isOnlyAsking(): boolean {
+    return (
+      this.#hooks === 0 &&
+      !this.#hasFailed &&
+      this.#areLanesEmpty &&
+      this.#executors.every(({ isWaitingForPromises, sleeping }) => !isWaitingForPromises && sleeping === 0) &&
+      this.#executors.some(({ isPolling }) => isPolling)
+    )
   }
 
   /** Someone waits for what the virtual clock does not move: a file, a socket, a real timer. Time stands still meanwhile. */

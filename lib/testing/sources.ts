@@ -38,20 +38,49 @@ function mocked(component: DraftComponent, source: MockedSource | undefined): Dr
     replay: definition.replay,
     tracked: definition.tracked,
     config: definition.config,
-    open({ taskIndex, taskCount }) {
-      let next = taskIndex
-      return (out) => {
-        const tuple = tuples[next]
-        next += taskCount
-        if (tuple === undefined) out.end()
-        else out.emitTo(tuple.stream, tuple.values as never)
-      }
-    },
+    open: ({ taskIndex, taskCount }) => inTurn(tuples, taskIndex, taskCount) as never, // as declared
   })
   return { ...component, definition: mock }
 }
 
-/** A spout that emits what a test feeds it, and tells how each tuple's tree ended. */
+/** A task's share of fixed tuples, one a call, and then the end. */
+function inTurn(tuples: readonly { readonly stream: string; readonly values: object }[], taskIndex: number, taskCount: number) {
+  let next = taskIndex
+  return (out: { emitTo(stream: string, values: object): void; end(): void }): void => {
+    const tuple = tuples[next]
+    next += taskCount
+    if (tuple === undefined) out.end()
+    else out.emitTo(tuple.stream, tuple.values)
+  }
+}
+
+/**
+ * A spout of fixed tuples, spread evenly over its tasks; each is emitted again when it fails. For a test of a bolt, or of a
+ * part of a topology, that has no spout of its own. To replace the spout of a whole topology, name it in `sources`.
+ *
+ * ```ts
+ * const words = fixedSpout(z.object({ word: z.string() }), [{ word: 'a' }, { word: 'b' }])
+ * const done = await cluster.complete(topology('t', (t) => void t.bolt('count', count).shuffle(t.spout('words', words))))
+ * expect(done.tuples('count')).toEqual([{ word: 'a', count: 1 }, { word: 'b', count: 1 }])
+ * ```
+ */
+export function fixedSpout<S extends TupleSchema>(
+  schema: S,
+  tuples: readonly z.infer<S>[],
+): SpoutDefinition<{ readonly default: z.infer<S> }> {
+  const all = tuples.map((values) => ({ stream: 'default', values: values as object }))
+  const spout = defineSpout({
+    output: schema,
+    replay: true,
+    open: ({ taskIndex, taskCount }) => inTurn(all, taskIndex, taskCount) as never,
+  })
+  return spout as unknown as SpoutDefinition<{ readonly default: z.infer<S> }>
+}
+
+/**
+ * A spout that emits what a test feeds it, and an ack tracker: it tells which trees were done, and which failed, why and
+ * where. One feeder is for one topology at a time.
+ */
 export interface Feeder<T extends object> {
   /** Use it in a topology, with one task. */
   readonly spout: SpoutDefinition<{ readonly default: T }>
@@ -102,6 +131,10 @@ export function feeder<S extends TupleSchema>(schema: S): Feeder<z.infer<S>> {
     end: () => void (hasEnded = true),
     acked,
     failed,
-    takeAcked: () => acked.length - told + ((told = acked.length) - told),
+    takeAcked() {
+      const before = told
+      told = acked.length
+      return told - before
+    },
   }
 }

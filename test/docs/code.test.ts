@@ -23,9 +23,7 @@ const files: Readonly<Record<string, string>> = Object.fromEntries([
   ...named.map((block): [string, string] => [nameOf(block), block.text]),
   ...readme.map((block): [string, string] => [
     nameOf(block),
-    isTopology(block)
-      ? block.text
-      : `import { expect, test } from 'vitest'\nimport words from './${nameOf(readme[0] as Block)}'\n${block.text}`,
+    isTopology(block) ? block.text : block.text.replace('./words.js', `./${nameOf(readme[0] as Block)}`),
   ]),
 ])
 

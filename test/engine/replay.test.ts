@@ -224,10 +224,8 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
     expect(by.get(2)).toEqual({ kind: 'failed', component: 'second', task, message: 'a text' })
     expect(by.get(3)).toEqual({ kind: 'failed', component: 'second', task, message: 'failed' })
     // across executors the spout may not have heard that the tuple has moved on
-    expect(by.get(4)).toMatchObject({
-      kind: 'expired',
-      component: executors === 1 ? 'second' : (expect.stringMatching(/^(first|second)$/) as string),
-    })
+    expect(by.get(4)?.kind).toBe('expired')
+    expect(executors === 1 ? ['second'] : ['first', 'second']).toContain(by.get(4)?.component)
     expect(by.get(4)?.message).toMatch(/^not done after 10000 ms, last seen on its way to (first|second)$/)
     expect(running.snapshot().totals).toMatchObject({ emitted: 5, failed: 4, expired: 1 })
   })

@@ -26,10 +26,10 @@ describe.each([1, 2])('on %d executors', (executors) => {
         output: Num,
         open({ sleep }) {
           let num = 0
-          const next = (out: { emit(values: Num): void; end(): void }): void => (num < 10 ? out.emit({ num: num++ }) : out.end())
-          if (kind === 'function') return next
-          if (kind === 'object') return { nextTuple: next }
-          if (kind === 'promise') return (out) => sleep(30).then(() => next(out))
+          const give = (out: { emit(values: Num): void; end(): void }): void => (num < 10 ? out.emit({ num: num++ }) : out.end())
+          if (kind === 'function') return give
+          if (kind === 'object') return { nextTuple: give }
+          if (kind === 'promise') return (out) => sleep(30).then(() => give(out))
           return (async function* () {
             for (; num < 10; num++) {
               if (kind === 'sleeping generator') await sleep(40)
@@ -56,9 +56,9 @@ describe.each([1, 2])('on %d executors', (executors) => {
       output: Num,
       open({ sleep }) {
         let num = 0
-        const next = (out: { emit(values: Num): void; end(): void }): void => (num < 40 ? out.emit({ num: num++ }) : out.end())
-        if (kind === 'function') return next
-        if (kind === 'promise') return (out) => sleep(0).then(() => next(out))
+        const give = (out: { emit(values: Num): void; end(): void }): void => (num < 40 ? out.emit({ num: num++ }) : out.end())
+        if (kind === 'function') return give
+        if (kind === 'promise') return (out) => sleep(0).then(() => give(out))
         return (async function* () {
           for (; num < 40; num++) yield { num }
         })()

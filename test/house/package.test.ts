@@ -21,7 +21,10 @@ const manifest = Manifest.parse(JSON.parse(read('package.json')))
 const lock = Lock.parse(JSON.parse(read('package-lock.json')))
 
 /** A longer file holds more than one idea, as a rule. The exceptions, with the reason. */
-const longFiles: Readonly<Record<string, string>> = {}
+const longFiles: Readonly<Record<string, string>> = {
+  'lib/topology/component.ts': 'what users write components with, types and all: one page to read',
+  'lib/engine/executor.ts': 'the turn and all that it needs of one executor: whoever reads the loop reads it here',
+}
 const linesMax = 450
 
 test('the oldest Node is the same in package.json and in what is said to the user', () => {

@@ -29,14 +29,10 @@ test('whatever is given, each setting is of its type and in its range', () => {
     fc.property(input, (given) => {
       const { config } = resolved(given)
       for (const key of keys) {
-        const setting: { readonly type: string; readonly min?: number; readonly max?: number } = settings[key]
+        const { type, min = 0, max = Infinity }: { readonly type: string; readonly min?: number; readonly max?: number } = settings[key]
         const is = config[key]
-        if (setting.type === 'boolean') expect(typeof is).toBe('boolean')
-        else {
-          expect(is).toBeGreaterThanOrEqual(setting.min ?? 0)
-          expect(is).toBeLessThanOrEqual(setting.max ?? Infinity)
-          if (setting.type !== 'durationMs') expect(Number.isSafeInteger(is)).toBe(true)
-        }
+        const isInRange = typeof is === 'number' && is >= min && is <= max && (type === 'durationMs' || Number.isSafeInteger(is))
+        expect([key, is, type === 'boolean' ? typeof is === 'boolean' : isInRange]).toEqual([key, is, true])
       }
     }),
   )

@@ -7,7 +7,7 @@
  */
 import fc from 'fast-check'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
-import type { BoltDeclarer, StreamHandle, TopologyDefinition } from '../../lib/index.ts'
+import type { BoltDeclarer, ManualOutput, StreamHandle, TopologyDefinition, Tuple } from '../../lib/index.ts'
 
 const Hop = z.object({ root: z.int(), path: z.string() })
 type Hop = z.infer<typeof Hop>
@@ -231,7 +231,7 @@ function boltOf(given: Shape, { kind, emits, fails, forgets }: BoltShape, bolt: 
   }
   interface Own {
     readonly taskIndex: number
-    now(): number
+    readonly now: () => number
     readonly random: { below(n: number): number }
   }
   /** Notes the execution; what to emit for it. */
@@ -249,29 +249,29 @@ function boltOf(given: Shape, { kind, emits, fails, forgets }: BoltShape, bolt: 
       ...Same,
       ack: 'manual',
       prepare(own) {
-        let waiting: (() => void)[] = []
+        // a batch's tuples are each anchored to all that came together, so trees of several roots grow
+        const waiting: { readonly values: Hop; readonly tuple: Tuple; readonly emitted: readonly Hop[] }[] = []
+        const settle = (out: ManualOutput<Streams>): void => {
+          const batch = waiting.splice(0)
+          const anchors = batch.map(({ tuple }) => tuple)
+          for (const { emitted } of batch) for (const one of emitted) out.emit(one, { anchors })
+          for (const { values, tuple } of batch) {
+            if (chance(own, fails)) out.fail(tuple, 'as drawn')
+            else {
+              succeed(own, values)
+              out.ack(tuple)
+            }
+          }
+        }
         return {
           execute(values, out, tuple) {
             const emitted = look(own, values)
             if (chance(own, forgets)) return
-            const settle = (): void => {
-              for (const one of emitted) out.emit(one, { anchors: tuple })
-              if (chance(own, fails)) out.fail(tuple, 'as drawn')
-              else {
-                succeed(own, values)
-                out.ack(tuple)
-              }
-            }
-            waiting.push(settle)
-            if (kind === 'batching' && waiting.length < 3) return
-            for (const one of waiting) one()
-            waiting = []
+            waiting.push({ values, tuple, emitted })
+            if (kind === 'manual' || waiting.length === 3) settle(out)
           },
           // what waits for company is let go in the end
-          onTick() {
-            for (const one of waiting) one()
-            waiting = []
-          },
+          onTick: settle,
         }
       },
       tick: '100ms',

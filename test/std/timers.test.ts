@@ -17,6 +17,12 @@ describe('timers', () => {
         const waiting: { readonly id: number; readonly dueMs: number; readonly timer: Timer }[] = []
         let [now, id] = [0, 0]
         let fired: { readonly id: number; readonly dueMs: number }[] = []
+        const expectToFire = (due: readonly { readonly id: number; readonly dueMs: number }[]): void => {
+          fired = []
+          expect(timers.fire(now)).toBe(due.length > 0)
+          expect(fired.map(({ dueMs }) => dueMs)).toEqual(due.map(({ dueMs }) => dueMs).toSorted((a, b) => a - b))
+          expect(new Set(fired.map((own) => own.id))).toEqual(new Set(due.map((own) => own.id)))
+        }
         for (const one of steps) {
           if (one.kind === 'add') {
             const own = { id: id++, dueMs: now + one.in }
@@ -32,10 +38,7 @@ describe('timers', () => {
                 waiting.findIndex((other) => other.id === gone),
                 1,
               )
-            fired = []
-            expect(timers.fire(now)).toBe(due.length > 0)
-            expect(fired.map(({ dueMs }) => dueMs)).toEqual(due.map(({ dueMs }) => dueMs).toSorted((a, b) => a - b))
-            expect(new Set(fired.map((own) => own.id))).toEqual(new Set(due.map((own) => own.id)))
+            expectToFire(due)
           }
           expect(timers.nextMs).toBeLessThanOrEqual(Math.min(Infinity, ...waiting.map(({ dueMs }) => dueMs)))
         }

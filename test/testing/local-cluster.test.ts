@@ -1,0 +1,172 @@
+/** The test kit itself: what its parts promise in docs/TESTING.md. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
+
+const Num = z.object({ num: z.int() })
+const sink = defineBolt({ input: Num, execute: () => undefined })
+const numbers = (count: number): { num: number }[] => Array.from({ length: count }, (_, num) => ({ num }))
+const numsOf = (tuples: readonly object[]): number[] => tuples.map((tuple) => (tuple as { num: number }).num).toSorted((a, b) => a - b)
+
+describe('sources', () => {
+  const twoStreams = defineSpout({ output: Num, outputs: { late: Num }, open: () => (out) => out.end() })
+
+  test('replace a spout, over all its tasks, by stream', async () => {
+    await using cluster = await LocalCluster.start({ seed: 1, executors: 2 })
+    const wired = topology('mocked', (t) => {
+      const source = t.spout('source', twoStreams, { parallelism: 3 })
+      t.bolt('sink', sink).shuffle(source)
+      t.bolt('late', sink).shuffle(source.stream('late'))
+    })
+    const done = await cluster.complete(wired, { sources: { source: { default: numbers(10), late: [{ num: 99 }] } } })
+    expect(numsOf(done.tuples('source'))).toEqual(numsOf(numbers(10)))
+    expect(done.tuples('source', 'late')).toEqual([{ num: 99 }])
+    expect(done.executed('late')).toMatchObject([{ values: { num: 99 }, input: 'default', taskIndex: 0 }])
+    expect(done.snapshot().components[0]?.tasks.map(({ emitted }) => (emitted['default'] ?? 0) + (emitted['late'] ?? 0))).toEqual([4, 4, 3])
+  })
+
+  test('an id that is no spout is a coded error, as is a tuple that does not fit', async () => {
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const wired = topology('mocked', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', twoStreams)))
+    await expect(cluster.complete(wired, { sources: { sink: [] } })).rejects.toMatchObject({ code: 'unknown-source' })
+    await expect(cluster.complete(wired, { sources: { source: [{ num: 'one' }] } })).rejects.toMatchObject({ code: 'value-mismatch' })
+    await expect(cluster.complete(wired, { sources: { source: { nowhere: [{}] } } })).rejects.toMatchObject({ code: 'bad-emit' })
+  })
+
+  test('fixedSpout: each tuple once over all tasks, and again when it fails', async () => {
+    const once = defineBolt({
+      input: Num,
+      prepare() {
+        const seen = new Set<number>()
+        return ({ num }) => {
+          if (num % 3 !== 0 || seen.has(num)) return
+          seen.add(num)
+          throw new Error('the first time')
+        }
+      },
+    })
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const done = await cluster.complete(
+      topology('fixed', (t) => void t.bolt('once', once).shuffle(t.spout('source', fixedSpout(Num, numbers(9)), { parallelism: 2 }))),
+    )
+    expect(numsOf(done.executed('once').map(({ values }) => values))).toEqual([0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8])
+    expect(done.result).toMatchObject({ emitted: 9, acked: 9, failed: 3, replayed: 3 })
+  })
+
+  test('a feeder: ids of its own or given, and the end', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const running = await cluster.submit(topology('fed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout))))
+    source.feed({ num: 1 })
+    source.feed({ num: 2 }, 'mine')
+    source.feed({ num: 3 })
+    await running.settle()
+    expect(source.acked).toEqual([0, 'mine', 1])
+    expect([source.takeAcked(), source.takeAcked()]).toEqual([3, 0])
+    source.end()
+    expect(await running.complete()).toMatchObject({ state: 'finished', acked: 3 })
+  })
+})
+
+test('what passed is noted as it was, whatever becomes of it', async () => {
+  const Box = z.object({ num: z.int(), tags: z.array(z.string()) })
+  const changes = defineBolt({ input: Box, execute: (values) => void ((values as { num: number }).num = -1) })
+  await using cluster = await LocalCluster.start({ seed: 1 })
+  const done = await cluster.complete(
+    topology('noted', (t) => void t.bolt('changes', changes).shuffle(t.spout('source', fixedSpout(Box, [{ num: 1, tags: [] }])))),
+  )
+  expect(done.tuples('source')).toEqual([{ num: 1, tags: [] }])
+  expect(done.executed('changes').map(({ values }) => values)).toEqual([{ num: 1, tags: [] }])
+})
+
+describe('time', () => {
+  test('stands still for what happens outside it', async () => {
+    const seen: number[] = []
+    const outside = defineBolt({
+      input: Num,
+      concurrency: 2,
+      prepare:
+        ({ now }) =>
+        async () => {
+          await delay(5) // a call of a service, say
+          seen.push(now())
+        },
+    })
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const done = await cluster.complete(
+      topology('outside', (t) => void t.bolt('outside', outside).shuffle(t.spout('source', fixedSpout(Num, numbers(4))))),
+      {
+        config: { messageTimeoutMs: 1 },
+      },
+    )
+    expect(seen).toEqual([0, 0, 0, 0])
+    expect(done.result).toMatchObject({ acked: 4, expired: 0 })
+  })
+
+  test('cannot be advanced when it is real', async () => {
+    await using cluster = await LocalCluster.start({ time: 'real' })
+    const running = await cluster.submit(topology('real', (t) => void t.spout('source', feeder(Num).spout)))
+    await expect(running.advance('1s')).rejects.toThrow('only virtual time can be advanced')
+    expect((await running.kill()).state).toBe('stopped')
+  })
+
+  test('complete gives up after limitMs of it', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    await expect(
+      cluster.complete(
+        topology('limit', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout))),
+        { limitMs: '2s' },
+      ),
+    ).rejects.toMatchObject({
+      code: 'not-done-in-time',
+      message: 'limit was not done after 2000 ms of its time',
+    })
+  })
+})
+
+test('a source that never pauses is told instead of running for ever', { timeout: 60_000 }, async () => {
+  const endless = defineSpout({ output: Num, tracked: false, open: () => (out) => out.emit({ num: 1 }) })
+  await using cluster = await LocalCluster.start({ seed: 1 })
+  const running = await cluster.submit(
+    topology('endless', (t) => void t.spout('source', endless)),
+    { config: { check: false } },
+  )
+  await expect(running.settle()).rejects.toMatchObject({ code: 'not-done-in-time' })
+})
+
+test('the cluster stops what still runs in it when it is disposed of', async () => {
+  const closed: string[] = []
+  const spout = (name: string) =>
+    defineSpout({ output: Num, open: () => ({ nextTuple: () => undefined, close: () => void closed.push(name) }) })
+  {
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    for (const name of ['a', 'b']) await cluster.submit(topology(name, (t) => void t.spout('source', spout(name))))
+    expect(closed).toEqual([])
+  }
+  expect(closed).toEqual(['a', 'b'])
+})
+
+test('each cluster has a seed, its own unless one is given, and one seed gives one run', async () => {
+  const draw = defineBolt({
+    input: Num,
+    output: Num,
+    prepare:
+      ({ random }) =>
+      (_values, out) =>
+        out.emit({ num: random.below(1_000_000) }),
+  })
+  const run = async (seed?: number): Promise<{ readonly seed: number; readonly drawn: readonly object[] }> => {
+    await using cluster = await LocalCluster.start({ executors: 3, ...(seed !== undefined && { seed }) })
+    const wired = topology(
+      'draw',
+      (t) => void t.bolt('draw', draw, { parallelism: 3 }).shuffle(t.spout('source', fixedSpout(Num, numbers(20)))),
+    )
+    return { seed: cluster.seed, drawn: (await cluster.complete(wired)).tuples('draw') }
+  }
+  const [first, second] = [await run(), await run()]
+  expect(second.seed).not.toBe(first.seed)
+  expect(second.drawn).not.toEqual(first.drawn)
+  expect((await run(first.seed)).drawn).toEqual(first.drawn)
+})
