@@ -134,6 +134,11 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
       if (value === 0) resolved['ack'] = false
       continue
     }
+    if (given === '__proto__') {
+      // it would set a prototype, not a key
+      faults.push(new SquallError('unknown-config', { key: given, hint: 'give it another name' }, where))
+      continue
+    }
     const key = byStormName.get(given) ?? given
     const setting = Object.hasOwn(table, key) ? table[key] : undefined
     if (setting === undefined) {
