@@ -195,6 +195,24 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
     expect(running.snapshot().totals).toMatchObject({ emitted: 0, failed: 0 })
   })
 
+  test('no tick comes after finish, though the finish of a reader takes longer', async () => {
+    const log: string[] = []
+    const ticks = defineBolt({
+      input: Num,
+      tick: '1s',
+      output: Num,
+      prepare: () => ({ execute: () => undefined, onTick: () => void log.push('tick'), finish: () => void log.push('finish') }),
+    })
+    const slow = defineBolt({ input: Num, prepare: ({ sleep }) => ({ execute: () => undefined, finish: () => sleep(5_000) }) })
+    await using cluster = await start()
+    const running = await cluster.submit(
+      topology('ticks', (t) => void t.bolt('slow', slow).shuffle(t.bolt('ticks', ticks).shuffle(t.spout('source', spout([]))))),
+    )
+    expect((await running.complete()).state).toBe('finished')
+    expect(running.nowMs).toBeGreaterThanOrEqual(5_000)
+    expect(log).toEqual(['finish'])
+  })
+
   test('the context: names, numbers, time, chance, counters', async () => {
     const seen: unknown[] = []
     const look = defineBolt({
