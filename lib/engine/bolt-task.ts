@@ -122,6 +122,12 @@ export class BoltTask {
     const plain = byInput === undefined
     const max = this.#runMax
     const isSlow = max <= slowRun
+    // tuples of one tree mostly follow one another: their acks go out as one
+    let treeA = 0
+    let treeB = 0
+    let doneA = 0
+    let doneB = 0
+    let holder = -1
     let ran = 0
     while (ran < max && inbox.size > 0 && this.inFlight < this.#concurrency) {
       ran++
@@ -148,9 +154,21 @@ export class BoltTask {
       if (isSlow) executor.readClock()
       if (result !== undefined && isPromise(result)) this.#detach(out, values, result)
       else if (out.buffer !== undefined) this.#detach(out, values, undefined)
-      else if (rootA > 0) executor.ack(rootA, rootB, out.xorA, out.xorB, out.holder)
-      else if (rootA === severalRoots) this.#settle(out)
+      else if (rootA > 0) {
+        if (rootA !== treeA || rootB !== treeB) {
+          if (treeA > 0) executor.ack(treeA, treeB, doneA, doneB, holder)
+          treeA = rootA
+          treeB = rootB
+          doneA = 0
+          doneB = 0
+          holder = -1
+        }
+        doneA ^= out.xorA
+        doneB ^= out.xorB
+        if (out.holder >= 0) holder = out.holder
+      } else if (rootA === severalRoots) this.#settle(out)
     }
+    if (treeA > 0) executor.ack(treeA, treeB, doneA, doneB, holder)
     this.#out.isOpen = false
     const acked = this.#head + cell.acked
     cells[acked] = (cells[acked] as number) + ran
