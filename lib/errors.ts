@@ -122,13 +122,17 @@ const table = {
     what: 'the spout {component} threw: {reason}',
     help: 'catch what can go wrong in nextTuple; a spout that throws stops the topology',
   },
+  'too-many-emits': {
+    what: '{component} emitted {max} tuples without waiting to be asked for more',
+    help: 'emit a little in each nextTuple and return: it is called again as soon as there is room; a source that pushes belongs in an async iterable',
+  },
   'finish-threw': {
     what: '{component} threw while it finished: {reason}',
     help: 'repair its finish, close or cleanup function; what it had to do at the end is not done',
   },
   'already-settled': {
-    what: 'a tuple was acked or failed twice',
-    help: 'ack or fail each tuple once; see where {component} keeps its tuples',
+    what: 'a tuple was {done} after it had been acked or failed',
+    help: 'ack or fail each tuple once, after all that is anchored to it; see where {component} keeps its tuples',
   },
   'not-a-tuple': {
     what: '{component} acked, failed or anchored to what is not a tuple it holds',

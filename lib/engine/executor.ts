@@ -18,29 +18,28 @@
  * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
  */
 import type { Logger } from 'pino'
-import { SquallError, placed } from '../errors.ts'
+import { placed } from '../errors.ts'
+import type { SquallError } from '../errors.ts'
 import { record } from '../metrics/histogram.ts'
 import { assert } from '../std/assert.ts'
 import type { Clock } from '../std/clock.ts'
 import { Random } from '../std/random.ts'
 import { Timers } from '../std/timers.ts'
-import type { Failure } from '../topology/component.ts'
 import { systemStream } from '../topology/plan.ts'
 import type { Plan, PlannedComponent, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
 import { BoltTask } from './bolt-task.ts'
 import { CellLayout, cell } from './cells.ts'
-import { messageOf, shortened, wrapped } from './faults.ts'
+import { isCoded, messageOf, shortened, stackOf, wrapped } from './faults.ts'
 import { Inbox } from './inbox.ts'
-import { Ledger, executorOf } from './ledger.ts'
-import type { LedgerOwner } from './ledger.ts'
 import { Link } from './link.ts'
 import type { Lanes } from './link.ts'
 import type { Outlet } from './outlet.ts'
 import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
 import { spoutContext, taskContext } from './task-context.ts'
+import { Trees } from './trees.ts'
 import { Wiring, codecsOf, routesOf } from './wiring.ts'
 import type { StreamRoute } from './wiring.ts'
 
@@ -80,15 +79,17 @@ export interface ExecutorOptions {
   readonly onFatal: (error: SquallError) => void
 }
 
-export class Executor implements LedgerOwner, BundleSink {
+export class Executor implements BundleSink {
   readonly plan: Plan
   readonly index: number
   readonly layout: CellLayout
   readonly cells: Float64Array
-  readonly ledger: Ledger
+  readonly trees: Trees
   readonly timers = new Timers()
   /** the time at the start of the turn, or after the last run in it */
   nowMs: number
+  /** a turn is going on: what is done now it will see */
+  isInTurn = false
   isUnderPressure = false
   isClosing = false
   /** components that wait for the run's clock (`context.sleep`) */
@@ -111,7 +112,6 @@ export class Executor implements LedgerOwner, BundleSink {
   readonly #reader: BundleReader
   readonly #routes: readonly StreamRoute[]
   readonly #wiring: Wiring
-  #isInTurn = false
   /** the last to fill the inboxes were the spouts of this executor, and not its lanes */
   #haveSpoutsFed = false
   /** when the inboxes were full after spouts had fed, the lanes come first */
@@ -126,7 +126,7 @@ export class Executor implements LedgerOwner, BundleSink {
     this.layout = new CellLayout(plan)
     this.#random = new Random(seed ^ Math.imul(index + 1, 0x9e3779b1))
     this.nowMs = options.clock.now()
-    this.ledger = new Ledger(index, this, this.#random.int32())
+    const firstGeneration = this.#random.int32()
     this.received = lanes.map(() => 0)
     this.#ends = [...options.ends]
     this.#routes = routesOf(plan)
@@ -140,15 +140,16 @@ export class Executor implements LedgerOwner, BundleSink {
     this.#inboxes = new Map(bolts.map(({ task }) => [task, new Inbox()]))
     this.#wiring = new Wiring(options, this.layout, this.#routes, this.#inboxes, this.#links, this.#random)
     const outlets = (task: PlannedTask): ReadonlyMap<string, Outlet> => this.#wiring.outletsOf(component(task), task.task)
-    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
     this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, outlets(task)))
+    this.trees = new Trees(this, this.#spouts, this.#links, firstGeneration)
+    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
   }
 
   // ---------------------------------------------------------------------------------------------- a turn
 
   /** Runs one turn; true if anything was done. */
   turn(): boolean {
-    this.#isInTurn = true
+    this.isInTurn = true
     const start = this.readClock()
     let worked = this.timers.nextMs <= start && this.timers.fire(start)
     worked = this.#receive() || worked
@@ -168,7 +169,7 @@ export class Executor implements LedgerOwner, BundleSink {
       }
     }
     this.#flush()
-    this.#isInTurn = false
+    this.isInTurn = false
     return worked
   }
 
@@ -290,7 +291,7 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Something outside a turn happened (a promise settled, an emit from elsewhere): the loop must not sleep on it. */
   wake(): void {
-    if (!this.#isInTurn) this.onWake()
+    if (!this.isInTurn) this.onWake()
   }
 
   /** Makes and prepares every task here: bolts first, so that no tuple meets a bolt that is not ready. */
@@ -299,10 +300,10 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = bolt.component
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
-      await this.#starting(bolt.component, bolt.task, () =>
-        made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork())),
-      )
-      bolt.begin(made.instance(), this.#options.tap)
+      await this.#starting(bolt.component, bolt.task, async () => {
+        await made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork()))
+        bolt.begin(made.instance(), this.#options.tap)
+      })
       const { tickMs } = bolt.component.config
       if (tickMs > 0)
         this.timers.every(
@@ -316,17 +317,17 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = spout.component
       if (definition.kind !== 'spout') continue
       const made = definition.create()
-      await this.#starting(spout.component, spout.task, () =>
-        made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork())),
-      )
-      spout.begin(made.instance())
+      await this.#starting(spout.component, spout.task, async () => {
+        await made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork()))
+        spout.begin(made.instance())
+      })
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
     if (ack && messageTimeouts && this.#spouts.length > 0)
       this.timers.every(
         this.#options.clock.now(),
         messageTimeoutMs / 10,
-        () => this.#expire(),
+        () => this.trees.expire(),
         () => this.#options.clock.now(),
       )
     this.#announce()
@@ -370,95 +371,13 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Executor `other` died, and no one writes to it any more: each of our trees may have had a part in it. */
   loseTrees(other: number): void {
-    this.readClock()
-    const failure = SpoutTask.failure('lost', '', -1, `executor ${other} died`)
-    const slots = [...this.ledger.startedBefore(Infinity)]
-    for (const slot of slots) this.#failTree(slot, failure)
+    this.trees.lose(other)
     this.wake()
   }
 
   /** Stops the whole topology. */
   fatal(error: SquallError): void {
     this.#options.onFatal(error)
-  }
-
-  // ---------------------------------------------------------------------------------------------- trees
-
-  treeDone(slot: number): void {
-    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).done(slot)
-  }
-
-  ack(rootA: number, rootB: number, a: number, b: number, holder = -1): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).ack(rootA, rootB, a, b)
-      return
-    }
-    // a promise has settled between two turns: the time of the last one is stale
-    if (!this.#isInTurn) this.readClock()
-    if (holder >= 0 || this.plan.config.timeoutFromProgress) this.#note(rootA, rootB, holder)
-    this.ledger.xor(rootA, rootB, a, b)
-  }
-
-  fail(rootA: number, rootB: number, task: number, message: string): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).fail(rootA, rootB, task, message)
-      return
-    }
-    if (!this.#isInTurn) this.readClock()
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot >= 0) this.#failTree(slot, SpoutTask.failure('failed', this.#componentOf(task), task, message))
-  }
-
-  resetTimeout(rootA: number, rootB: number): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).resetTimeout(rootA, rootB)
-      return
-    }
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot >= 0) this.ledger.progress(slot, this.#options.clock.now())
-  }
-
-  #note(rootA: number, rootB: number, holder: number): void {
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot < 0) return
-    if (holder >= 0) this.ledger.holder[slot] = holder
-    if (this.plan.config.timeoutFromProgress) this.ledger.progress(slot, this.nowMs)
-  }
-
-  #expire(): void {
-    const before = this.#options.clock.now() - this.plan.config.messageTimeoutMs
-    const slots = [...this.ledger.startedBefore(before)]
-    for (const slot of slots) {
-      const holder = this.ledger.holder[slot] as number
-      const component = this.#componentOf(holder)
-      this.#failTree(
-        slot,
-        SpoutTask.failure(
-          'expired',
-          component,
-          holder,
-          `not done after ${this.plan.config.messageTimeoutMs} ms${component === '' ? '' : `, last seen on its way to ${component}`}`,
-        ),
-      )
-    }
-  }
-
-  #failTree(slot: number, failure: Failure): void {
-    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).failed(slot, failure)
-  }
-
-  #linkTo(executor: number): Link {
-    const link = this.#links[executor]
-    assert(link !== undefined, 'a root names an executor of this run')
-    return link
-  }
-
-  #componentOf(task: number): string {
-    const planned = this.plan.tasks[task]
-    return planned === undefined ? '' : (this.plan.components[planned.component] as PlannedComponent).id
   }
 
   // ---------------------------------------------------------------------------------------------- what bundles carry
@@ -471,6 +390,18 @@ export class Executor implements LedgerOwner, BundleSink {
     this.#inboxOf(target).putAnchored(values, [...anchors.subarray(0, count * 4)], (this.#routes[route] as StreamRoute).input, source)
   }
 
+  ack(rootA: number, rootB: number, a: number, b: number): void {
+    this.trees.ack(rootA, rootB, a, b, -1)
+  }
+
+  fail(rootA: number, rootB: number, task: number, message: string): void {
+    this.trees.fail(rootA, rootB, task, message)
+  }
+
+  resetTimeout(rootA: number, rootB: number): void {
+    this.trees.resetTimeout(rootA, rootB)
+  }
+
   #inboxOf(task: number): Inbox {
     const inbox = this.#inboxes.get(task)
     assert(inbox !== undefined, 'a bundle is for tasks of this executor')
@@ -479,7 +410,7 @@ export class Executor implements LedgerOwner, BundleSink {
 
   // ---------------------------------------------------------------------------------------------- starting
 
-  async #starting(component: PlannedComponent, task: number, act: () => unknown): Promise<void> {
+  async #starting(component: PlannedComponent, task: number, act: () => Promise<void>): Promise<void> {
     try {
       await act()
     } catch (error) {
@@ -500,7 +431,7 @@ export class Executor implements LedgerOwner, BundleSink {
   /** Notes an error of a component. A coded one (a tuple its schema cannot hold, say) is a mistake that would only repeat: it stops the topology. */
   reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
     this.cells[this.layout.head(task) + cell.errors]! += 1
-    if (error instanceof SquallError) {
+    if (isCoded(error)) {
       this.fatal(placed(error, { component: component.id, task }))
       return
     }
@@ -510,7 +441,7 @@ export class Executor implements LedgerOwner, BundleSink {
       executor: this.index,
       atMs: this.#options.clock.now(),
       message: messageOf(error),
-      stack: error instanceof Error ? (error.stack ?? '') : '',
+      stack: stackOf(error),
       tuple: values === undefined ? undefined : shortened(values),
     })
   }

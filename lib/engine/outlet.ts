@@ -3,11 +3,16 @@
  * the reader a target. A target is either an inbox in the same executor, which gets the values by reference, or a link
  * to another executor, which gets them encoded.
  */
+import { SquallError, placed } from '../errors.ts'
 import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
+import { wireLimits } from '../wire/limits.ts'
+import { tooLarge } from '../wire/words.ts'
 import type { Grouper } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
+
+const { anchorsMax } = wireLimits
 
 export type Values = Readonly<Record<string, unknown>>
 
@@ -23,6 +28,8 @@ export interface Anchor {
   readonly anchors: readonly number[]
   xorA: number
   xorB: number
+  /** the task that got the last of what it emitted, or -1 */
+  holder: number
 }
 
 export class Target {
@@ -59,6 +66,8 @@ export class Outlet {
   readonly #random: Random
   readonly #cells: Float64Array
   readonly #cell: number
+  /** of the emit at hand, by anchor */
+  readonly #edges: number[] = []
 
   constructor(
     stream: PlannedStream,
@@ -129,33 +138,70 @@ export class Outlet {
     if (rootA !== 0) {
       edgeA = this.#random.int32()
       edgeB = this.#random.int32()
-      sum.xorA ^= edgeA
-      sum.xorB ^= edgeB
-      sum.holder = target.task
     }
     if (target.inbox !== null) target.inbox.put(values, rootA, rootB, edgeA, edgeB, target.input, this.#source)
-    else (target.link as Link).tuple(target.route, this.#source, target.task, rootA, rootB, edgeA, edgeB, values)
+    else this.#send(target, values, rootA, rootB, edgeA, edgeB)
+    // only now: what cannot travel throws, and an edge that nobody got would never be acked
+    sum.xorA ^= edgeA
+    sum.xorB ^= edgeB
+    sum.holder = target.task
+  }
+
+  #send({ link, route, task }: Target, values: Values, rootA: number, rootB: number, edgeA: number, edgeB: number): void {
+    try {
+      ;(link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
+    } catch (error) {
+      throw this.#placed(error)
+    }
   }
 
   /** As in Storm: one edge an anchor and target; a tree that several anchors share gets the XOR of their edges. */
   #handAnchored(target: Target, values: Values, anchors: readonly Anchor[]): void {
+    const edges = this.#edges
     const trees: number[] = []
-    for (const anchor of anchors) {
-      const from = anchor.anchors
-      if (from.length === 0) continue
-      const edgeA = this.#random.int32()
-      const edgeB = this.#random.int32()
-      anchor.xorA ^= edgeA
-      anchor.xorB ^= edgeB
+    for (let at = 0; at < anchors.length; at++) {
+      const { anchors: from } = anchors[at] as Anchor
+      const edgeA = (edges[at * 2] = this.#random.int32())
+      const edgeB = (edges[at * 2 + 1] = this.#random.int32())
       for (let i = 0; i < from.length; i += 4) addTree(trees, from[i] as number, from[i + 1] as number, edgeA, edgeB)
+      if (trees.length > anchorsMax * 4) this.#tooManyTrees(trees.length / 4)
     }
+    this.#putAnchored(target, values, trees)
+    for (let at = 0; at < anchors.length; at++) {
+      const anchor = anchors[at] as Anchor
+      anchor.xorA ^= edges[at * 2] as number
+      anchor.xorB ^= edges[at * 2 + 1] as number
+      anchor.holder = target.task
+    }
+  }
+
+  /** What one executor takes, two have to take as well. */
+  #tooManyTrees(count: number): never {
+    throw this.#placed(tooLarge('the anchors of a tuple', count, 'anchorsMax', anchorsMax))
+  }
+
+  #putAnchored(target: Target, values: Values, trees: readonly number[]): void {
     const { inbox, link, input, route, task } = target
     if (trees.length <= 4) {
       const [rootA = 0, rootB = 0, edgeA = 0, edgeB = 0] = trees
       if (inbox !== null) inbox.put(values, rootA, rootB, edgeA, edgeB, input, this.#source)
-      else (link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
-    } else if (inbox !== null) inbox.putAnchored(values, trees, input, this.#source)
-    else (link as Link).tupleAnchored(route, this.#source, task, trees, values)
+      else this.#send(target, values, rootA, rootB, edgeA, edgeB)
+      return
+    }
+    if (inbox !== null) {
+      inbox.putAnchored(values, trees, input, this.#source)
+      return
+    }
+    try {
+      ;(link as Link).tupleAnchored(route, this.#source, task, trees, values)
+    } catch (error) {
+      throw this.#placed(error)
+    }
+  }
+
+  #placed(error: unknown): unknown {
+    if (!(error instanceof SquallError)) return error
+    return placed(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
   }
 
   #chosen(values: Values): readonly Target[] {

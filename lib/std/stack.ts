@@ -14,13 +14,17 @@ export function frameOf(error: unknown): Frame | undefined {
   return frames.find(({ file }) => !file.includes(`${sep}node_modules${sep}`)) ?? frames[0]
 }
 
+/** A stack trace without the lines of this library and of Node; all of it when no other is left. */
+export function ownStack(stack: string): string {
+  const lines = stack.split('\n')
+  const kept = lines.filter((line) => !/^\s+at /.test(line) || isOwn(line))
+  return kept.some(isOwn) ? kept.join('\n') : stack
+}
+
 /** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
   const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))
-  const own = lines.filter((line) => {
-    const frame = frameAt(line)
-    return frame !== undefined && !isOurs(frame.file)
-  })
+  const own = lines.filter(isOwn)
   return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
     const frame = frameAt(line)
     return frame === undefined
@@ -34,6 +38,11 @@ export function displayPath(file: string): string {
   if (!isAbsolute(file)) return file
   const near = relative(process.cwd(), file)
   return near === '' || near.startsWith('..') || isAbsolute(near) ? file : near
+}
+
+function isOwn(line: string): boolean {
+  const frame = frameAt(line)
+  return frame !== undefined && !isOurs(frame.file)
 }
 
 function shorten(place: string, { file, line, column }: Frame): string {

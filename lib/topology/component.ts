@@ -199,11 +199,11 @@ export interface BoltDefinition<I extends Streams = Streams, O extends Streams =
   readonly _outputs?: O
 }
 
-/** What the engine drives: a spout whose tuples it does not know, or a source that is an async iterable. */
+/** What the engine drives: a spout whose tuples it does not know, or a source that is an iterable. */
 export interface AnySpout {
   open(context: SpoutContext): void | Promise<void>
-  /** known after `open` */
-  instance(): Spout | AsyncIterable<object>
+  /** what `open` returned, a function as `nextTuple` of a spout; the engine looks at what it is */
+  instance(): unknown
 }
 
 /** What the engine drives: a bolt whose tuples it does not know. */
@@ -245,11 +245,12 @@ type WithDeadLetters<O extends Streams, R> = R extends true ? O & { readonly 'de
 /** The name of the stream of what a spout with `replay` gave up. */
 export const deadLetterStream = 'dead-letter'
 
-type SpoutSource<O extends Streams> = Spout<O> | ((out: SpoutOutput<O>) => void | Promise<void>) | AsyncIterable<Default<O>>
+type SpoutSource<O extends Streams> =
+  Spout<O> | ((out: SpoutOutput<O>) => void | Promise<void>) | AsyncIterable<Default<O>> | Iterable<Default<O>>
 
 /**
  * Declares a spout. `open` runs once a task and returns what runs: a `nextTuple` function, an object with `nextTuple` and
- * any of `ack`, `fail`, `activate`, `deactivate`, `close`, or an async iterable.
+ * any of `ack`, `fail`, `activate`, `deactivate`, `close`, or an iterable, async or not.
  *
  * ```ts
  * const Tick = z.object({ n: z.int() })
@@ -281,7 +282,7 @@ export function defineSpout<
       return {
         async open(context) {
           source = (await spout.open(context)) as SpoutSource<never>
-          if (typeof source === 'object' && 'open' in source) await source.open?.(context)
+          if (typeof source === 'object' && source !== null && 'open' in source) await source.open?.(context)
         },
         // the engine checks tuples by schema; their static type ends here
         instance: () => (typeof source === 'function' ? { nextTuple: source } : source),
