@@ -1,5 +1,6 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
 import type { ConfigInput } from '../config.ts'
+import { isCoded, messageOf } from '../engine/faults.ts'
 import type { ComponentError, Run, RunOptions, RunResult } from '../engine/run-types.ts'
 import { SquallError } from '../errors.ts'
 import { createLogger, logLevels } from '../std/log.ts'
@@ -120,9 +121,10 @@ class Watch {
 
   #uncaught(error: unknown): void {
     const frame = frameOf(error)
-    if (frame === undefined || error instanceof SquallError) return this.#leave(report(error, this.#io))
-    const reason = error instanceof Error ? error.message : String(error)
-    this.#leave(report(new SquallError('uncaught', { reason }, { ...frame, file: displayPath(frame.file) }), this.#io))
+    // what is no error was thrown by the user's code, for ours throws none such
+    if (isCoded(error) || (frame === undefined && error instanceof Error)) return this.#leave(report(error, this.#io))
+    const place = frame === undefined ? {} : { ...frame, file: displayPath(frame.file) }
+    this.#leave(report(new SquallError('uncaught', { reason: messageOf(error) }, place), this.#io))
   }
 
   #leave(code: number): void {

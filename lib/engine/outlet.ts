@@ -8,6 +8,7 @@ import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { tooLarge } from '../wire/words.ts'
+import type { Check } from './checks.ts'
 import type { Grouper } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
@@ -58,9 +59,9 @@ export interface Route {
 export class Outlet {
   readonly stream: PlannedStream
   /** checks the kinds of a tuple's values; throws `value-mismatch` */
-  readonly check: (values: Values) => void
+  readonly check: Check
   /** the check, and whoever watches what leaves */
-  readonly #pass: (values: Values) => void
+  readonly #pass: Check
   readonly #source: number
   readonly #routes: readonly Route[]
   readonly #random: Random
@@ -73,7 +74,7 @@ export class Outlet {
     stream: PlannedStream,
     source: number,
     routes: readonly Route[],
-    check: (values: Values) => void,
+    check: Check,
     watch: ((values: Values) => void) | undefined,
     random: Random,
     cells: Float64Array,
@@ -86,8 +87,9 @@ export class Outlet {
       watch === undefined
         ? check
         : (values) => {
-            check(values)
-            watch(values)
+            const passed = check(values)
+            watch(passed)
+            return passed
           }
     this.#source = source
     this.#routes = routes
@@ -101,8 +103,8 @@ export class Outlet {
   }
 
   /** Hands `values` to every reader. With a root, each gets an edge of its own, which is added to `sum`. */
-  deliver(values: Values, rootA: number, rootB: number, sum: EdgeSum): void {
-    this.#pass(values)
+  deliver(given: Values, rootA: number, rootB: number, sum: EdgeSum): void {
+    const values = this.#pass(given)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     const routes = this.#routes
     for (let i = 0; i < routes.length; i++) {
@@ -113,20 +115,21 @@ export class Outlet {
   }
 
   /** Hands `values` to one task of a direct stream; false if it does not read it. */
-  deliverTo(task: number, values: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
+  deliverTo(task: number, given: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
     const targets = this.#targetsOf(task)
     if (targets.length === 0) return false
-    this.#pass(values)
+    const values = this.#pass(given)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of targets) this.#hand(target, values, rootA, rootB, sum)
     return true
   }
 
   /** Hands `values` to every reader (or to `task` alone), as part of all the trees of `anchors`; false if the task does not read it. */
-  deliverAnchored(values: Values, anchors: readonly Anchor[], task: number): boolean {
-    const chosen = task < 0 ? this.#chosen(values) : this.#targetsOf(task)
-    if (task >= 0 && chosen.length === 0) return false
-    this.#pass(values)
+  deliverAnchored(given: Values, anchors: readonly Anchor[], task: number): boolean {
+    const named = task < 0 ? undefined : this.#targetsOf(task)
+    if (named?.length === 0) return false
+    const values = this.#pass(given)
+    const chosen = named ?? this.#chosen(values)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of chosen) this.#handAnchored(target, values, anchors)
     return true

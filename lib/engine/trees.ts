@@ -11,6 +11,9 @@ import type { LedgerOwner } from './ledger.ts'
 import type { Link } from './link.ts'
 import type { SpoutTask } from './spout-task.ts'
 
+/** What a bolt says of a failure is cut to this length, for it may travel. */
+const reasonMax = 500
+
 export class Trees implements LedgerOwner {
   /** the trees that spouts of this executor started */
   readonly ledger: Ledger
@@ -44,7 +47,8 @@ export class Trees implements LedgerOwner {
     this.ledger.xor(rootA, rootB, a, b)
   }
 
-  fail(rootA: number, rootB: number, task: number, message: string): void {
+  fail(rootA: number, rootB: number, task: number, reason: string): void {
+    const message = reason.slice(0, reasonMax)
     const owner = executorOf(rootA)
     if (owner !== this.#executor.index) {
       this.#linkTo(owner).fail(rootA, rootB, task, message)
