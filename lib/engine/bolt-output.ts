@@ -106,8 +106,7 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
 
   #send(stream: string, task: number, values: Values, options: EmitOptions | undefined): void {
     const { component, task: from, outlets } = this.#task
-    if (!this.isOpen)
-      throw new SquallError('emit-outside', { component: component.id }, { component: component.id, task: from, stream })
+    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, { component: component.id, task: from, stream })
     const outlet = outlets.get(stream)
     if (outlet === undefined) throw undeclared(component.id, from, stream)
     if (outlet.stream.direct !== task >= 0) throw misused(component.id, from, stream, task)

@@ -76,7 +76,8 @@ export function followHook(result: unknown, report: (error: unknown) => void): v
 export function checkHooks(instance: object, names: readonly string[], component: string, task: number): void {
   for (const name of names) {
     const hook = (instance as Readonly<Record<string, unknown>>)[name]
-    if (hook !== undefined && typeof hook !== 'function') throw cannotStart(component, task, `its ${name} is ${found(hook)}, not a function`)
+    if (hook !== undefined && typeof hook !== 'function')
+      throw cannotStart(component, task, `its ${name} is ${found(hook)}, not a function`)
   }
 }
 

@@ -281,6 +281,21 @@ describe('run', () => {
     run.finish()
     await code
   })
+
+  test('what no one caught need not be an error', async () => {
+    const code = main(['run', tiny()], io)
+    await run.whenStarted()
+    await vi.advanceTimersByTimeAsync(0)
+    for (const odd of [null, undefined, 'a text', Object.create(null)]) io.signals.emit('uncaught', odd)
+    expect(io.exited).toBe(1)
+    expect(io.stderr.match(/^error\[.*$/gm)).toEqual(
+      ['null', 'failed', 'a text', '[Object: null prototype] {}'].map(
+        (reason) => `error[uncaught]: an error that nothing caught: ${reason}`,
+      ),
+    )
+    run.finish()
+    await code
+  })
 })
 
 test('a mistake of ours is told as one, with its stack', async () => {
