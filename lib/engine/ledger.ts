@@ -45,7 +45,7 @@ export class Ledger {
   /** the task it was emitted to by name, or -1 */
   target = new Int32Array(64)
   attempt = new Int32Array(64)
-  /** the task last known to hold a part of the tree */
+  /** the task that the last part of the tree went to, as far as is known here */
   holder = new Int32Array(64)
 
   readonly #base: number

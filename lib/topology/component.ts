@@ -79,7 +79,7 @@ export interface SpoutContext extends TaskContext {
 export interface Failure {
   /** `failed`: a bolt failed it; `expired`: not done in time; `lost`: an executor that held a part of it died */
   readonly kind: 'failed' | 'expired' | 'lost'
-  /** the component that failed it, or the last one known to hold it */
+  /** the component that failed it, or the last one that a part of it is known to have gone to */
   readonly component: string
   /** -1 when not known */
   readonly task: number
