@@ -46,16 +46,22 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   /** emits that wait for their turn (`ordered`) */
   buffer: (() => void)[] | undefined = undefined
   readonly #task: BoltTask
-  readonly #default: Outlet | undefined
+  /** of the default stream, for emits within a turn: those between two turns have to wake the executor as well */
+  #inTurn: Outlet | undefined
 
   constructor(task: BoltTask) {
     this.#task = task
-    this.#default = task.outlets.get('default')
+    this.#inTurn = task.manual ? undefined : task.outlets.get('default')
     this.isOpen = task.manual
   }
 
+  /** From now on it may be used at any time. */
+  outliveTurn(): void {
+    this.#inTurn = undefined
+  }
+
   emit(values: object, options?: EmitOptions): void {
-    const outlet = this.#default
+    const outlet = this.#inTurn
     // the plain case first: automatic acking, one tree or none
     if (outlet !== undefined && this.isOpen && options === undefined && this.held === none && this.buffer === undefined)
       outlet.deliver(values as Values, this.rootA, this.rootB, this)
@@ -110,15 +116,15 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
     const outlet = outlets.get(stream)
     if (outlet === undefined) throw undeclared(component.id, from, stream)
     if (outlet.stream.direct !== task >= 0) throw misused(component.id, from, stream, task)
+    const anchors = options?.anchors === undefined ? this.held : this.#anchorsOf(options.anchors)
     if (this.buffer !== undefined) {
       outlet.check(values)
-      this.buffer.push(() => this.#deliver(outlet, task, values, undefined))
-    } else this.#deliver(outlet, task, values, options)
+      this.buffer.push(() => this.#deliver(outlet, task, values, anchors))
+    } else this.#deliver(outlet, task, values, anchors)
     this.#task.executor.wake()
   }
 
-  #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
-    const anchors = options?.anchors === undefined ? this.held : this.#anchorsOf(options.anchors)
+  #deliver(outlet: Outlet, task: number, values: Values, anchors: readonly HeldTuple[]): void {
     if (anchors.length > 0) {
       if (outlet.deliverAnchored(values, anchors, task)) return
     } else if (task >= 0) {

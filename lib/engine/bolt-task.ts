@@ -294,6 +294,7 @@ export class BoltTask {
     this.#out = new Output(this)
     this.inFlight++
     out.values = values
+    out.outliveTurn()
     if (this.#ordered) this.#calls.push(out)
     if (!isPromise(result)) this.#callOver(out)
     else
@@ -392,6 +393,7 @@ export class BoltTask {
   #hookOutput(): Output {
     const out = new Output(this)
     out.isOpen = true
+    out.outliveTurn()
     return out
   }
 }

@@ -194,8 +194,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** What the spout itself emits. */
   #first(stream: number, task: number, values: Values, id: unknown): void {
     if (++this.#emitsAtOnce > emitsAtOnceMax) this.#flooded()
-    this.#emits++
     this.#start(stream, task, values, id, 0)
+    this.#emits++
   }
 
   #flooded(): never {

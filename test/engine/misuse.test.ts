@@ -223,6 +223,29 @@ describe.each([1, 2])('on %d executors', (executors) => {
     ])
   })
 
+  test.each([false, true])('with automatic acking, ordered %s, there is nothing to anchor to', async (ordered) => {
+    const source = feeder(Num)
+    const work = defineBolt({
+      input: Num,
+      output: Num,
+      concurrency: 2,
+      ordered,
+      prepare:
+        ({ sleep }) =>
+        async (values, out) => {
+          out.emit(values, values.num === 1 ? { anchors: any({}) } : undefined)
+          await sleep(10)
+        },
+    })
+    await using cluster = await start()
+    for (const num of [0, 1]) source.feed({ num })
+    await expect(
+      cluster.complete(
+        topology('anchors', (t) => void t.bolt('sink', sink).shuffle(t.bolt('work', work).shuffle(t.spout('source', source.spout)))),
+      ),
+    ).rejects.toMatchObject({ code: 'not-a-tuple', where: { component: 'work' } })
+  })
+
   test('savePosition keeps numbers only', async () => {
     const spout = defineSpout({
       output: Num,

@@ -398,6 +398,31 @@ test('deactivate pauses every kind of source, activate goes on, and the hooks ru
   expect(hooks).toEqual(['activate', 'deactivate', 'activate'])
 })
 
+test.each(['auto', 'manual'] as const)('what an async bolt emits is executed while it goes on (%s)', async (ack) => {
+  let heard: () => void = () => undefined
+  const hasHeard = new Promise<void>((resolve) => (heard = resolve))
+  const waits = defineBolt({
+    input: Num,
+    output: Num,
+    ack: ack as 'manual',
+    async execute(values, out, tuple) {
+      // outside of any turn, and nothing else wakes the executor before this promise settles
+      await new Promise((resolve) => setImmediate(resolve))
+      out.emit(values)
+      await hasHeard
+      if (ack === 'manual') out.ack(tuple)
+    },
+  })
+  const hears = defineBolt({ input: Num, execute: () => heard() })
+  const one = defineSpout({ output: Num, open: () => [{ num: 1 }] })
+  await using cluster = await LocalCluster.start({ seed: 17, time: 'real' })
+  const done = await cluster.complete(
+    topology('wake', (t) => void t.bolt('hears', hears).shuffle(t.bolt('waits', waits).shuffle(t.spout('source', one)))),
+    { config: { messageTimeouts: false } },
+  )
+  expect(done.result).toMatchObject({ emitted: 1, acked: 1 })
+})
+
 test('what an async nextTuple emits is executed while it goes on', async () => {
   let heard: () => void = () => undefined
   const hasHeard = new Promise<void>((resolve) => (heard = resolve))
