@@ -153,6 +153,7 @@ describe.each([1, 2])('on %d executors', (executors) => {
   })
 })
 
+/* oxlint-disable unicorn/no-thenable -- what users may do by mistake */
 test('what execute returns may be any object with a then: it settles once', async () => {
   const odd = [
     {
@@ -210,6 +211,7 @@ test('what execute returns may be any object with a then: it settles once', asyn
   }
 })
 
+/* oxlint-enable unicorn/no-thenable */
 test('an emit after execute has returned is refused, in its promise or without one', async () => {
   const kept: BoltOutput<{ readonly default: Num }>[] = []
   const refused: unknown[] = []

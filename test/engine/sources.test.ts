@@ -167,7 +167,11 @@ describe.each([1, 2])('on %d executors', (executors) => {
             hasSaidSo = true
           }
           return {
-            nextTuple: (out) => (kind === 'sync' ? next(out) : sleep(5).then(() => next(out))),
+            async nextTuple(out) {
+              await sleep(5)
+              next(out)
+            },
+            ...(kind === 'sync' && { nextTuple: next }),
             fail(id) {
               failures.push(id)
               // the second failure of a tuple is let go

@@ -34,7 +34,7 @@ async function instanceOf(of: Plan, id: string): Promise<Record<string, unknown>
   if (definition.kind !== 'spout') throw new Error('a spout is wanted')
   const spout = definition.create()
   await spout.open({} as never)
-  return spout.instance() as unknown as Record<string, unknown>
+  return spout.instance() as Record<string, unknown>
 }
 
 async function faultsOf(promise: Promise<unknown>): Promise<readonly SquallError[]> {
