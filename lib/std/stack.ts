@@ -14,11 +14,12 @@ export function frameOf(error: unknown): Frame | undefined {
   return frames.find(({ file }) => !file.includes(`${sep}node_modules${sep}`)) ?? frames[0]
 }
 
-/** A stack trace without the lines of this library and of Node; all of it when no other is left. */
+/** A stack trace without the lines of this library, and without those of Node where any other is left. */
 export function ownStack(stack: string): string {
   const lines = stack.split('\n')
-  const kept = lines.filter((line) => !/^\s+at /.test(line) || isOwn(line))
-  return kept.some(isOwn) ? kept.join('\n') : stack
+  const isPlace = (line: string): boolean => /^\s+at /.test(line)
+  const keeps = lines.some(isOwn) ? isOwn : (line: string) => !isOurs(frameAt(line)?.file ?? '')
+  return lines.filter((line) => !isPlace(line) || keeps(line)).join('\n')
 }
 
 /** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
