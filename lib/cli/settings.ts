@@ -1,7 +1,7 @@
 /** What `--set`, `--params`, `-c` and `--config` give: parameters as texts, settings checked one by one with their place. */
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { defaults, resolveConfig } from '../config.ts'
+import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
@@ -25,20 +25,20 @@ export interface GivenSettings {
   paramsFor(definition: TopologyDefinition): Readonly<Record<string, string>>
 }
 
-export async function readSettings({ set, params, setting, config }: CommonFlags): Promise<GivenSettings> {
+export async function readSettings({ set, params, setting, config: configFile }: CommonFlags): Promise<GivenSettings> {
   const own = Object.fromEntries(set.map((pair) => pairOf(pair, '--set', 'input=book.txt')))
   const shared = params === undefined ? {} : await readParams(params)
   const faults: SquallError[] = []
-  const fromFile = config === undefined ? [] : await readConfig(config)
+  const fromFile = configFile === undefined ? [] : await readConfig(configFile)
   const fromLine = setting
     .map((pair) => pairOf(pair, '-c', 'spoutPendingMax=100'))
     .map(([key, value]) => [key, value, { field: `-c ${key}` }] as const)
-  for (const [key, value, where] of [...fromFile, ...fromLine]) resolveConfig({ [key]: value }, defaults, faults, where)
+  const config = soundSettings([...fromFile, ...fromLine], faults)
   if (faults.length > 0) throw allFaults(faults)
   const all = { ...shared, ...own }
   return {
     params: all,
-    config: Object.fromEntries([...fromFile, ...fromLine].map(([key, value]) => [key, value])),
+    config,
     paramsFor(definition) {
       if (params === undefined) return all
       const asked = definition.draft(all).asked

@@ -15,6 +15,7 @@ export function wrapped(
 }
 
 export function messageOf(error: unknown): string {
+  if (error instanceof SquallError) return error.what
   if (error instanceof Error) return error.message
   if (error === undefined) return 'failed'
   return typeof error === 'string' ? error : inspect(error)

@@ -28,6 +28,8 @@ export interface DraftComponent {
 }
 
 export interface DraftSubscription extends Subscription {
+  /** a fault says what is wrong with it; it only counts as a stream that the bolt reads */
+  readonly broken?: boolean
   readonly where: Place
 }
 

@@ -121,7 +121,7 @@ describe('time', () => {
       ),
     ).rejects.toMatchObject({
       code: 'not-done-in-time',
-      message: 'limit was not done after 2000 ms of its time',
+      what: 'limit was not done after 2000 ms of its time',
     })
   })
 })

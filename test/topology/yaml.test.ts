@@ -211,9 +211,7 @@ describe('substitution', () => {
 
   test('what is not there is a fault at its place, and the environment needs permission', async () => {
     const faults = await faultsOf(plan('substitution.yaml', { first: 'one', hosts: 'no list' }))
-    const of = faults
-      .filter(({ code }) => code === 'bad-substitution')
-      .map(({ message, where: { line, column } }) => [message, line, column])
+    const of = faults.filter(({ code }) => code === 'bad-substitution').map(({ what, where: { line, column } }) => [what, line, column])
     expect(of).toContainEqual(['${topology.name} cannot be replaced: it is not set', 1, 7])
     expect(of).toContainEqual(['${ENV-SQUALL_TEST} cannot be replaced: the environment may not be used', 4, 19])
     expect(of).toContainEqual(['${hosts[0]} cannot be replaced: hosts is not a list', 6, 15])

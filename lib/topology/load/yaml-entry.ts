@@ -11,6 +11,7 @@ import { displayPath } from '../../std/stack.ts'
 import { moduleOf } from './beans.ts'
 import type { Entry } from './bundle.ts'
 import { classNamesOf, includesOf } from './flux.ts'
+import { Params } from '../params.ts'
 import type { LoadOptions } from './load.ts'
 import { envNames, substitute } from './substitute.ts'
 import type { Values } from './substitute.ts'
@@ -21,7 +22,7 @@ import { parseYaml } from './yaml-source.ts'
 /** Reads a YAML definition file. Rejects when a file is not YAML; all other faults wait in the bundle to be told together. */
 export async function yamlEntry(file: string, path: string, { params = {}, env = false }: LoadOptions): Promise<Entry> {
   const environment = env === true ? process.env : env === false ? undefined : env
-  const reader = new IncludeReader(dirname(path), { params, env: environment })
+  const reader = new IncludeReader(dirname(path), { params: new Params(params), env: environment })
   const document = await reader.read(file, path, [])
   const imports = reader.imports()
   const names = [...imports.keys()]
@@ -90,7 +91,7 @@ class IncludeReader {
 
   /** `tree` as far as it can be substituted before the parameters are final; nobody is told of what is missing yet. */
   #now(tree: Tree): Tree {
-    return substitute(tree, this.#values, [], new Set())
+    return substitute(tree, this.#values, [])
   }
 
   #fault(fault: SquallError): void {
