@@ -282,7 +282,10 @@ type Fault = Pick<SquallError, 'code' | 'what' | 'help' | 'where' | 'faults'>
 
 /** `error[code]: what`, then the place, then `help: remedy`; every fault in turn. */
 export function renderError(error: Fault): string {
-  const all = [error, ...error.faults]
+  return renderAll([error, ...error.faults])
+}
+
+function renderAll(all: readonly Fault[]): string {
   const told = all.slice(0, faultsMax).map((fault) => `error[${fault.code}]: ${detailed(fault)}\n`)
   return told.join('') + (all.length > faultsMax ? `and ${all.length - faultsMax} more: correct these first\n` : '')
 }
@@ -292,7 +295,7 @@ const faultsMax = 20
 
 function inFull(error: Fault): string {
   const [first, ...others] = error.faults
-  return first === undefined ? detailed(error) : `${detailed(error)}\n${renderError({ ...first, faults: others }).trimEnd()}`
+  return first === undefined ? detailed(error) : `${detailed(error)}\n${renderAll([first, ...others]).trimEnd()}`
 }
 
 function detailed({ what, where, help }: Fault): string {

@@ -25,9 +25,9 @@ function codes(make: () => unknown): readonly string[] {
   return []
 }
 
-function faultOf(build: (t: TopologyBuilder) => unknown, name: unknown = 'test'): SquallError {
+function faultOf(build: (t: TopologyBuilder) => void, name: unknown = 'test'): SquallError {
   try {
-    planTopology(topology(name as string, build as (t: TopologyBuilder) => void).draft({}))
+    planTopology(topology(name as string, build).draft({}))
   } catch (error) {
     if (error instanceof SquallError) return error
     throw error
@@ -212,13 +212,21 @@ describe('faults', () => {
 })
 
 /** Plain JavaScript may say anything. */
+interface LooseBuilder {
+  spout(id: string, spout: unknown, options?: unknown): unknown
+  bolt(id: string, bolt: unknown): LooseBolt
+}
+type LooseBolt = Readonly<Record<'shuffle' | 'fields' | 'custom', (source: unknown, how?: unknown) => unknown>> & {
+  input(name: string): LooseBolt
+}
+
 describe('what the compiler would refuse', () => {
   const any = (value: unknown): never => value as never
-  test.each<[string, string, (t: TopologyBuilder) => unknown]>([
-    ['a number for a spout', '"a" is 5, not a spout', (t) => t.spout('a', any(5))],
-    ['a bolt for a spout', '"a" is a bolt, not a spout', (t) => t.spout('a', any(split))],
-    ['nothing for a bolt', '"b" is undefined, not a bolt', (t) => t.bolt('b', any(undefined)).shuffle(t.spout('a', words))],
-    ['an object for a bolt', '"b" is an object, not a bolt', (t) => t.bolt('b', any({})).shuffle(t.spout('a', words))],
+  test.each<[string, string, (t: LooseBuilder) => unknown]>([
+    ['a number for a spout', '"a" is 5, not a spout', (t) => t.spout('a', 5)],
+    ['a bolt for a spout', '"a" is a bolt, not a spout', (t) => t.spout('a', split)],
+    ['nothing for a bolt', '"b" is undefined, not a bolt', (t) => t.bolt('b', undefined).shuffle(t.spout('a', words))],
+    ['an object for a bolt', '"b" is an object, not a bolt', (t) => t.bolt('b', {}).shuffle(t.spout('a', words))],
     ['no open', 'open of a is missing', (t) => t.spout('a', defineSpout(any({ output: Word })))],
     ['an output that is no schema', 'output of a is 7', (t) => t.spout('a', defineSpout(any({ output: 7, open: () => undefined })))],
     [
@@ -238,7 +246,7 @@ describe('what the compiler would refuse', () => {
       (t) =>
         t
           .bolt('b', defineBolt(any({ inputs: { left: Word }, execute: {} })))
-          .input(any('left'))
+          .input('left')
           .shuffle(t.spout('a', words)),
     ],
     [
@@ -246,12 +254,12 @@ describe('what the compiler would refuse', () => {
       'ack of b is "yes"',
       (t) => t.bolt('b', defineBolt(any({ input: Word, ack: 'yes', execute() {} }))).shuffle(t.spout('a', words)),
     ],
-    ['an unknown option', 'the options of t.spout() has no key paralelism', (t) => t.spout('a', words, any({ paralelism: 2 }))],
-    ['an id for a source', 'the source of b.shuffle() is "a"', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(any('a')))],
-    ['a text for fields', 'the fields of b.fields() is "word"', (t) => t.bolt('b', split).fields(t.spout('a', words), any('word'))],
-    ['no grouping', 'the grouping of b.custom() is undefined', (t) => t.bolt('b', split).custom(t.spout('a', words), any(undefined))],
+    ['an unknown option', 'the options of t.spout() has no key paralelism', (t) => t.spout('a', words, { paralelism: 2 })],
+    ['an id for a source', 'the source of b.shuffle() is "a"', (t) => (t.spout('a', words), t.bolt('b', split).shuffle('a'))],
+    ['a text for fields', 'the fields of b.fields() is "word"', (t) => t.bolt('b', split).fields(t.spout('a', words), 'word')],
+    ['no grouping', 'the grouping of b.custom() is undefined', (t) => t.bolt('b', split).custom(t.spout('a', words), undefined)],
   ])('%s', (_, what, build) => {
-    const error = faultOf((t) => void build(t))
+    const error = faultOf(build as unknown as (t: TopologyBuilder) => void)
     expect([error, ...error.faults].map((fault) => fault.what)).toEqual([what])
     expect(error.where).toMatchObject({ file: expect.stringContaining('plan.test.ts') as string, line: expect.any(Number) as number })
   })
