@@ -9,9 +9,19 @@
  */
 const table = {
   // -- files and the command line
-  'file-not-found': { what: 'cannot find the file {file}', help: 'check the path; it is taken from the current folder' },
-  'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check the permissions, and that it is a file' },
+  'file-not-found': {
+    what: 'cannot find the file {file}',
+    help: 'check the path; it is taken from the current folder',
+    yaml: 'check the path; it is taken from the folder of this file',
+  },
+  'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check that it is the file you mean, and its permissions' },
   'file-unwritable': { what: 'cannot write {file}: {reason}', help: 'check that its folder exists, and the permissions' },
+  'temp-unwritable': {
+    what: 'cannot write temporary files in {folder}: {reason}',
+    help: 'set TMPDIR to a folder that exists, may be written to and has space left',
+  },
+  'current-folder': { what: 'the current folder is gone', help: 'change to a folder that exists' },
+  'output-failed': { what: 'cannot write to the standard output: {reason}', help: 'check where it goes to: a full disk, for example' },
   usage: { what: '{problem}', help: '{hint}' },
   internal: {
     what: 'an unexpected error: {reason}',

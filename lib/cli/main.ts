@@ -55,6 +55,10 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
 
 function commands(io: Io, done: (code: number) => void): Command {
   const program = new Command('squall')
+    .hook('preAction', (_, { args: [file] }) => {
+      requireFolder()
+      if (file === '') throw new SquallError('usage', { problem: 'the name of the file is empty', hint: 'name a definition file' })
+    })
     .description('Runs topologies of spouts and bolts: a stream processor in the line of Apache Storm.')
     .option('-V, --version', 'print the version')
     .addHelpText('after', exitCodesHelp)
@@ -104,6 +108,14 @@ function commands(io: Io, done: (code: number) => void): Command {
       .allowExcessArguments(false)
       .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => undefined })
   return program
+}
+
+function requireFolder(): void {
+  try {
+    process.cwd()
+  } catch (error) {
+    throw new SquallError('current-folder', {}, {}, { cause: error })
+  }
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

@@ -1,7 +1,8 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
+import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
 import type { ComponentError, Run, RunOptions, RunResult } from '../engine/run-types.ts'
-import { SquallError } from '../errors.ts'
+import { SquallError, reasonOf } from '../errors.ts'
 import { createLogger, logLevels } from '../std/log.ts'
 import type { LogLevel, LogOptions } from '../std/log.ts'
 import { displayPath, frameOf, userLines } from '../std/stack.ts'
@@ -51,9 +52,11 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
       ...(executors !== undefined && { executors }),
       ...(seed !== undefined && { seed }),
     }
-    const running = await startRun({ definition: loaded.definition, module: loaded.module }, options).catch((error: unknown) => {
-      throw located(error, file)
-    })
+    const running = await startRun({ definition: loaded.definition, module: pathToFileURL(loaded.module).href }, options).catch(
+      (error: unknown) => {
+        throw located(error, file)
+      },
+    )
     const result = await watch.over(running)
     errors.summarize()
     reporter.finish(running, result)
@@ -121,8 +124,7 @@ class Watch {
   #uncaught(error: unknown): void {
     const frame = frameOf(error)
     if (frame === undefined || error instanceof SquallError) return this.#leave(report(error, this.#io))
-    const reason = error instanceof Error ? error.message : String(error)
-    this.#leave(report(new SquallError('uncaught', { reason }, { ...frame, file: displayPath(frame.file) }), this.#io))
+    this.#leave(report(new SquallError('uncaught', { reason: reasonOf(error) }, { ...frame, file: displayPath(frame.file) }), this.#io))
   }
 
   #leave(code: number): void {

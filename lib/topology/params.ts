@@ -45,7 +45,10 @@ export class Params {
           {
             topology,
             name,
-            hint: asker === undefined ? hintFor(name, this.asked) : `did you mean ${meant}? It is asked for here, and not set`,
+            hint:
+              asker === undefined
+                ? hintFor(name, this.asked)
+                : `did you mean ${meant}? It is asked for here and not set: one of the two is misspelt`,
           },
           asker?.where ?? where,
         )

@@ -23,6 +23,7 @@ describe('usage', () => {
   test.each([
     [[], 'no command given', 'squall --help'],
     [['rnu', 'x.ts'], "unknown command 'rnu'", 'did you mean run?'],
+    [['run', ''], 'the name of the file is empty', 'name a definition file'],
     [['run'], "missing required argument 'file'", 'squall run --help'],
     [['run', 'a.ts', 'b.ts'], 'too many arguments', 'squall run --help'],
     [['run', 'a.ts', '--jsn'], "unknown option '--jsn'", 'did you mean --json?'],

@@ -65,8 +65,10 @@ describe('a file that cannot be loaded', () => {
     ['nowhere.ts', 'file-not-found'],
     ['folder.ts', 'file-unreadable'],
     ['notes.txt', 'definition-format'],
+    ['common.cts', 'definition-format'],
+    ['LOUD.TS', 'definition-format'],
   ])('%s: %s', async (file, code) => {
-    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '' }, file)
+    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '', 'common.cts': tinyTopology, 'LOUD.TS': tinyTopology }, file)
     expect(error.code).toBe(code)
   })
 

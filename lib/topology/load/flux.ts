@@ -18,6 +18,8 @@ export interface FluxFile {
   readonly bolts: readonly ComponentBean[]
   readonly streams: readonly StreamEntry[]
   readonly source: SourceBean | undefined
+  /** there is something under spouts, but none could be read, which is a fault already */
+  readonly lostSpouts: boolean
   readonly at: At
 }
 
@@ -144,14 +146,17 @@ function readOne(reader: MapReader, folder: string, faults: SquallError[]): Flux
     what: string,
     read: (tree: Tree, what: string, folder: string, faults: SquallError[]) => T | undefined,
   ): readonly T[] => reader.list(key).flatMap((tree) => read(tree, what, folder, faults) ?? [])
+  const spouts = components('spouts', 'a spout', readComponent)
+  const given = reader.get('spouts')
   const file: FluxFile = {
     name: reader.text('name') ?? (reader.has('name') ? { text: 'unnamed', at: reader.at } : undefined),
     config: reader.map('config'),
     components: components('components', 'a bean under components', readBean),
-    spouts: components('spouts', 'a spout', readComponent),
+    spouts,
     bolts: components('bolts', 'a bolt', readComponent),
     streams: components('streams', 'a stream', readStream),
     source: source === undefined ? undefined : readSource(source, folder, faults),
+    lostSpouts: given !== undefined && spouts.length === 0 && !(given.kind === 'list' && given.items.length === 0),
     at: reader.at,
   }
   duplicates(file.components, faults)
@@ -183,6 +188,7 @@ function merge(file: FluxFile, more: FluxFile, override: boolean): FluxFile {
     bolts: both(file.bolts, more.bolts, byId),
     streams: [...file.streams, ...more.streams],
     source: override ? (more.source ?? file.source) : (file.source ?? more.source),
+    lostSpouts: file.lostSpouts || more.lostSpouts,
     at: file.at,
   }
 }

@@ -46,18 +46,18 @@ export interface LoadedTopology {
  */
 export async function loadTopology(file: string, options: LoadOptions = {}): Promise<LoadedTopology> {
   const path = resolve(file)
-  const extension = extname(path).toLowerCase()
-  const yaml = extension === '.yaml' || extension === '.yml'
+  const extension = extname(path)
+  const yaml = /^\.ya?ml$/i.test(extension)
   checkReadable(file, path)
   if (!yaml && !['.ts', '.mts', '.js', '.mjs'].includes(extension)) throw new SquallError('definition-format', { file })
-  const folder = await mkdtemp(join(realpathSync(tmpdir()), 'squall-'))
+  const folder = await temporary(() => mkdtemp(join(realpathSync(tmpdir()), 'squall-')))
   const dispose = removeAtExit(folder)
   try {
     const module = join(folder, 'topology.mjs')
     // the YAML reader is for YAML files only: it costs time that a TypeScript file need not pay
     const entry = yaml ? await (await import('./yaml-entry.ts')).yamlEntry(file, path, options) : { path }
     const { text, sha256, inputs } = await makeBundle(entry, module)
-    await writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' })
+    await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
     const definition = await importTopology(module, file, inputs)
     return { file, definition, module, sha256, dispose }
   } catch (error) {
@@ -146,6 +146,14 @@ function describe(value: unknown): string {
 }
 
 // ------------------------------------------------------------------------------------------------ the private folder
+
+async function temporary<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    throw new SquallError('temp-unwritable', { folder: tmpdir(), reason: reasonOf(error) }, {}, { cause: error })
+  }
+}
 
 const folders = new Set<string>()
 

@@ -7,6 +7,7 @@
  * Unicode's private area, because in some places the braces would mean something to it.
  */
 import { SquallError } from '../../errors.ts'
+import { meantBy } from '../../std/words.ts'
 import type { Params } from '../params.ts'
 import { placeAt, treeOf } from './tree.ts'
 import type { At, MapEntry, Tree } from './tree.ts'
@@ -115,7 +116,9 @@ function lookUp(inside: string, match: string, at: At, { params, env }: Values, 
   const value = params.ask(name)
   if (value === undefined) {
     if (fallback !== undefined) return fallback
-    params.miss(name, fault('it is not set', `pass --set ${name}=VALUE, or give a default: \${${name}:-VALUE}`))
+    const meant = meantBy(name, Object.keys(params.given))
+    const hint = `pass --set ${name}=VALUE, or give a default: \${${name}:-VALUE}`
+    params.miss(name, fault('it is not set', meant === undefined ? hint : `did you mean \${${meant}}? Or ${hint}`))
     return unknown
   }
   if (index === undefined) return value

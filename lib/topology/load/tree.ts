@@ -4,7 +4,7 @@
  */
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
-import { hintFor, meantBy } from '../../std/words.ts'
+import { hintFor, meantBy, shown } from '../../std/words.ts'
 
 /** file, line, column */
 export type At = readonly [string, number, number]
@@ -77,7 +77,7 @@ export function treeOf(value: unknown, at: At): Tree {
 export function showTree(tree: Tree): string {
   if (tree.kind === 'list') return 'a list'
   if (tree.kind === 'map') return 'a map'
-  return tree.value === null ? 'empty' : JSON.stringify(tree.value)
+  return tree.value === null ? 'empty' : shown(tree.value)
 }
 
 /**

@@ -104,7 +104,7 @@ class Drafter {
       ...file.bolts.map((bean) => this.#component(bean, 'bolt', name, subscriptions.get(bean.id) ?? [])),
     ]
     const faults = [...this.#faults, ...this.#params.faults(name, where)]
-    return { name, config, components, faults, asked: this.#params.asked, where }
+    return { name, config, components, faults, asked: this.#params.asked, ...(file.lostSpouts && { broken: true }), where }
   }
 
   #config(entries: readonly MapEntry[], where: Place): ConfigInput {
