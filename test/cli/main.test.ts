@@ -23,6 +23,9 @@ describe('usage', () => {
   test.each([
     [[], 'no command given', 'squall --help'],
     [['rnu', 'x.ts'], "unknown command 'rnu'", 'did you mean run?'],
+    [['help', 'rnu'], "unknown command 'rnu'", 'did you mean run?'],
+    [['RUN', 'x.ts'], "unknown command 'RUN'", 'did you mean run?'],
+    [['words.ts'], "unknown command 'words.ts'", 'did you mean squall run words.ts?'],
     [['run', ''], 'the name of the file is empty', 'name a definition file'],
     [['run'], "missing required argument 'file'", 'squall run --help'],
     [['run', 'a.ts', 'b.ts'], 'too many arguments', 'squall run --help'],
