@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { SquallError, renderError } from '../../lib/errors.ts'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 import type { Spout, SpoutOutput, StreamHandle, TopologyBuilder } from '../../lib/index.ts'
+import { boltOf } from '../../lib/topology/component.ts'
 import { placeTasks, planTopology } from '../../lib/topology/plan.ts'
 import type { Plan } from '../../lib/topology/plan.ts'
 
@@ -262,6 +263,25 @@ describe('what the compiler would refuse', () => {
     const error = faultOf(build as unknown as (t: TopologyBuilder) => void)
     expect([error, ...error.faults].map((fault) => fault.what)).toEqual([what])
     expect(error.where).toMatchObject({ file: expect.stringContaining('plan.test.ts') as string, line: expect.any(Number) as number })
+  })
+
+  test('what prepare or open returned, or a class made, cannot run', async () => {
+    const context = { component: 'x' } as never
+    const { create } = defineBolt({ input: Word, prepare: any(() => 5) })
+    await expect(create().prepare(context)).rejects.toMatchObject({ code: 'bad-definition', what: 'execute of x is 5' })
+    await expect(async () =>
+      defineSpout({ open: any(() => ['a']) })
+        .create()
+        .open(context),
+    ).rejects.toMatchObject({
+      code: 'bad-definition',
+      what: 'nextTuple of x is a list',
+    })
+    class Idle {
+      static readonly input = Word
+    }
+    const idle = boltOf(any(Idle)) as ReturnType<typeof defineBolt>
+    await expect(idle.create().prepare(context)).rejects.toMatchObject({ what: 'execute of x is missing' })
   })
 
   test('a build function that is async, or none', () => {
