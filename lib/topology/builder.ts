@@ -6,7 +6,7 @@
 import type { z } from 'zod'
 import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
-import { SquallError, reasonOf } from '../errors.ts'
+import { SquallError, allFaults, reasonOf } from '../errors.ts'
 import type { Place } from '../errors.ts'
 import { calledFrom, displayPath, frameOf } from '../std/stack.ts'
 import { hintFor, shown } from '../std/words.ts'
@@ -134,15 +134,15 @@ class Builder implements TopologyBuilder {
     } catch (error) {
       if (typeof build !== 'function') this.#breaks(shown(build), "a function: topology('name', (t) => { ... })")
       // a parameter that is missing or wrong may well be what made the function throw
-      else if (this.#faults.length + this.#params.misses.length === 0) throw error instanceof SquallError ? error : threw(this.#name, error)
+      else if (this.#params.misses.length === 0 && !this.#faults.some(({ code }) => code === 'bad-param'))
+        throw allFaults([...this.#faults, error instanceof SquallError ? error : threw(this.#name, error)])
     }
   }
 
   #breaks(value: string, expected: string): void {
     this.#isBroken = true
-    this.#faults.push(
-      new SquallError('bad-definition', { what: 'the second argument', component: 'topology(name, build)', value, expected }, this.#where),
-    )
+    const what = { what: 'the second argument', component: 'topology(name, build)', value, expected }
+    this.#faults.push(new SquallError('bad-definition', what, this.#where))
   }
 
   spout(id: string, spout: unknown, options: ComponentOptions = {}): never {
@@ -177,7 +177,9 @@ class Builder implements TopologyBuilder {
       const define = kind === 'spout' ? 'defineSpout' : 'defineBolt'
       this.#faults.push(new SquallError('not-a-component', { component: shown(id), value, what: kind, define }, where))
     }
-    for (const key of Object.keys(options))
+    if (!isRecord(options)) this.#bad('the options', id, options, '{ parallelism: 2 }, or nothing', where)
+    const own = isRecord(options) ? options : {}
+    for (const key of Object.keys(own))
       if (!optionKeys.includes(key))
         this.#faults.push(
           new SquallError('unknown-key', { place: `the options of t.${kind}()`, key, hint: hintFor(key, optionKeys) }, where),
@@ -186,10 +188,14 @@ class Builder implements TopologyBuilder {
       id,
       definition: definition ?? standIn[kind],
       ...(definition === undefined && { broken: true }),
-      options,
+      options: own,
       subscriptions,
       where,
     })
+  }
+
+  #bad(what: string, component: string, value: unknown, expected: string, where: Place): void {
+    this.#faults.push(new SquallError('bad-definition', { what, component, value: shown(value), expected }, where))
   }
 
   param<S extends z.ZodType>(name: string, schema: S): z.output<S> {
@@ -210,6 +216,7 @@ class Builder implements TopologyBuilder {
 
   config(config: ConfigInput): void {
     const where = Object.assign(calledFrom(), { topology: this.#name })
+    if (!isRecord(config)) return this.#bad('the argument', 't.config()', config, 'settings: { spoutPendingMax: 100 }', where)
     const entries = Object.entries(config).map(([key, value]) => [key, value, where] as const)
     this.#config = { ...this.#config, ...soundSettings(entries, this.#faults) }
   }

@@ -216,6 +216,7 @@ describe('faults', () => {
 interface LooseBuilder {
   spout(id: string, spout: unknown, options?: unknown): unknown
   bolt(id: string, bolt: unknown): LooseBolt
+  config(settings: unknown): void
 }
 type LooseBolt = Readonly<Record<'shuffle' | 'fields' | 'custom', (source: unknown, how?: unknown) => unknown>> & {
   input(name: string): LooseBolt
@@ -256,6 +257,8 @@ describe('what the compiler would refuse', () => {
       (t) => t.bolt('b', defineBolt(any({ input: Word, ack: 'yes', execute() {} }))).shuffle(t.spout('a', words)),
     ],
     ['an unknown option', 'the options of t.spout() has no key paralelism', (t) => t.spout('a', words, { paralelism: 2 })],
+    ['a number for options', 'the options of a is 5', (t) => t.spout('a', words, 5)],
+    ['a number for settings', 'the argument of t.config() is 5', (t) => (t.spout('a', words), t.config(5))],
     ['an id for a source', 'the source of b.shuffle() is "a"', (t) => (t.spout('a', words), t.bolt('b', split).shuffle('a'))],
     ['a text for fields', 'the fields of b.fields() is "word"', (t) => t.bolt('b', split).fields(t.spout('a', words), 'word')],
     ['no grouping', 'the grouping of b.custom() is undefined', (t) => t.bolt('b', split).custom(t.spout('a', words), undefined)],
@@ -282,6 +285,15 @@ describe('what the compiler would refuse', () => {
     }
     const idle = boltOf(any(Idle)) as ReturnType<typeof defineBolt>
     await expect(idle.create().prepare(context)).rejects.toMatchObject({ what: 'execute of x is missing' })
+  })
+
+  test('a build function that throws hides no fault that was found before', () => {
+    const error = faultOf((t) => {
+      t.config({ spoutPendingMx: 5 })
+      t.bolt('b', split)
+      throw new Error('half way')
+    })
+    expect([error, ...error.faults].map(({ code }) => code)).toEqual(['unknown-config', 'definition-threw'])
   })
 
   test('a build function that is async, or none', () => {
