@@ -128,7 +128,11 @@ function checkComponent({ id, definition, options, where }: DraftComponent, conf
   ownConfig(definition, options, config, faults, where)
   if (definition.kind === 'bolt' && !isCount(definition.concurrency, Infinity))
     faults.push(
-      new SquallError('bad-parallelism', { what: 'concurrency', component: id, value: shown(definition.concurrency), max: Number.MAX_SAFE_INTEGER }, where),
+      new SquallError(
+        'bad-parallelism',
+        { what: 'concurrency', component: id, value: shown(definition.concurrency), max: Number.MAX_SAFE_INTEGER },
+        where,
+      ),
     )
 }
 
