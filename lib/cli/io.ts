@@ -1,5 +1,7 @@
 /** What the commands see of the process: where text goes, what the terminal is like, who stops us. Tests give their own. */
 import type { startRun } from '../engine/run.ts'
+import { SquallError } from '../errors.ts'
+import { report } from './exit.ts'
 
 export interface Io {
   /** to stdout */
@@ -29,12 +31,13 @@ let isClosed = false
 
 /** A reader such as `head` may leave before the end; that is no error, but there is no use in writing on. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
+  if (isClosed) return
   isClosed = true
+  if (error.code !== 'EPIPE')
+    process.exit(report(new SquallError('output-failed', { reason: error.message }, {}, { cause: error }), processIo))
 })
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-})
+/** Nobody can be told of it. */
+process.stderr.on('error', () => undefined)
 
 export const processIo: Io = {
   out(text) {

@@ -1,4 +1,5 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
+import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
 import { isCoded, messageOf } from '../engine/faults.ts'
 import type { ComponentError, Run, RunOptions, RunResult } from '../engine/run-types.ts'
@@ -52,9 +53,11 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
       ...(executors !== undefined && { executors }),
       ...(seed !== undefined && { seed }),
     }
-    const running = await startRun({ definition: loaded.definition, module: loaded.module }, options).catch((error: unknown) => {
-      throw located(error, file)
-    })
+    const running = await startRun({ definition: loaded.definition, module: pathToFileURL(loaded.module).href }, options).catch(
+      (error: unknown) => {
+        throw located(error, file)
+      },
+    )
     const result = await watch.over(running)
     errors.summarize()
     reporter.finish(running, result)

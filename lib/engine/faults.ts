@@ -1,6 +1,6 @@
 /** What components do wrong, as we tell it. What they throw may be anything: nothing here throws because of it. */
 import { inspect } from 'node:util'
-import { SquallError, placed } from '../errors.ts'
+import { SquallError, placed, reasonOf } from '../errors.ts'
 import { ownStack } from '../std/stack.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
@@ -20,9 +20,7 @@ export function isCoded(error: unknown): error is SquallError {
 }
 
 export function messageOf(error: unknown): string {
-  if (error === undefined) return 'failed'
-  if (typeof error === 'string') return error
-  return shown(() => (error instanceof Error && typeof error.message === 'string' ? error.message : inspect(error)), '(cannot be shown)')
+  return error === undefined ? 'failed' : reasonOf(error)
 }
 
 /** The stack of an error without our own part of it; empty if it has none. */

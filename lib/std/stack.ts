@@ -22,6 +22,32 @@ export function ownStack(stack: string): string {
   return lines.filter((line) => !isPlace(line) || keeps(line)).join('\n')
 }
 
+/**
+ * Where in the user's code this is called from, found out only when somebody asks: the properties are read from a stack trace
+ * that is cheap to take and dear to read.
+ */
+export function calledFrom(): {
+  readonly file: string | undefined
+  readonly line: number | undefined
+  readonly column: number | undefined
+} {
+  const trace = new Error()
+  let frame: Frame | undefined | null = null
+  const found = (): Frame | undefined => (frame === null ? (frame = frameOf(trace)) : frame)
+  return {
+    get file() {
+      const file = found()?.file
+      return file === undefined ? undefined : displayPath(file)
+    },
+    get line() {
+      return found()?.line
+    },
+    get column() {
+      return found()?.column
+    },
+  }
+}
+
 /** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
   const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))
@@ -67,11 +93,12 @@ function frameAt(line: string): Frame | undefined {
   }
 }
 
-/** This package's code, as built and as source. */
+/** This package's code, as built and as source, and its command. */
 const ourFolders: readonly string[] = ((): string[] => {
   const lib = fileURLToPath(new URL('../', import.meta.url))
   const built = `${sep}dist${sep}lib${sep}`
-  return lib.endsWith(built) ? [lib, `${lib.slice(0, -built.length)}${sep}lib${sep}`] : [lib]
+  const root = lib.endsWith(built) ? lib.slice(0, -built.length) : lib.slice(0, -`${sep}lib${sep}`.length)
+  return [lib, `${root}${sep}lib${sep}`, `${root}${sep}bin${sep}`]
 })()
 
 function isOurs(file: string): boolean {

@@ -9,6 +9,8 @@ import type { Logger } from 'pino'
 import type { Config, ConfigInput } from '../config.ts'
 import type { Duration } from '../std/clock.ts'
 import type { Random } from '../std/random.ts'
+import { boltFlaws, isRecord, spoutFlaws } from './flaws.ts'
+import type { Flaw } from './flaws.ts'
 
 /** The schema of a stream's tuples: a zod object. */
 export type TupleSchema = z.ZodObject
@@ -179,6 +181,8 @@ export interface SpoutDefinition<O extends Streams = Streams> {
   readonly tracked: boolean
   readonly config: ConfigInput
   readonly create: () => AnySpout
+  /** what the plan has to tell */
+  readonly flaws?: readonly Flaw[]
   /** only for the compiler */
   readonly _outputs?: O
 }
@@ -194,6 +198,8 @@ export interface BoltDefinition<I extends Streams = Streams, O extends Streams =
   readonly tick: Duration | undefined
   readonly config: ConfigInput
   readonly create: () => AnyBolt
+  /** what the plan has to tell */
+  readonly flaws?: readonly Flaw[]
   /** only for the compiler */
   readonly _inputs?: (inputs: I) => void
   readonly _outputs?: O
@@ -277,6 +283,7 @@ export function defineSpout<
     replay: spout.replay ?? false,
     tracked: spout.tracked ?? true,
     config: spout.config ?? {},
+    flaws: spoutFlaws(spout as unknown as Readonly<Record<string, unknown>>),
     create: (): AnySpout => {
       let source: SpoutSource<never>
       return {
@@ -368,6 +375,7 @@ function declareBolt(bolt: LooseBolt): BoltDefinition {
     ordered: bolt.ordered ?? false,
     tick: bolt.tick,
     config: bolt.config ?? {},
+    flaws: boltFlaws(bolt as unknown as Readonly<Record<string, unknown>>),
     create: (): AnyBolt => {
       let running: Bolt
       return {
@@ -477,6 +485,22 @@ function declarations(of: {
 }): Readonly<Record<string, StreamDeclaration>> {
   const all: Record<string, StreamDeclaration> = {}
   if (of.output !== undefined) all['default'] = Object.freeze({ schema: of.output })
-  for (const [name, stream] of Object.entries(of.outputs ?? {})) all[name] = Object.freeze('schema' in stream ? stream : { schema: stream })
+  for (const [name, stream] of Object.entries(of.outputs ?? {}))
+    all[name] = Object.freeze(isDeclaration(stream) ? stream : { schema: stream })
   return Object.freeze(all)
 }
+
+/** What is neither a schema nor a declaration is a flaw already. */
+function isDeclaration(stream: TupleSchema | StreamDeclaration): stream is StreamDeclaration {
+  return isRecord(stream) && 'schema' in stream
+}
+
+export function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDefinition | BoltDefinition {
+  return isRecord(value) && value['kind'] === kind && typeof value['create'] === 'function'
+}
+
+/** Stands where a component could not be made, so that the rest of the plan is still checked. */
+export const standIn = {
+  spout: defineSpout({ open: () => () => undefined }) as SpoutDefinition,
+  bolt: declareBolt({ inputs: {}, execute: {} }),
+} as const

@@ -23,6 +23,10 @@ describe('usage', () => {
   test.each([
     [[], 'no command given', 'squall --help'],
     [['rnu', 'x.ts'], "unknown command 'rnu'", 'did you mean run?'],
+    [['help', 'rnu'], "unknown command 'rnu'", 'did you mean run?'],
+    [['RUN', 'x.ts'], "unknown command 'RUN'", 'did you mean run?'],
+    [['words.ts'], "unknown command 'words.ts'", 'did you mean squall run words.ts?'],
+    [['run', ''], 'the name of the file is empty', 'name a definition file'],
     [['run'], "missing required argument 'file'", 'squall run --help'],
     [['run', 'a.ts', 'b.ts'], 'too many arguments', 'squall run --help'],
     [['run', 'a.ts', '--jsn'], "unknown option '--jsn'", 'did you mean --json?'],
@@ -79,7 +83,7 @@ describe('validate', () => {
   test('every fault, each with a place and a remedy', async () => {
     const { code, stdout, stderr } = await squall('validate', join(flux, 'faults.yaml'))
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/^(error\[[\w-]+\]: .+\n {2}at .+\nhelp: .+\n)+$/)
+    expect(stderr).toMatch(/^(error\[[\w-]+\]: .+\n {2}at .+\nhelp: .+\n){20}and \d+ more: correct these first\n$/)
   })
 
   test('faults as JSON', async () => {
@@ -175,7 +179,7 @@ describe('run', () => {
     expect(await main(['run', tiny(), '--set', 'n=many'], io)).toBe(1)
     expect(run.started).toEqual([])
     expect(io.stdout).toBe('')
-    expect(io.stderr).toMatch(/^error\[bad-param\]: .*\n {2}at .*tiny\.ts, topology tiny\nhelp: .*\n$/)
+    expect(io.stderr).toMatch(/^error\[bad-param\]: .*\n {2}at .*tiny\.ts:7:\d+, topology tiny\nhelp: .*\n$/)
   })
 
   test('--json prints JSON lines and nothing else; what components print goes to stderr', async () => {

@@ -1,6 +1,7 @@
 /** The built command as users meet it: a process with an exit code, a stdout and a stderr. */
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
@@ -20,9 +21,17 @@ interface Options {
   readonly onOut?: (stdout: string, child: ReturnType<typeof spawn>) => void
 }
 
-function squall(argv: readonly string[], { cwd, env = {}, onOut }: Options = {}): Promise<Outcome> {
+function squall(argv: readonly string[], options: Options = {}): Promise<Outcome> {
+  return ran(process.execPath, [bin, ...argv], options)
+}
+
+function bash(script: string): Promise<Outcome> {
+  return ran('bash', ['-c', script], {})
+}
+
+function ran(command: string, argv: readonly string[], { cwd, env = {}, onOut }: Options): Promise<Outcome> {
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [bin, ...argv], { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, argv, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     let [stdout, stderr] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
@@ -113,6 +122,33 @@ describe('bad input: one clear coded error, exit code not 0, nothing started', (
     expect(code).toBe(1)
     expect(stderr).toMatch(onlyError('value-mismatch'))
     expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ kind: 'result', state: 'failed' })
+  })
+})
+
+describe('a world that is not as it should be', () => {
+  test('no folder for temporary files', async () => {
+    const outcome = await squall(['run', 'tiny.ts'], { cwd: folderOf({ 'tiny.ts': tinyTopology }), env: { TMPDIR: '/nowhere' } })
+    expect(outcome).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(onlyError('temp-unwritable')) as string })
+  })
+
+  test('a current folder that was deleted', async () => {
+    const cwd = folderOf({ x: '' })
+    const gone = await bash(`cd '${cwd}' && rm -r '${cwd}' && '${process.execPath}' '${bin}' run a.ts`)
+    expect(gone).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(onlyError('current-folder')) as string })
+  })
+
+  test.runIf(existsSync('/dev/full')).each(['run', 'validate', 'graph'])('a full disk behind the stdout of %s', async (verb) => {
+    const cwd = folderOf({ 'tiny.ts': tinyTopology })
+    const { code, stderr } = await bash(`cd '${cwd}' && '${process.execPath}' '${bin}' ${verb} tiny.ts > /dev/full`)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(onlyError('output-failed'))
+  })
+
+  test('odd names of files and folders, on two executors', async () => {
+    const odd = folderOf({ 'a #1%20?.ts': tinyTopology, 'tmp #2%/x': '' })
+    const env = { TMPDIR: join(odd, 'tmp #2%') }
+    const { code, stderr } = await squall(['run', 'a #1%20?.ts', '--executors', '2', '--set', 'n=5'], { cwd: odd, env })
+    expect([code, stderr]).toEqual([0, ''])
   })
 })
 

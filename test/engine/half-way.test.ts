@@ -226,7 +226,7 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
       ),
     ).rejects.toMatchObject({
       code: 'already-settled',
-      message: 'a tuple was anchored to after it had been acked or failed',
+      what: 'a tuple was anchored to after it had been acked or failed',
       where: { component: 'late', task: expect.any(Number) as number },
     })
   })

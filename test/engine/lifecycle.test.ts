@@ -105,7 +105,7 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
       t.bolt('broken', broken, { parallelism: 2 }).shuffle(source)
     })
     await using cluster = await start()
-    const fault = { code: 'component-start', message: 'broken could not start: no connection', where: { component: 'broken' } }
+    const fault = { code: 'component-start', what: 'broken could not start: no connection', where: { component: 'broken' } }
     await expect(cluster.submit(wired)).rejects.toMatchObject(fault)
     expect(count(log, 'activate')).toBe(0)
     expect([count(log, 'cleanup good'), count(log, 'close')]).toEqual([count(log, 'prepare good'), count(log, 'open')])

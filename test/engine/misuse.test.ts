@@ -25,7 +25,7 @@ describe.each([1, 2])('on %d executors', (executors) => {
       const wired = topology('open', (t) => void t.spout('source', defineSpout({ output: Num, open: () => any(made) })))
       await expect(cluster.submit(wired)).rejects.toMatchObject({
         code: 'component-start',
-        message: `source could not start: open has to return nextTuple, an object with nextTuple, or an iterable; it returned ${found}`,
+        what: `source could not start: open has to return nextTuple, an object with nextTuple, or an iterable; it returned ${found}`,
         where: { component: 'source', task: 0 },
       })
     })

@@ -194,7 +194,7 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
               .shuffle(t.spout('source', spout)),
         ),
       ),
-    ).rejects.toMatchObject({ code: 'trees-lost', message: '2 tuple trees failed for good' })
+    ).rejects.toMatchObject({ code: 'trees-lost', what: '2 tuple trees failed for good' })
   })
 
   test('fail tells kind, component, task and message: thrown, failed by hand, expired', async () => {

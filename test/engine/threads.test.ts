@@ -233,7 +233,7 @@ describe('bolts that misbehave', () => {
     for (const refuses of [0, 1, 3])
       await expect(start(100, { executors: 2, faults: { refuses } })).rejects.toMatchObject({
         code: 'component-start',
-        message: 'work could not start: no connection',
+        what: 'work could not start: no connection',
         where: { component: 'work' },
       })
     expect(workers).toHaveLength(6)

@@ -121,7 +121,7 @@ describe('time', () => {
       ),
     ).rejects.toMatchObject({
       code: 'not-done-in-time',
-      message: 'limit was not done after 2000 ms of its time',
+      what: 'limit was not done after 2000 ms of its time',
     })
   })
 })
@@ -169,4 +169,15 @@ test('each cluster has a seed, its own unless one is given, and one seed gives o
   expect(second.seed).not.toBe(first.seed)
   expect(second.drawn).not.toEqual(first.drawn)
   expect((await run(first.seed)).drawn).toEqual(first.drawn)
+})
+
+test('names of components and streams that are not there', async () => {
+  await using local = await LocalCluster.start({ seed: 1 })
+  const Word = z.object({ word: z.string() })
+  const pass = defineBolt({ input: Word, outputs: { late: Word }, execute: () => undefined })
+  const done = await local.complete(topology('t', (t) => void t.bolt('pass', pass).shuffle(t.spout('words', fixedSpout(Word, [])))))
+  expect(() => done.tuples('pas')).toThrow(expect.objectContaining({ code: 'unknown-component', help: 'did you mean pass?' }))
+  expect(() => done.executed('wrods')).toThrow(expect.objectContaining({ code: 'unknown-component', help: 'did you mean words?' }))
+  expect(() => done.tuples('pass')).toThrow(expect.objectContaining({ code: 'unknown-stream', help: 'known: late' }))
+  expect([done.tuples('pass', 'late'), done.tuples('words', 'dead-letter')]).toEqual([[], []])
 })

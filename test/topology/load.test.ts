@@ -65,8 +65,10 @@ describe('a file that cannot be loaded', () => {
     ['nowhere.ts', 'file-not-found'],
     ['folder.ts', 'file-unreadable'],
     ['notes.txt', 'definition-format'],
+    ['common.cts', 'definition-format'],
+    ['LOUD.TS', 'definition-format'],
   ])('%s: %s', async (file, code) => {
-    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '' }, file)
+    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '', 'common.cts': tinyTopology, 'LOUD.TS': tinyTopology }, file)
     expect(error.code).toBe(code)
   })
 
@@ -101,7 +103,7 @@ describe('a file that cannot be loaded', () => {
 
   test('one that throws says what and where', async () => {
     const error = await faultOf({ 'bad.ts': `const a: number = 1\n\nthrow new Error('no database ' + a)\n` }, 'bad.ts')
-    expect(error).toMatchObject({ code: 'definition-threw', message: 'the definition file threw while it was loaded: no database 1' })
+    expect(error).toMatchObject({ code: 'definition-threw', what: 'the definition file threw while it was loaded: no database 1' })
   })
 
   test.each([
@@ -122,7 +124,7 @@ describe('a file that cannot be loaded', () => {
       'node_modules/fast-thing/build/fast.node': 'not really',
     }
     const error = await faultOf({ ...addon, 'bad.ts': `import fast from 'fast-thing'\nexport default fast` }, 'bad.ts')
-    expect(error).toMatchObject({ code: 'native-addon', message: expect.stringContaining('fast-thing') as string })
+    expect(error).toMatchObject({ code: 'native-addon', what: expect.stringContaining('fast-thing') as string })
     const folder = folderOf({
       ...addon,
       'node_modules/careful/index.js': `try { require('fast-thing') } catch {}`,
