@@ -30,11 +30,9 @@ Exit codes:
  * ```
  */
 export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
-  try {
-    return await dispatch(argv, io)
-  } catch (error) {
-    return report(error, io)
-  }
+  const code = await dispatch(argv, io).catch((error: unknown) => report(error, io))
+  io.exitSoon(code)
+  return code
 }
 
 async function dispatch(argv: readonly string[], io: Io): Promise<number> {

@@ -4,13 +4,13 @@ import { SquallError, placed } from '../errors.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
 export function wrapped(
-  code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed',
+  code: 'component-start' | 'spout-threw' | 'finish-threw',
   error: unknown,
   component: string,
   task: number,
 ): SquallError {
   return error instanceof SquallError
-    ? placed(error, component === '' ? {} : { component, task })
+    ? placed(error, { component, task })
     : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
 }
 
