@@ -7,6 +7,9 @@ import type { FromThread, ThreadData, ToThread } from './thread-messages.ts'
 /** Room for new objects in each thread; the default is twice this. */
 const youngGenerationMb = 24
 
+/** How long a thread that has closed may take to end by itself; what components left open (a timer, a socket) keeps it for ever. */
+const lastWordsMs = 500
+
 export interface Ears {
   message(message: FromThread): void
   died(reason: string): void
@@ -18,6 +21,7 @@ export class Thread {
   readonly #worker: Worker
   readonly #asked: { what: ToThread['kind']; resolve: () => void; reject: (error: SquallError) => void }[] = []
   readonly #ended: Promise<void>
+  #hasClosed = false
   #reason = 'its thread ended'
 
   constructor(data: ThreadData, ears: Ears) {
@@ -57,8 +61,13 @@ export class Thread {
     })
   }
 
-  /** Ends it at once, whatever it does. */
+  /** Ends it at once, whatever it does; one that has closed has a moment in which what it printed gets here. */
   async end(): Promise<void> {
+    if (this.#hasClosed) {
+      let timer: NodeJS.Timeout | undefined
+      await Promise.race([this.#ended, new Promise((resolve) => (timer = setTimeout(resolve, lastWordsMs)))])
+      clearTimeout(timer)
+    }
     await this.#worker.terminate()
     await this.#ended
   }
@@ -70,6 +79,7 @@ export class Thread {
   #answered({ what, error }: Extract<FromThread, { kind: 'did' }>): void {
     const at = this.#asked.findIndex((asked) => asked.what === what)
     const [asked] = this.#asked.splice(at, 1)
+    if (what === 'close') this.#hasClosed = true
     if (error === undefined) asked?.resolve()
     else asked?.reject(errorFrom(error))
   }
