@@ -1,4 +1,5 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
+import { availableParallelism } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
 import type { ComponentError, RunOptions, RunResult } from '../engine/run-types.ts'
@@ -25,6 +26,9 @@ export interface RunFlags extends CommonFlags {
   readonly table: boolean
 }
 
+/** More executors than this are hardly meant. */
+const executorsPerCore = 4
+
 /**
  * With `--json`, lines on stdout: `{"kind":"snapshot",...}` (`Snapshot` in lib/metrics/snapshot.ts) every second and at the
  * end, then `{"kind":"result","state","emitted","acked","failed","expired","replayed","deadLettered","seconds"}`.
@@ -45,6 +49,12 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
     dispose = () => loaded.dispose()
     const config: ConfigInput = flags.check === true ? { ...given.config, check: true } : given.config
     const errors = new ErrorLog(log)
+    const cores = availableParallelism()
+    if (executors !== undefined && executors > cores * executorsPerCore)
+      createLogger(log).warn(
+        { executors, cores },
+        'many more executors than cores: each takes memory and time to start, and none of them gets faster',
+      )
     const options: RunOptions = {
       params: given.paramsFor(loaded.definition),
       config,

@@ -253,20 +253,18 @@ class LocalRun implements Run {
   /** What is under way and keeps the run from ending. */
   #hanging(): SquallError {
     const { closeTimeoutMs: ms } = this.#plan.config
-    const hooks = [...this.#layout.hooks(this.#cells)]
-    const named = new Set(hooks.map(([task]) => this.#placement[task]))
-    const unnamed = (this.#crew?.silent ?? []).filter((executor) => !named.has(executor))
-    return allFaults([
-      ...hooks.map(([task, hook]) => {
-        const component = this.#componentOf(task)
-        return new SquallError('hook-hangs', { hook, component, ms }, { component, task })
-      }),
-      ...unnamed.map((executor) => {
-        const tasks = this.#plan.tasks.filter(({ task }) => this.#placement[task] === executor)
-        const components = [...new Set(tasks.map(({ task }) => this.#componentOf(task)))].join(', ')
-        return new SquallError('executor-hangs', { executor, components, ms }, { topology: this.#plan.name })
-      }),
-    ])
+    const hooks = [...this.#layout.hooks(this.#cells)].map(([task, hook]) => {
+      const component = this.#componentOf(task)
+      return new SquallError('hook-hangs', { hook, component, ms }, { component, task })
+    })
+    // an executor is only to blame when no component of its own is: others may wait for it
+    if (hooks.length > 0) return allFaults(hooks)
+    const executors = (this.#crew?.silent ?? []).map((executor) => {
+      const tasks = this.#plan.tasks.filter(({ task }) => this.#placement[task] === executor)
+      const components = [...new Set(tasks.map(({ task }) => this.#componentOf(task)))].join(', ')
+      return new SquallError('executor-hangs', { executor, components, ms }, { topology: this.#plan.name })
+    })
+    return allFaults(executors)
   }
 
   #componentOf(task: number): string {

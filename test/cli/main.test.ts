@@ -273,6 +273,17 @@ describe('run', () => {
     expect(log).toContain('another')
   })
 
+  test('many more executors than cores are warned of', async () => {
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const code = main(['run', tiny(), '--executors', '100000'], io)
+    await run.whenStarted()
+    run.finish()
+    await code
+    const log = written.mock.calls.map(([text]) => String(text)).join('')
+    written.mockRestore()
+    expect(log).toMatch(/WARN .*many more executors than cores/)
+  })
+
   test('an error that no one caught ends the run, with its place', async () => {
     const code = main(['run', tiny()], io)
     const { signal } = await run.whenStarted()
