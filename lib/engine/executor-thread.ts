@@ -113,12 +113,14 @@ function actorOf(
         executor.loseTrees(message.other)
         break
       case 'close':
-        await executor.close().finally(async () => {
+        try {
+          await executor.close()
+        } finally {
           loop.stop()
           await running
           clearInterval(counters)
           sayCounters()
-        })
+        }
         break
     }
   }

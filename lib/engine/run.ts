@@ -275,10 +275,10 @@ class LocalRun implements Run {
   async #drain(crew: Crew): Promise<void> {
     const startedMs = performance.now()
     const pending = (): boolean => this.#plan.tasks.some(({ task }) => (this.#cells[this.#layout.head(task) + cell.pending] as number) > 0)
-    let isTold = false
-    const told = (): void => void (isTold = true)
+    const crewState = { isTold: false }
+    const told = (): void => void (crewState.isTold = true)
     crew.setActive(false).then(told, told)
-    while ((!isTold || pending()) && this.#fatal === undefined && performance.now() - startedMs < this.#drainMs)
+    while ((!crewState.isTold || pending()) && this.#fatal === undefined && performance.now() - startedMs < this.#drainMs)
       await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 

@@ -97,15 +97,15 @@ export class SimulatedCrew implements Crew {
 
   /** Hooks that wait for the clock get it: nobody else moves it before the start is over. */
   async start(): Promise<void> {
-    let isOver = false
+    const state = { isOver: false }
     const starting = this.#hook(async () => {
       for (const executor of this.#executors) await executor.start()
     })
-    const over = (): void => void (isOver = true)
+    const over = (): void => void (state.isOver = true)
     starting.then(over, over)
-    while (!isOver) {
+    while (!state.isOver) {
       await new Promise((resolve) => setImmediate(resolve))
-      if (!isOver) await this.step()
+      if (!state.isOver) await this.step()
     }
     await starting
   }

@@ -63,7 +63,7 @@ test('a signal ends it: gently, or as failed with its reason', async () => {
 })
 
 test('a signal before it starts: nothing is opened', async () => {
-  const open = vi.fn(() => () => undefined)
+  const open = vi.fn<() => () => void>(() => () => undefined)
   const definition = topology('never', (t) => void t.spout('spout', defineSpout({ output: Num, open })))
   const run = await startRun({ definition }, { ...quiet, signal: AbortSignal.abort() })
   expect((await run.done).state).toBe('stopped')
