@@ -20,7 +20,7 @@ export interface Io {
   onStop(stop: (why: 'signal' | 'closed') => void): () => void
   /** Calls back with what no one has caught. The result ends that. */
   onUncaught(caught: (error: unknown) => void): () => void
-  /** Calls back when the process is about to exit, whoever asked for it; what comes back is its code instead. The result ends that. */
+  /** Calls back when the process is about to exit and the command has not asked for it; what comes back is its code instead. The result ends that. */
   onExit(leaving: (code: number) => number): () => void
   exit(code: number): void
   /** Exits after a moment if what others left open keeps the process alive. */
@@ -36,13 +36,19 @@ const lingerMs = 1_000
 const writeOut = process.stdout.write.bind(process.stdout)
 const writeErr = process.stderr.write.bind(process.stderr)
 let isClosed = false
+let isLeaving = false
+
+/** The one way in which the command itself ends the process before its work is done. */
+function leave(code: number): void {
+  isLeaving = true
+  process.exit(code)
+}
 
 /** A reader such as `head` may leave before the end; that is no error, but there is no use in writing on. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (isClosed) return
   isClosed = true
-  if (error.code !== 'EPIPE')
-    process.exit(report(new SquallError('output-failed', { reason: error.message }, {}, { cause: error }), processIo))
+  if (error.code !== 'EPIPE') leave(report(new SquallError('output-failed', { reason: error.message }, {}, { cause: error }), processIo))
 })
 /** Nobody can be told of it. */
 process.stderr.on('error', () => undefined)
@@ -88,12 +94,14 @@ export const processIo: Io = {
     return () => process.off('uncaughtException', caught)
   },
   onExit(leaving) {
-    const exits = (code: number): void => void (process.exitCode = leaving(code))
+    const exits = (code: number): void => {
+      if (!isLeaving) process.exitCode = leaving(code)
+    }
     process.on('exit', exits)
     return () => process.off('exit', exits)
   },
-  exit: (code) => process.exit(code),
-  exitSoon: (code) => void setTimeout(() => process.exit(code), lingerMs).unref(),
+  exit: leave,
+  exitSoon: (code) => void setTimeout(() => leave(code), lingerMs).unref(),
 }
 
 type Write = typeof process.stdout.write

@@ -43,7 +43,7 @@ test('an onError that throws fails the run with a coded error', async () => {
   }
   const run = await startRun({ definition }, { ...quiet, onError })
   const { state, error } = await run.done
-  expect([state, error?.code, error?.message]).toEqual([
+  expect([state, error?.code, error?.what]).toEqual([
     'failed',
     'listener-threw',
     'the function onError of the run threw: the listener is broken',
