@@ -101,6 +101,11 @@ export const settings = {
     max: 1_000_000,
     doc: 'how often an executor thread that died is started again in one run',
   },
+  closeTimeoutMs: {
+    type: 'durationMs',
+    default: 3_000,
+    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
+  },
   workers: {
     type: 'count',
     default: 1,

@@ -33,6 +33,10 @@ const table = {
     what: 'an error that nothing caught: {reason}',
     help: 'catch it where it happens: errors in timers and callbacks of their own belong to no tuple',
   },
+  'exit-called': {
+    what: 'the topology called process.exit({exit})',
+    help: 'end a source with out.end(), end the run with an error; process.exit leaves nothing closed',
+  },
   // -- loading a definition file
   'definition-format': { what: '{file} is no definition file', help: 'use a file that ends in .ts, .mts, .js, .mjs, .yaml or .yml' },
   'definition-syntax': { what: '{reason}', help: 'correct the file at this place' },
@@ -185,8 +189,24 @@ const table = {
     help: 'this is a mistake in Squall itself; please report it with what the topology does',
   },
   'executor-lost': {
-    what: 'executors died {times} times, the last time executor {executor}',
+    what: 'executors died {times} times, the last time executor {executor}: {reason}',
     help: 'see the errors above; executorRestartsMax is the limit',
+  },
+  'executor-died': {
+    what: 'executor {executor} died: {reason}',
+    help: 'a thread dies of what it cannot catch, such as memory without end; what its components had under way here is not done',
+  },
+  'executor-hangs': {
+    what: 'executor {executor} did not answer within {ms} ms when the run had to end, and was ended by force',
+    help: 'one of its components ({components}) never returns: look for a loop without an end; closeTimeoutMs is the limit',
+  },
+  'hook-hangs': {
+    what: '{hook} of {component} was not over within {ms} ms when the run had to end',
+    help: 'let what it awaits settle; closeTimeoutMs is the limit',
+  },
+  'listener-threw': {
+    what: 'the function onError of the run threw: {reason}',
+    help: 'catch what can go wrong in it; it is called for each error of a component',
   },
   'not-done-in-time': {
     what: '{topology} was not done after {ms} ms of its time',

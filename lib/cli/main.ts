@@ -20,7 +20,7 @@ Exit codes:
   1    the topology failed, or its definition or an input was wrong
   2    wrong usage of the command
   70   a mistake in Squall itself
-  130  stopped by Ctrl-C or SIGTERM`
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP`
 
 /**
  * Runs one command line and says with which code the process should end. Never throws.
@@ -30,11 +30,9 @@ Exit codes:
  * ```
  */
 export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
-  try {
-    return await dispatch(argv, io)
-  } catch (error) {
-    return report(error, io)
-  }
+  const code = await dispatch(argv, io).catch((error: unknown) => report(error, io))
+  io.exitSoon(code)
+  return code
 }
 
 async function dispatch(argv: readonly string[], io: Io): Promise<number> {
@@ -81,7 +79,7 @@ function commands(io: Io, done: (code: number) => void): Command {
     'Run a topology on this machine; ends when all its sources have ended and every tuple is done.',
     'squall run topologies/word-count.ts --set input=book.txt',
   )
-    .option('-e, --executors <n>', 'threads to run on (1)')
+    .option('-e, --executors <n>', 'threads to run on, from 1 to 126; more than there are cores gain nothing (1)')
     .option('--seed <n>', 'the seed of everything random, to repeat a run')
     .option('--check', 'check every emitted tuple against its full schema')
     .option('--json', 'print JSON lines: a snapshot a second, and the result as the last')

@@ -30,7 +30,8 @@ import type { Plan, PlannedComponent, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
 import { BoltTask } from './bolt-task.ts'
-import { CellLayout, cell } from './cells.ts'
+import { CellLayout, cell, hookNumber } from './cells.ts'
+import type { Hook } from './cells.ts'
 import { isCoded, messageOf, shortened, stackOf, wrapped } from './faults.ts'
 import { Inbox } from './inbox.ts'
 import { Link } from './link.ts'
@@ -112,6 +113,10 @@ export class Executor implements BundleSink {
   readonly #reader: BundleReader
   readonly #routes: readonly StreamRoute[]
   readonly #wiring: Wiring
+  /** everything is open and prepared, and not yet being closed; before and after, turns only fire timers */
+  #isRunning = false
+  /** hooks under way */
+  #hooks = 0
   /** the last to fill the inboxes were the spouts of this executor, and not its lanes */
   #haveSpoutsFed = false
   /** when the inboxes were full after spouts had fed, the lanes come first */
@@ -149,8 +154,9 @@ export class Executor implements BundleSink {
 
   /** Runs one turn; true if anything was done. */
   turn(): boolean {
-    this.isInTurn = true
     const start = this.readClock()
+    if (!this.#isRunning) return this.timers.fire(start)
+    this.isInTurn = true
     let worked = this.timers.nextMs <= start && this.timers.fire(start)
     worked = this.#receive() || worked
     worked = this.#runBolts(start) || worked
@@ -168,7 +174,8 @@ export class Executor implements BundleSink {
         this.#runBolts(start)
       }
     }
-    this.#flush()
+    // what was emitted or acked between two turns leaves now: that is work, too
+    worked = this.#flush() || worked
     this.isInTurn = false
     return worked
   }
@@ -236,13 +243,21 @@ export class Executor implements BundleSink {
     return true
   }
 
-  #flush(): void {
+  /** Sends what gathered; true if anything did. */
+  #flush(): boolean {
     const { pressure } = this.#options
     let parked = 0
-    for (const link of this.#links) if (link?.flush() === true) parked++
+    let hasSent = false
+    for (const link of this.#links) {
+      if (link === undefined) continue
+      const before = link.sent
+      if (link.flush()) parked++
+      if (link.sent !== before) hasSent = true
+    }
     if (pressure[this.index] !== parked) pressure[this.index] = parked
     for (const spout of this.#spouts) this.cells[this.layout.head(spout.task) + cell.pending] = spout.pending
     for (const bolt of this.#bolts) this.cells[this.layout.head(bolt.task) + cell.pending] = bolt.pending
+    return hasSent
   }
 
   /** Looks at the clock; `nowMs` holds until the next look. */
@@ -281,7 +296,12 @@ export class Executor implements BundleSink {
 
   /** Nothing is waiting, running or parked here. */
   get isQuiet(): boolean {
-    return this.#bolts.every((bolt) => bolt.pending === 0) && this.#links.every((link) => link?.isParked !== true)
+    return (
+      this.#isRunning &&
+      this.#hooks === 0 &&
+      this.#bolts.every((bolt) => bolt.pending === 0) &&
+      this.#links.every((link) => link?.isParked !== true)
+    )
   }
 
   /** Frames given to each other executor. */
@@ -300,16 +320,17 @@ export class Executor implements BundleSink {
       const { definition } = bolt.component
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
-      await this.#starting(bolt.component, bolt.task, async () => {
+      await this.#starting(bolt, 'prepare', async () => {
         await made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork()))
-        bolt.begin(made.instance(), this.#options.tap)
+        if (!this.isClosing) bolt.begin(made.instance(), this.#options.tap)
       })
+      if (this.isClosing) return
       const { tickMs } = bolt.component.config
       if (tickMs > 0)
         this.timers.every(
           this.#options.clock.now(),
           tickMs,
-          () => bolt.tick(),
+          () => this.#isRunning && bolt.tick(),
           () => this.#options.clock.now(),
         )
     }
@@ -317,48 +338,63 @@ export class Executor implements BundleSink {
       const { definition } = spout.component
       if (definition.kind !== 'spout') continue
       const made = definition.create()
-      await this.#starting(spout.component, spout.task, async () => {
+      await this.#starting(spout, 'open', async () => {
         await made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork()))
-        spout.begin(made.instance())
+        if (!this.isClosing) spout.begin(made.instance())
       })
+      if (this.isClosing) return
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
     if (ack && messageTimeouts && this.#spouts.length > 0)
       this.timers.every(
         this.#options.clock.now(),
         messageTimeoutMs / 10,
-        () => this.trees.expire(),
+        () => this.#isRunning && this.trees.expire(),
         () => this.#options.clock.now(),
       )
+    this.#isRunning = true
     this.#announce()
   }
 
   setActive(isActive: boolean): void {
-    for (const spout of this.#spouts) spout.setActive(isActive)
+    for (const spout of this.#spouts) {
+      const at = this.layout.head(spout.task) + cell.hook
+      this.cells[at] = hookNumber(isActive ? 'activate' : 'deactivate')
+      spout.setActive(isActive)
+      this.cells[at] = 0
+    }
     this.wake()
   }
 
   /** The last word of a component's tasks here, once every source has ended. */
   async finish(component: number): Promise<void> {
-    for (const bolt of this.#bolts) if (bolt.component.index === component) await bolt.finish()
+    for (const bolt of this.#bolts) if (bolt.component.index === component) await this.#hook(bolt.task, 'finish', () => bolt.finish())
     this.wake()
   }
 
-  /** Closes spouts and cleans up bolts; the first fault is thrown when all had their turn. */
+  /** Closes spouts and cleans up bolts, all at once so that none waits for another; the first fault is thrown when all are done. */
   async close(): Promise<void> {
     if (this.isClosing) return
     this.isClosing = true
-    const faults: unknown[] = []
-    const attempt = async (act: () => unknown): Promise<void> => {
-      try {
-        await act()
-      } catch (error) {
-        faults.push(error)
-      }
+    this.#isRunning = false
+    const closed = await Promise.allSettled([
+      ...this.#spouts.map((spout) => this.#hook(spout.task, 'close', () => spout.close())),
+      ...this.#bolts.map((bolt) => this.#hook(bolt.task, 'cleanup', () => bolt.close())),
+    ])
+    for (const one of closed) if (one.status === 'rejected') throw one.reason
+  }
+
+  /** Calls a hook of a task; while it is under way, a cell says so. */
+  async #hook(task: number, hook: Hook, act: () => unknown): Promise<void> {
+    const at = this.layout.head(task) + cell.hook
+    this.cells[at] = hookNumber(hook)
+    this.#hooks++
+    try {
+      await act()
+    } finally {
+      this.cells[at] = 0
+      this.#hooks--
     }
-    for (const spout of this.#spouts) await attempt(() => spout.close())
-    for (const bolt of this.#bolts) await attempt(() => bolt.close())
-    if (faults.length > 0) throw faults[0]
   }
 
   /** Executor `other` was started anew: what we meant for the old one goes nowhere. `loseTrees` has to follow. */
@@ -410,9 +446,9 @@ export class Executor implements BundleSink {
 
   // ---------------------------------------------------------------------------------------------- starting
 
-  async #starting(component: PlannedComponent, task: number, act: () => Promise<void>): Promise<void> {
+  async #starting({ component, task }: BoltTask | SpoutTask, hook: Hook, act: () => unknown): Promise<void> {
     try {
-      await act()
+      await this.#hook(task, hook, act)
     } catch (error) {
       throw wrapped('component-start', error, component.id, task)
     }

@@ -5,13 +5,13 @@ import { ownStack } from '../std/stack.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
 export function wrapped(
-  code: 'component-start' | 'spout-threw' | 'finish-threw' | 'executor-failed',
+  code: 'component-start' | 'spout-threw' | 'finish-threw',
   error: unknown,
   component: string,
   task: number,
 ): SquallError {
   return isCoded(error)
-    ? placed(error, component === '' ? {} : { component, task })
+    ? placed(error, { component, task })
     : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
 }
 

@@ -48,6 +48,11 @@ export function calledFrom(): {
   }
 }
 
+/** An error from this library's code alone: a mistake of ours. */
+export function isOwnFault(error: unknown): boolean {
+  return framesOf(error).some(({ file }) => isOurs(file)) && frameOf(error) === undefined
+}
+
 /** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
   const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))

@@ -1,47 +1,9 @@
 /** The built command as users meet it: a process with an exit code, a stdout and a stderr. */
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
-
-const bin = fileURLToPath(new URL('../../bin/squall.js', import.meta.url))
-
-interface Outcome {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-interface Options {
-  readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
-  /** called with all of stdout so far, whenever there is more */
-  readonly onOut?: (stdout: string, child: ReturnType<typeof spawn>) => void
-}
-
-function squall(argv: readonly string[], options: Options = {}): Promise<Outcome> {
-  return ran(process.execPath, [bin, ...argv], options)
-}
-
-function bash(script: string): Promise<Outcome> {
-  return ran('bash', ['-c', script], {})
-}
-
-function ran(command: string, argv: readonly string[], { cwd, env = {}, onOut }: Options): Promise<Outcome> {
-  return new Promise((done, failed) => {
-    const child = spawn(command, argv, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-    let [stdout, stderr] = ['', '']
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text
-      onOut?.(stdout, child)
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    // a source that was saved meanwhile makes the command build first, and say so
-    child.once('error', failed).once('close', (code) => done({ code, stdout, stderr: stderr.replace(/^building\.\.\.\n/, '') }))
-  })
-}
+import { bash, bin, squall } from './command.ts'
 
 /** One coded error, with its place and its remedy, and nothing else. */
 function onlyError(code: string): RegExp {
@@ -191,7 +153,7 @@ describe('run', () => {
     expect(stderr).toContain('boom (3 times in all)')
   })
 
-  test.each(['SIGINT', 'SIGTERM'] as const)('%s stops it: state stopped, exit code 130', async (signal) => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s stops it: state stopped, exit code 130', async (signal) => {
     let isAsked = false
     const { code, stdout } = await squall(['run', 'endless.ts', '--no-table'], {
       cwd: folderOf({ 'endless.ts': endless }),

@@ -124,6 +124,17 @@ describe('time', () => {
       what: 'limit was not done after 2000 ms of its time',
     })
   })
+
+  test('complete gives up when a hook never settles', { timeout: 60_000 }, async () => {
+    const stuck = defineBolt({
+      input: Num,
+      prepare: () => ({ execute: () => undefined, finish: () => new Promise<void>(() => undefined) }),
+    })
+    const wired = topology('stuck', (t) => void t.bolt('stuck', stuck).shuffle(t.spout('source', feeder(Num).spout)))
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const options = { sources: { source: [] }, config: { messageTimeouts: false, closeTimeoutMs: 1 } }
+    await expect(cluster.complete(wired, options)).rejects.toMatchObject({ code: 'not-done-in-time' })
+  })
 })
 
 test('a source that never pauses is told instead of running for ever', { timeout: 60_000 }, async () => {

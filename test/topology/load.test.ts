@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { SquallError, renderError } from '../../lib/errors.ts'
 import { importTopology, loadTopology } from '../../lib/topology/load/load.ts'
 import { planTopology } from '../../lib/topology/plan.ts'
@@ -139,6 +140,20 @@ describe('a file that cannot be loaded', () => {
     const error = await faultOf({ 'bad.ts': 'throw new Error("x")' }, 'bad.ts')
     expect(error.cause).toBeInstanceOf(Error)
   })
+})
+
+test('bundles that killed processes have left are swept away, some time later', async () => {
+  const { pid } = spawnSync(process.execPath, ['--version'])
+  const own = folderOf({ 'tiny.ts': tinyTopology })
+  const [old, young, alive, foreign] = [`squall-${pid}-abcdef`, `squall-${pid}-ghijkl`, `squall-${process.pid}-mnopqr`, 'squall-abcdef']
+  const twoDaysAgo = Date.now() / 1_000 - 2 * 86_400
+  for (const name of [old, young, alive, foreign]) mkdirSync(join(own, name))
+  for (const name of [old, alive, foreign]) utimesSync(join(own, name), twoDaysAgo, twoDaysAgo)
+  vi.stubEnv('TMPDIR', own)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const loaded = await loadTopology(join(own, 'tiny.ts'))
+  loaded.dispose()
+  expect(readdirSync(own).toSorted()).toEqual([foreign, alive, young, 'tiny.ts'].toSorted())
 })
 
 test('a function of a topology that throws is a coded error too', async () => {

@@ -5,7 +5,7 @@
  * threads import the same bundle again (`importTopology`), and so does, one day, a worker on another host: what runs is
  * what was loaded. The bundle imports this running library by its URL, so there is one instance of it in a thread.
  */
-import { accessSync, constants, realpathSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
@@ -50,7 +50,11 @@ export async function loadTopology(file: string, options: LoadOptions = {}): Pro
   const yaml = /^\.ya?ml$/i.test(extension)
   checkReadable(file, path)
   if (!yaml && !['.ts', '.mts', '.js', '.mjs'].includes(extension)) throw new SquallError('definition-format', { file })
-  const folder = await temporary(() => mkdtemp(join(realpathSync(tmpdir()), 'squall-')))
+  const folder = await temporary(() => {
+    const root = realpathSync(tmpdir())
+    sweep(root)
+    return mkdtemp(join(root, `squall-${process.pid}-`))
+  })
   const dispose = removeAtExit(folder)
   try {
     const module = join(folder, 'topology.mjs')
@@ -168,4 +172,29 @@ function removeAtExit(folder: string): () => void {
 
 function removeAll(): void {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+}
+
+/** A folder this old whose process is gone is nobody's. (A process in another container may look gone from here.) */
+const staleMs = 24 * 3_600_000
+
+/** Removes the folders of processes that were killed before they could. */
+function sweep(root: string): void {
+  for (const name of readdirSync(root)) {
+    const pid = /^squall-(\d+)-\w{6}$/.exec(name)?.[1]
+    if (pid === undefined || isAlive(Number(pid))) continue
+    const folder = join(root, name)
+    try {
+      if (Date.now() - statSync(folder).mtimeMs > staleMs) rmSync(folder, { recursive: true, force: true })
+    } catch {
+      // another process has swept it, or it is another user's
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }
