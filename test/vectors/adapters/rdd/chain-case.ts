@@ -1,6 +1,5 @@
 /** Cases whose operation is a chain of calls, with a few words around it. */
-import { HashPartitioner, RDD, RddContext } from '../../../../lib/index.ts'
-import { SquallError } from '../../../../lib/errors.ts'
+import { HashPartitioner, RDD, RddContext, SquallError } from '../../../../lib/index.ts'
 import { all, isRecord } from '../../vectors.ts'
 import type { Verdict, VectorCase } from '../../vectors.ts'
 import { chainOf, dataOf, keyPartitioner, runChain, splitAtCommas } from './chain.ts'
