@@ -38,3 +38,23 @@ export { Rankings, intermediateRankings, totalRankings } from './bolts/rankings.
 export type { Ranked, RankingsOptions, RankingsTuple } from './bolts/rankings.ts'
 export { rollingCount } from './bolts/rolling-count.ts'
 export type { RollingCountBolt, RollingCountOptions } from './bolts/rolling-count.ts'
+export { CachedBatchReadsMap, CachedMap } from './batch/trident/state/caches.ts'
+export type { BatchRead } from './batch/trident/state/caches.ts'
+export { FileState } from './batch/trident/state/file-state.ts'
+export type { FileStateOptions } from './batch/trident/state/file-state.ts'
+export { NonTransactionalMap, OpaqueMap, SnapshottableMap, TransactionalMap } from './batch/trident/state/maps.ts'
+export { MemoryMapState } from './batch/trident/state/memory-map-state.ts'
+export type {
+  Awaitable,
+  BackingMap,
+  MapState,
+  ReadOnlyMapState,
+  ReadOnlySnapshottable,
+  ReadOnlyState,
+  RemovableMapState,
+  Snapshottable,
+  State,
+  ValueUpdater,
+} from './batch/trident/state/state.ts'
+export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
+export type { Serializer } from './batch/trident/state/values.ts'
