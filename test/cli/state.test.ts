@@ -83,7 +83,7 @@ test.each([
   [['state', 'dump', 'exact-count', 'other'], 1, 'the topology keeps: counts, sums'],
   [['state', 'list', 'other'], 1, 'holds the state of the topology exact-count, not of other'],
   [['state', 'lst', 'exact-count'], 2, "error[usage]: unknown command 'lst'"],
-  [['state', 'lst', 'exact-count'], 2, 'squall state --help'],
+  [['state', 'lst', 'exact-count'], 2, 'did you mean state list? (see squall state --help)'],
 ])('%j is refused', async (argv, expected, text) => {
   const { code, stdout, stderr } = await squall(...argv, '--state-dir', folder)
   expect([code, stdout]).toEqual([expected, ''])
