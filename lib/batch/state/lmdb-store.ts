@@ -130,7 +130,8 @@ export class LmdbStore implements StateStore, Reader {
     try {
       this.#db.transactionSync(() => {
         for (const entries of changes) for (const [key, value] of entries) this.#write(key, value)
-        for (const key of [...this.#db.getKeys({ start: undoStart, end: undoEnd })]) this.#write(key, undefined)
+        const old = [...this.#db.getKeys({ start: undoStart, end: undoEnd })]
+        for (const key of old) this.#write(key, undefined)
         for (const [i, record] of undo.entries()) this.#write(undoKey(i), record)
         this.#write(metaKey, encodeValue('', null, meta))
       })

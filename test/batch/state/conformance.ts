@@ -33,10 +33,32 @@ function stage(store: StateStore, changes: Record<string, unknown>, operator = '
     else table.put(key, value)
 }
 
+type Change = readonly [string, number | undefined]
+
+/** Makes these changes, and says what the table must hold then. */
+function staged(store: StateStore, base: ReadonlyMap<string, number>, changes: readonly Change[]): Map<string, number> {
+  const next = new Map(base)
+  for (const [at, value] of changes) {
+    expect(store.table('counts').get(at)).toBe(next.get(at))
+    store.table('counts').put(at, value)
+    if (value === undefined) next.delete(at)
+    else next.set(at, value)
+  }
+  expect(entriesOf(store)).toEqual(next)
+  return next
+}
+
+function entriesOf(store: StateStore): Map<string, number> {
+  const table = store.table<string, number>('counts')
+  const entries = new Map(table.entries())
+  expect(table.size).toBe(entries.size)
+  return entries
+}
+
 const big = 'x'.repeat(300_000)
 
 export function conformance(name: string, placeOf: () => Promise<Place>): void {
-  describe(name, () => {
+  describe.each([name])('%s', () => {
     test('starts empty', async () => {
       const store = await (await placeOf()).open()
       expect(store.txid).toBeUndefined()
@@ -91,71 +113,73 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
       await again.close()
     })
 
-    for (const restart of [false, true])
-      describe(restart ? 'run again after a restart' : 'run again', () => {
-        async function after(changes: readonly Record<string, unknown>[]): Promise<{ place: Place; store: StateStore }> {
-          const place = await placeOf()
-          const store = await place.open()
-          for (const [i, one] of changes.entries()) await batch(store, i + 1, one)
-          if (!restart) return { place, store }
-          await place.kill(store)
-          return { place, store: await place.open() }
-        }
+    describe.each([
+      { when: 'run again', restart: false },
+      { when: 'run again after a restart', restart: true },
+    ])('$when', ({ restart }) => {
+      async function after(changes: readonly Record<string, unknown>[]): Promise<{ place: Place; store: StateStore }> {
+        const place = await placeOf()
+        const store = await place.open()
+        for (const [i, one] of changes.entries()) await batch(store, i + 1, one)
+        if (!restart) return { place, store }
+        await place.kill(store)
+        return { place, store: await place.open() }
+      }
 
-        test('a batch replaces its first outcome, with the same data or with other', async () => {
-          const { place, store } = await after([
-            { a: 1, d: 1 },
-            { a: 2, b: 2, d: undefined },
-          ])
-          expect([...store.lastChanged('counts')].sort()).toEqual(['a', 'b', 'd'])
-          store.begin(2)
-          expect(contentOf(store)).toEqual({ '"a"': 1, '"d"': 1 })
-          stage(store, { c: 3, a: 5 })
-          await store.commit(2)
-          const expected = { '"a"': 5, '"c"': 3, '"d"': 1 }
-          expect(contentOf(store)).toEqual(expected)
-          await place.kill(store)
-          const again = await place.open()
-          expect(contentOf(again)).toEqual(expected)
-          again.begin(2)
-          expect(contentOf(again)).toEqual({ '"a"': 1, '"d"': 1 })
-          await again.commit(2)
-          await place.kill(again)
-          const last = await place.open()
-          expect(contentOf(last)).toEqual({ '"a"': 1, '"d"': 1 })
-          await last.close()
-        })
-
-        test('a batch that is begun again and discarded stands as it was', async () => {
-          const { store } = await after([{ a: 1 }, { a: 2, b: 2 }])
-          store.begin(2)
-          stage(store, { b: 9, c: 9 })
-          store.discard()
-          expect(contentOf(store)).toEqual({ '"a"': 2, '"b"': 2 })
-          store.begin(2)
-          expect(contentOf(store)).toEqual({ '"a"': 1 })
-          await store.commit(2)
-          expect(contentOf(store)).toEqual({ '"a"': 1 })
-          await store.close()
-        })
-
-        test('the first batch can be run again as well', async () => {
-          const { store } = await after([{ a: 1 }])
-          store.begin(1)
-          expect(contentOf(store)).toEqual({})
-          await store.commit(1)
-          expect(contentOf(store)).toEqual({})
-          await store.close()
-        })
-
-        test('an older batch is refused', async () => {
-          const { store } = await after([{ a: 1 }, { a: 2 }])
-          expect(() => store.begin(1)).toThrow(expect.objectContaining({ code: 'state-ahead' }))
-          expect(contentOf(store)).toEqual({ '"a"': 2 })
-          await batch(store, 3, { a: 3 })
-          await store.close()
-        })
+      test('a batch replaces its first outcome, with the same data or with other', async () => {
+        const { place, store } = await after([
+          { a: 1, d: 1 },
+          { a: 2, b: 2, d: undefined },
+        ])
+        expect([...store.lastChanged('counts')].sort()).toEqual(['a', 'b', 'd'])
+        store.begin(2)
+        expect(contentOf(store)).toEqual({ '"a"': 1, '"d"': 1 })
+        stage(store, { c: 3, a: 5 })
+        await store.commit(2)
+        const expected = { '"a"': 5, '"c"': 3, '"d"': 1 }
+        expect(contentOf(store)).toEqual(expected)
+        await place.kill(store)
+        const again = await place.open()
+        expect(contentOf(again)).toEqual(expected)
+        again.begin(2)
+        expect(contentOf(again)).toEqual({ '"a"': 1, '"d"': 1 })
+        await again.commit(2)
+        await place.kill(again)
+        const last = await place.open()
+        expect(contentOf(last)).toEqual({ '"a"': 1, '"d"': 1 })
+        await last.close()
       })
+
+      test('a batch that is begun again and discarded stands as it was', async () => {
+        const { store } = await after([{ a: 1 }, { a: 2, b: 2 }])
+        store.begin(2)
+        stage(store, { b: 9, c: 9 })
+        store.discard()
+        expect(contentOf(store)).toEqual({ '"a"': 2, '"b"': 2 })
+        store.begin(2)
+        expect(contentOf(store)).toEqual({ '"a"': 1 })
+        await store.commit(2)
+        expect(contentOf(store)).toEqual({ '"a"': 1 })
+        await store.close()
+      })
+
+      test('the first batch can be run again as well', async () => {
+        const { store } = await after([{ a: 1 }])
+        store.begin(1)
+        expect(contentOf(store)).toEqual({})
+        await store.commit(1)
+        expect(contentOf(store)).toEqual({})
+        await store.close()
+      })
+
+      test('an older batch is refused', async () => {
+        const { store } = await after([{ a: 1 }, { a: 2 }])
+        expect(() => store.begin(1)).toThrow(expect.objectContaining({ code: 'state-ahead' }))
+        expect(contentOf(store)).toEqual({ '"a"': 2 })
+        await batch(store, 3, { a: 3 })
+        await store.close()
+      })
+    })
 
     test('a batch without changes counts too', async () => {
       const place = await placeOf()
@@ -298,17 +322,9 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
             } else if (kind === 'snapshot') await store.snapshot()
             else {
               const isAgain = kind.endsWith('again') && txid > 0
-              store.begin(isAgain ? txid : txid + 1)
               const base = isAgain ? before : now
-              const next = new Map(base)
-              for (const [at, value] of changes) {
-                expect(store.table('counts').get(at)).toBe(next.get(at))
-                store.table('counts').put(at, value)
-                if (value === undefined) next.delete(at)
-                else next.set(at, value)
-              }
-              expect(new Map(store.table('counts').entries() as Iterable<[string, number]>)).toEqual(next)
-              expect(store.table('counts').size).toBe(next.size)
+              store.begin(isAgain ? txid : txid + 1)
+              const next = staged(store, base, changes)
               if (kind.startsWith('discard')) store.discard()
               else {
                 if (!isAgain) txid++
@@ -317,8 +333,7 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
                 now = next
               }
             }
-            expect(new Map(store.table('counts').entries() as Iterable<[string, number]>)).toEqual(now)
-            expect(store.table('counts').size).toBe(now.size)
+            expect(entriesOf(store)).toEqual(now)
           }
         }),
         { numRuns: 50 },

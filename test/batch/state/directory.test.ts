@@ -44,6 +44,16 @@ function all(stores: readonly StateStore[]): Record<string, unknown> {
   return Object.assign({}, ...stores.map((store) => contentOf(store))) as Record<string, unknown>
 }
 
+/** Each key is where it belongs; `before`: the last batch can be undone. */
+function checkMoved(stores: readonly StateStore[], expected: Record<string, unknown>, before: Record<string, unknown> | undefined): void {
+  expect(all(stores)).toEqual(expected)
+  for (const [task, store] of stores.entries())
+    for (const [key] of store.table('counts').entries()) expect(taskOfKeyGroup(keyGroupOf(key, 16), 16, stores.length)).toBe(task)
+  if (before === undefined) return
+  for (const store of stores) store.begin(2)
+  expect(all(stores)).toEqual(before)
+}
+
 test('each key group belongs to one task, as in Flink', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 50 }), (keyGroups, tasks) => {
@@ -182,15 +192,7 @@ describe('a state directory', () => {
             const last = await open(disk, { tasks: m })
             const found = await storesOf(last)
             // with as many tasks as before nothing was moved: the batch is at hand where it was committed
-            if (m !== n || isWhole) {
-              expect(all(found)).toEqual(expected)
-              for (const [task, store] of found.entries())
-                for (const [key] of store.table('counts').entries()) expect(taskOfKeyGroup(keyGroupOf(key, 16), 16, m)).toBe(task)
-              if (isWhole) {
-                for (const store of found) store.begin(2)
-                expect(all(found)).toEqual(before)
-              }
-            }
+            if (m !== n || isWhole) checkMoved(found, expected, isWhole ? before : undefined)
             expect(new Set(disk.paths.map((path) => path.split('/')[3])).size).toBe(2) // the manifest and one epoch
             if (!crashed) return
           }
@@ -273,6 +275,7 @@ describe('the lock', () => {
     }
     writeFileSync(join(folder, 'lock'), '')
     lockFolder(folder, 'mine').release()
+    expect(existsSync(join(folder, 'lock'))).toBe(false)
   })
 
   test('of a process that lives is kept, and one that is being taken over too', async () => {

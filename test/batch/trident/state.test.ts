@@ -196,7 +196,7 @@ describe('map states', () => {
       expect(await state.multiGet(['a', 'b'])).toEqual([1, 2])
       await state.multiRemove(['a'])
       expect(await state.multiGet(['a', 'b'])).toEqual([null, 2])
-      state.commit(2)
+      await state.commit(2)
     }
     await state.beginCommit(3)
     expect(await state.multiGet(['a', 'b'])).toEqual([null, 2])

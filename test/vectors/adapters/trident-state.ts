@@ -95,22 +95,26 @@ function opaqueValue(fields: Readonly<Record<string, unknown>>): Target {
       case 'txid':
         return { result: value.txid }
       case 'update':
-        return { result: { ...value.update((txid ?? null) as number | null, next) } }
+        return { result: plain(value.update((txid ?? null) as number | null, next)) }
       default:
         return undefined
     }
   }
 }
 
+function plain({ txid, curr, prev }: OpaqueValue<unknown>): Record<string, unknown> {
+  return { txid, curr, prev }
+}
+
 type Combiner = (a: unknown, b: unknown) => unknown
 
 function combinerOf(operation: string, params: Readonly<Record<string, unknown>>): Combiner | undefined {
-  const [, named = params['combiner'] ?? 'sum'] = /combiner\s*[=:]\s*([\w/ ]+)/i.exec(operation) ?? []
-  if (/sum|count|add/i.test(String(named)))
-    return (a, b) => (typeof a === 'number' && typeof b === 'number' ? a + b : String(a) + String(b))
-  if (/max/i.test(String(named))) return (a, b) => Math.max(Number(a), Number(b))
-  if (/min/i.test(String(named))) return (a, b) => Math.min(Number(a), Number(b))
-  if (/replace|last/i.test(String(named))) return (_, b) => b
+  const { combiner = 'sum' } = params
+  const [, named = typeof combiner === 'string' ? combiner : 'some other'] = /combiner\s*[=:]\s*([\w/ ]+)/i.exec(operation) ?? []
+  if (/sum|count|add/i.test(named)) return (a, b) => (typeof a === 'number' && typeof b === 'number' ? a + b : String(a) + String(b))
+  if (/max/i.test(named)) return (a, b) => Math.max(Number(a), Number(b))
+  if (/min/i.test(named)) return (a, b) => Math.min(Number(a), Number(b))
+  if (/replace|last/i.test(named)) return (_, b) => b
   return undefined
 }
 

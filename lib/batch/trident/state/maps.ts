@@ -12,11 +12,11 @@ export class NonTransactionalMap<K, V> implements MapState<K, V> {
     this.#backing = backing
   }
 
-  beginCommit(_txid: number | null): void {
+  async beginCommit(_txid: number | null): Promise<void> {
     // batches make no difference
   }
 
-  commit(_txid: number | null): void {
+  async commit(_txid: number | null): Promise<void> {
     // batches make no difference
   }
 
@@ -55,12 +55,12 @@ export class TransactionalMap<K, V> implements MapState<K, V> {
     this.#backing = new CachedBatchReadsMap(backing)
   }
 
-  beginCommit(txid: number | null): void {
+  async beginCommit(txid: number | null): Promise<void> {
     this.#txid = txid
     this.#backing.reset()
   }
 
-  commit(_txid: number | null): void {
+  async commit(_txid: number | null): Promise<void> {
     this.#txid = null
     this.#backing.reset()
   }
@@ -104,12 +104,12 @@ export class OpaqueMap<K, V> implements MapState<K, V> {
     this.#backing = new CachedBatchReadsMap(backing)
   }
 
-  beginCommit(txid: number | null): void {
+  async beginCommit(txid: number | null): Promise<void> {
     this.#txid = txid
     this.#backing.reset()
   }
 
-  commit(_txid: number | null): void {
+  async commit(_txid: number | null): Promise<void> {
     this.#txid = null
     this.#backing.reset()
   }

@@ -15,16 +15,16 @@ export class MemoryMapState<K = unknown, V = unknown> implements RemovableMapSta
   #removed: K[] = []
   #txid: number | null = null
 
-  beginCommit(txid: number | null): void {
-    this.#map.beginCommit(txid)
+  async beginCommit(txid: number | null): Promise<void> {
+    await this.#map.beginCommit(txid)
     // only now is it certain that the batch that removed them will not come again
     if (txid !== this.#txid) this.#backing.remove(this.#removed)
     this.#removed = []
     this.#txid = txid
   }
 
-  commit(txid: number | null): void {
-    this.#map.commit(txid)
+  async commit(txid: number | null): Promise<void> {
+    await this.#map.commit(txid)
   }
 
   multiGet(keys: readonly K[]): Promise<readonly (V | null)[]> {
@@ -61,7 +61,7 @@ export class MemoryMapState<K = unknown, V = unknown> implements RemovableMapSta
 
   /** All keys with their current values. */
   *entries(): Iterable<readonly [K, V]> {
-    for (const [key, { curr }] of this.#backing.entries()) if (curr !== null && key !== snapshotKey) yield [key as K, curr]
+    for (const [key, { curr }] of this.#backing.entries()) if (curr !== null && key !== snapshotKey) yield [key, curr]
   }
 }
 
