@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
+import { SquallError } from '../../../lib/errors.ts'
+import type { OpenFile } from '../../../lib/batch/log/file-system.ts'
 import { LmdbStore } from '../../../lib/batch/state/lmdb-store.ts'
 import { LogStore } from '../../../lib/batch/state/log-store.ts'
 import { MemoryStore } from '../../../lib/batch/state/memory-store.ts'
@@ -112,4 +114,32 @@ test('after a crash between any two steps, and the same batch again, the state i
     }
   }
   await fc.assert(fc.asyncProperty(fc.nat(), steps, fc.boolean(), fc.constantFrom(1, 200, 1 << 20), property), { numRuns: 40 })
+})
+
+test('a snapshot that cannot be written is reported, and tried again later; the batches go on', async () => {
+  const disk = new FaultDisk(new Random(1))
+  const reports: string[] = []
+  const store = await LogStore.open({ folder: '/s', files: disk, logBytesMin: 200, report: (message) => void reports.push(message) })
+  const open = disk.open.bind(disk) as (path: string, mode: 'append') => Promise<OpenFile>
+  let isBroken = true
+  disk.open = (async (path: string, mode: 'append') => {
+    if (isBroken && path.includes('snapshot')) throw new SquallError('disk-full', { file: path })
+    return await open(path, mode)
+  }) as typeof disk.open
+  for (let t = 1; t <= 40; t++) {
+    isBroken = t < 20
+    await batch(store, t, { [`key${t % 5}`]: t })
+  }
+  expect(reports.length).toBeGreaterThan(0)
+  expect(reports.length).toBeLessThan(8)
+  expect(reports[0]).toContain('the disk is full')
+  await store.close()
+  expect(disk.paths.filter((path) => path.includes('snapshot'))).toHaveLength(1)
+  expect(contentOf(await LogStore.open({ folder: '/s', files: disk.killed() }))).toEqual({
+    '"key0"': 40,
+    '"key1"': 36,
+    '"key2"': 37,
+    '"key3"': 38,
+    '"key4"': 39,
+  })
 })
