@@ -126,7 +126,10 @@ export class LmdbStore implements StateStore, Reader {
     assert(txid === this.#open, `commit of batch ${txid}, open is ${this.#open}`)
     const meta = this.#metaAfter(txid)
     const changes = [...this.#tables.values()].map((table) => this.#encoded(table))
-    const undo = [...this.#tables.values()].flatMap(({ operator, old }) => encodeEntries(operator, old.keys(), (key) => old.get(key)))
+    const undo = [...this.#tables.values()].flatMap((table) => {
+      const old = table.old()
+      return encodeEntries(table.operator, old.keys(), (key) => old.get(key))
+    })
     try {
       this.#db.transactionSync(() => {
         for (const entries of changes) for (const [key, value] of entries) this.#write(key, value)

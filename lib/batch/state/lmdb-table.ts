@@ -15,21 +15,31 @@ export interface Reader {
   readAll(operator: string): Iterable<readonly [MapKey, unknown]>
 }
 
-const absent = Symbol('absent')
+/** What is known of one key. */
+interface Cell {
+  readonly key: MapKey
+  /** as the batch at hand sees it; `undefined` = not there */
+  value: unknown
+  /** before the batch at hand, if that has put it */
+  old: unknown
+  isPut: boolean
+}
+
+/** A cell that was undone for the batch at hand, and what is committed. */
+interface Undone {
+  readonly cell: Cell
+  readonly committed: unknown
+}
 
 export class LmdbTable implements StateTable {
   readonly operator: string
-  /** values before the batch at hand of what it changes; `undefined` = there was none */
-  old: Changes = new Map()
   size: number
   readonly #reader: Reader
-  /** what the batch at hand has put; `undefined` = deleted */
-  #staged: Changes = new Map()
-  /** the last batch is undone: what was there before it */
-  #undone: Changes = new Map()
-  /** committed values, in two generations: what is not asked for while one fills up is forgotten */
-  #young = new Map<MapKey, unknown>()
-  #aged = new Map<MapKey, unknown>()
+  /** In two generations: what is not asked for while one fills up is forgotten, unless the batch at hand has put it. */
+  #young = new Map<MapKey, Cell>()
+  #aged = new Map<MapKey, Cell>()
+  #put: Cell[] = []
+  #undone: Undone[] = []
 
   constructor(reader: Reader, operator: string, size: number) {
     this.#reader = reader
@@ -38,16 +48,25 @@ export class LmdbTable implements StateTable {
   }
 
   get(key: unknown): unknown {
-    return this.#get(mapKeyOf(key))
+    return this.#cell(mapKeyOf(key)).value
   }
 
   put(key: unknown, value: unknown): void {
+    assert(this.#reader.openTxid !== undefined, 'state is changed outside of a batch')
     if (value !== undefined && this.#reader.check) freeze(value)
-    this.#set(mapKeyOf(key), value)
+    const cell = this.#cell(mapKeyOf(key))
+    if (!cell.isPut) {
+      cell.isPut = true
+      cell.old = cell.value
+      this.#put.push(cell)
+    }
+    if (cell.value === undefined && value !== undefined) this.size++
+    if (cell.value !== undefined && value === undefined) this.size--
+    cell.value = value
   }
 
   delete(key: unknown): void {
-    this.#set(mapKeyOf(key), undefined)
+    this.put(key, undefined)
   }
 
   *entries(): Iterable<readonly [unknown, unknown]> {
@@ -58,63 +77,59 @@ export class LmdbTable implements StateTable {
 
   /** What the batch at hand leaves changed, against what is committed. */
   changes(): Changes {
-    return this.#undone.size === 0 ? this.#staged : new Map([...this.#undone, ...this.#staged])
+    const changes: Changes = new Map()
+    for (const { cell } of this.#undone) changes.set(cell.key, cell.value)
+    for (const { key, value } of this.#put) changes.set(key, value)
+    return changes
+  }
+
+  /** Values before the batch at hand of what it has put; `undefined` = there was none. */
+  old(): Changes {
+    return new Map(this.#put.map(({ key, old }) => [key, old]))
   }
 
   goBack(undo: Changes, size: number): void {
-    this.#undone = undo
+    for (const [key, value] of undo) {
+      const cell = this.#cell(key)
+      this.#undone.push({ cell, committed: cell.value })
+      cell.value = value
+    }
     this.size = size
   }
 
   committed(): void {
-    for (const [key, value] of this.changes()) this.#cache(key, value)
-    this.#forget()
+    this.#release()
   }
 
   discard(size: number): void {
+    for (const cell of this.#put) cell.value = cell.old
+    for (const { cell, committed } of this.#undone) cell.value = committed
     this.size = size
-    this.#forget()
+    this.#release()
   }
 
+  #release(): void {
+    for (const cell of this.#put) {
+      cell.isPut = false
+      cell.old = undefined
+    }
+    this.#put = []
+    this.#undone = []
+  }
+
+  #cell(key: MapKey): Cell {
+    const known = this.#young.get(key)
+    if (known !== undefined) return known
+    const cell = this.#aged.get(key) ?? { key, value: this.#reader.read(this.operator, key), old: undefined, isPut: false }
+    if (this.#young.size - this.#put.length - this.#undone.length >= this.#reader.cachedMax / 2) this.#forget()
+    this.#young.set(key, cell)
+    return cell
+  }
+
+  /** The cells of the batch at hand stay: the database does not know of them. */
   #forget(): void {
-    this.#staged = new Map()
-    this.#undone = new Map()
-    this.old = new Map()
-  }
-
-  #get(key: MapKey): unknown {
-    const staged = this.#staged.get(key)
-    if (staged !== undefined || this.#staged.has(key)) return staged
-    return this.#before(key)
-  }
-
-  #set(key: MapKey, value: unknown): void {
-    assert(this.#reader.openTxid !== undefined, 'state is changed outside of a batch')
-    const isNew = !this.#staged.has(key)
-    const now = isNew ? this.#before(key) : this.#staged.get(key)
-    if (isNew) this.old.set(key, now)
-    if (now === undefined && value !== undefined) this.size++
-    if (now !== undefined && value === undefined) this.size--
-    this.#staged.set(key, value)
-  }
-
-  /** The value before the batch at hand. */
-  #before(key: MapKey): unknown {
-    if (this.#undone.size > 0 && this.#undone.has(key)) return this.#undone.get(key)
-    let value = this.#young.get(key)
-    if (value === undefined) {
-      value = this.#aged.get(key)
-      if (value === undefined) value = this.#reader.read(this.operator, key)
-      this.#cache(key, value)
-    }
-    return value === absent ? undefined : value
-  }
-
-  #cache(key: MapKey, value: unknown): void {
-    if (this.#young.size >= this.#reader.cachedMax / 2) {
-      this.#aged = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(key, value === undefined ? absent : value)
+    this.#aged = this.#young
+    this.#young = new Map(this.#put.map((cell) => [cell.key, cell]))
+    for (const { cell } of this.#undone) this.#young.set(cell.key, cell)
   }
 }
