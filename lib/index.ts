@@ -53,3 +53,23 @@ export type { Attempt } from './batch/rdd/attempts.ts'
 export type { Partitions } from './batch/rdd/by-key.ts'
 export type { Compare } from './batch/rdd/ordering.ts'
 export type { Stats } from './batch/rdd/stats.ts'
+export { CachedBatchReadsMap, CachedMap } from './batch/trident/state/caches.ts'
+export type { BatchRead } from './batch/trident/state/caches.ts'
+export { FileState } from './batch/trident/state/file-state.ts'
+export type { FileStateOptions } from './batch/trident/state/file-state.ts'
+export { NonTransactionalMap, OpaqueMap, SnapshottableMap, TransactionalMap } from './batch/trident/state/maps.ts'
+export { MemoryMapState } from './batch/trident/state/memory-map-state.ts'
+export type {
+  Awaitable,
+  BackingMap,
+  MapState,
+  ReadOnlyMapState,
+  ReadOnlySnapshottable,
+  ReadOnlyState,
+  RemovableMapState,
+  Snapshottable,
+  State,
+  ValueUpdater,
+} from './batch/trident/state/state.ts'
+export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
+export type { Serializer } from './batch/trident/state/values.ts'
