@@ -78,7 +78,7 @@ describe('a framed log', () => {
       const offset = at < frameOf([bytes('first')], 0).length ? 0 : frameOf([bytes('first')], 0).length
       await expect(contentOf(disk)).rejects.toMatchObject({
         code: 'log-corrupt',
-        message: `${path} is broken at byte ${offset}, and more of it follows that is whole`,
+        what: `${path} is broken at byte ${offset}, and more of it follows that is whole`,
       })
       expect(disk.bytesOf(path)).toEqual(broken)
     }
@@ -218,7 +218,7 @@ describe('a rolling log', () => {
     await expect(records(middle)).rejects.toMatchObject({ code: 'log-corrupt' })
     const missing = disk.killed()
     await missing.remove('/d/wal-00000002.log')
-    await expect(records(missing)).rejects.toMatchObject({ code: 'file-not-found', message: 'cannot find the file /d/wal-00000002.log' })
+    await expect(records(missing)).rejects.toMatchObject({ code: 'file-not-found', what: 'cannot find the file /d/wal-00000002.log' })
   })
 
   test('files of other names are left alone', async () => {
