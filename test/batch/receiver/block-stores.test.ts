@@ -57,6 +57,20 @@ describe('blocks in a log', () => {
     await expect(store.store('b2', [() => 1])).rejects.toMatchObject({ code: 'block-unwritable' })
   })
 
+  test('when no new file can be begun, are not stored, and the next ones are as soon as it can', async () => {
+    const clock = new VirtualSchedule()
+    const files = new FaultDisk(new Random(1))
+    const store = await logged(files, clock)
+    await store.store('b1', [1])
+    clock.moveTo(2_000)
+    const sync = files.syncFolder.bind(files)
+    files.syncFolder = () => Promise.reject(new Error('no more files'))
+    await expect(Promise.all([store.store('b2', [2]), store.store('b3', [3])])).rejects.toThrow('no more files')
+    files.syncFolder = sync
+    await store.store('b4', [4])
+    expect((await logged(files.killed())).blockIds).toEqual(['b1', 'b4'])
+  })
+
   test('are whole and there once their promise has resolved, whenever the power is cut', async () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = new Random(seed)
