@@ -158,6 +158,10 @@ const right: readonly (readonly [suite: string, Partial<VectorCase>])[] = [
       },
     },
   ],
+  [
+    'TridentTupleViewTest',
+    { operation: 'project d, a then (a) and read it', params: five, input: two[0], expected: { values: [1], fields: ['a'] } },
+  ],
   ['TridentTupleViewTest', { operation: 'append (a)', params: five, input: [two[0], [6]], expectError: 'IllegalArgument' }],
   [
     'DataFrameTimeWindowingSuite',

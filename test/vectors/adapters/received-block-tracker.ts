@@ -137,7 +137,7 @@ class Subject {
       case 'recover':
       case 'restart':
       case 'reopen':
-        await this.open(args[0] !== false && args[0] !== 'withoutRecovery')
+        await this.open(![args[0], ...(isRecord(args[0]) ? Object.values(args[0]) : [])].includes(false))
         return null
       case 'recoverwithoutflag':
       case 'restartwithoutrecovery':

@@ -33,12 +33,16 @@ interface Step {
 /** `append d, append (e,f), project (a,f,b)`, `append (d,e) then (f)`: a step without a word is one like that before it. */
 function stepsOf(operation: string): readonly Step[] {
   const steps: Step[] = []
-  for (const [, word, list, single] of operation.matchAll(
-    /(?:\b(append|project)\w*\s*(?:to\s+)?|\bthen\s+|\band\s+)(?:[([]([^)\]]*)[)\]]|(\w+)(?=\s*(?:,|$|;|then|and|\.)))/gi,
-  )) {
+  const name = String.raw`(?!append|project|then\b|and\b)\w+`
+  const list = String.raw`[([]([^)\]]*)[)\]]`
+  const step = new RegExp(
+    String.raw`\b(append|project)\w*\s*(?:to\s+)?(?:${list}|(${name}(?:\s*,\s*${name})*))|\b(?:then|and)\s+${list}`,
+    'gi',
+  )
+  for (const [, word, listed, bare, more] of operation.matchAll(step)) {
     const kind = (word?.toLowerCase() ?? steps.at(-1)?.kind) as Step['kind'] | undefined
-    const names = (list ?? single ?? '').split(/[\s,]+/).filter((name) => name !== '')
-    if (kind !== undefined && names.length > 0 && !/^(append|project)/i.test(names[0] ?? '')) steps.push({ kind, fields: names })
+    const names = (listed ?? bare ?? more ?? '').split(/[\s,]+/).filter((name) => name !== '')
+    if (kind !== undefined && names.length > 0) steps.push({ kind, fields: names })
   }
   return steps
 }
