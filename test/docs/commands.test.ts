@@ -1,6 +1,7 @@
 /** docs/COMMANDS.md against the commands: every option is there, every command line of any page parses, the JSON has the documented shapes. */
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { openStateDirectory } from '../../lib/batch/state/directory.ts'
 import { main } from '../../lib/cli/main.ts'
 import { fakeIo } from '../cli/fake.ts'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
@@ -11,10 +12,10 @@ async function squall(...argv: readonly string[]): Promise<{ code: number; stdou
   return { code: await main(argv, io), stdout: io.stdout, stderr: io.stderr }
 }
 
-test.each(['run', 'validate', 'graph'])('every option of %s is in docs/COMMANDS.md', async (verb) => {
-  const { stdout } = await squall(verb, '--help')
+test.each(['run', 'validate', 'graph', 'state dump'])('every option of %s is in docs/COMMANDS.md', async (verb) => {
+  const { stdout } = await squall(...verb.split(' '), '--help')
   const options = stdout.match(/(?<=^ {2}(?:-\w, )?)--?[\w-]+(?:, --[\w-]+)?(?: <[^>]+>)?/gm) ?? []
-  expect(options.length).toBeGreaterThan(5)
+  expect(options.length).toBeGreaterThan(2)
   const page = read('docs/COMMANDS.md').replaceAll('`', '')
   expect(options.filter((option) => !page.includes(option))).toEqual([])
 })
@@ -27,19 +28,25 @@ test('the exit codes are those of the help', async () => {
 })
 
 /** A file that is not there is the first thing to go wrong once a command line is understood. */
-test.each(pages.flatMap((page) => commandsOf(page).map((argv) => [page, argv.join(' '), argv] as const)))(
-  '%s: squall %s',
-  async (_page, _line, argv) => {
-    const [verb = '', file = ''] = argv
-    const isVerb = ['run', 'validate', 'graph'].includes(verb) && !argv.includes('--help')
-    const given = isVerb
-      ? [verb, join('no-such-folder', file), ...argv.slice(2).filter((word, i, all) => !isFileOption(word) && !isFileOption(all[i - 1]))]
-      : argv
-    const { code, stderr } = await squall(...given)
-    expect(stderr).toMatch(isVerb ? /^error\[file-not-found\]: .*no-such-folder/ : /^$/)
-    expect(code).toBe(isVerb ? 1 : 0)
-  },
-)
+const commands = pages.flatMap((page) => commandsOf(page).map((argv) => [page, argv.join(' '), argv] as const))
+const looksIntoState = (argv: readonly string[]): boolean => argv[0] === 'state' && !argv.includes('--help')
+
+test.each(commands.filter(([, , argv]) => !looksIntoState(argv)))('%s: squall %s', async (_page, _line, argv) => {
+  const [verb = '', file = ''] = argv
+  const isVerb = ['run', 'validate', 'graph'].includes(verb) && !argv.includes('--help')
+  const given = isVerb
+    ? [verb, join('no-such-folder', file), ...argv.slice(2).filter((word, i, all) => !isFileOption(word) && !isFileOption(all[i - 1]))]
+    : argv
+  const { code, stderr } = await squall(...given)
+  expect(stderr).toMatch(isVerb ? /^error\[file-not-found\]: .*no-such-folder/ : /^$/)
+  expect(code).toBe(isVerb ? 1 : 0)
+})
+
+test.each(commands.filter(([, , argv]) => looksIntoState(argv)))('%s: squall %s', async (_page, _line, argv) => {
+  const elsewhere = argv.map((word, i) => (argv[i - 1] === '--state-dir' ? join('no-such-folder', word) : word))
+  const missing = expect.stringContaining('there is no state in no-such-folder') as string
+  expect(await squall(...elsewhere)).toMatchObject({ code: 1, stderr: missing })
+})
 
 function isFileOption(word: string | undefined): boolean {
   return word === '--params' || word === '--config'
@@ -54,6 +61,7 @@ test('the JSON lines have the shapes of docs/COMMANDS.md', async () => {
     squall('graph', file, '--json'),
     squall('validate', file, '--json'),
     squall('validate', file, '--json', '--set', 'm=1'),
+    squall('state', 'list', 'tiny', '--json', '--state-dir', await stateOf('tiny')),
   ])
   log.mockRestore()
   const lines = runs.flatMap(({ stdout }) =>
@@ -62,12 +70,24 @@ test('the JSON lines have the shapes of docs/COMMANDS.md', async () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Line),
   )
-  expect(lines.map(({ kind }) => kind)).toEqual(['snapshot', 'result', 'graph', 'validation', 'validation'])
+  expect(lines.map(({ kind }) => kind)).toEqual(['snapshot', 'result', 'graph', 'validation', 'validation', 'state'])
   for (const line of lines) {
     const like = documented.find(({ kind, ok }) => kind === line.kind && ok === line.ok)
     expect(shapeOf(line)).toEqual(shapeOf(like))
   }
 })
+
+/** A state directory with one batch in it. */
+async function stateOf(topology: string): Promise<string> {
+  const folder = folderOf({})
+  const directory = await openStateDirectory({ folder, topology, store: 'log', tasks: 1, operators: { counts: 1 }, run: 'r' })
+  const store = await directory.open(0)
+  store.begin(1)
+  await store.commit(1)
+  await store.close()
+  directory.release()
+  return folder
+}
 
 interface Line {
   readonly kind?: string

@@ -153,6 +153,57 @@ test('several objects, merges and reads are understood', async () => {
   expect(await okOf('RankingsTest', { operation: 'rankings: default size', input: [], expected: 10 })).toBe(true)
 })
 
+test("Trident's states are built from the operation", async () => {
+  const opaque = {
+    operation: 'opaque map, combiner = sum',
+    input: [
+      ['beginCommit', 1],
+      ['update', 'a', 1],
+      ['commit', 1],
+      ['beginCommit', 1],
+      ['get', 'a'],
+      ['update', 'a', 5],
+      ['update', 'a', 2],
+    ],
+    expected: [null, 1, null, null, null, 5, 7],
+  }
+  expect(await okOf('StateTest', opaque)).toBe(true)
+  expect(await okOf('StateTest', { ...opaque, operation: 'transactional map' })).toBe(false)
+  expect(await okOf('StateTest', { ...opaque, operation: 'a map of some other kind' })).toBeNull()
+  expect(await okOf('StateTest', { ...opaque, operation: 'non-transactional map', expected: [null, 1, null, null, 1, 6, 8] })).toBe(true)
+  const removing = [
+    ['beginCommit', 1],
+    ['put', 'a', 1],
+    ['beginCommit', 2],
+    ['remove', 'a'],
+    ['get', 'a'],
+    ['beginCommit', 2],
+    ['get', 'a'],
+  ]
+  expect(
+    await okOf('StateTest', { operation: 'memory map state', input: removing, expected: [null, null, null, null, null, null, 1] }),
+  ).toBe(true)
+  expect(
+    await okOf('StateTest', {
+      operation: "opaque value {txid: 3, curr: 'x', prev: null}",
+      input: [['get', 2]],
+      expected: [{ throws: true }],
+    }),
+  ).toBe(true)
+  const again = [
+    ['beginCommit', 1],
+    ['update', 25],
+    ['beginCommit', 1],
+    ['update', 50],
+    ['commit', 1],
+  ]
+  expect(await okOf('HdfsStateTest', { operation: 'file state', input: again, expected: { lines: 50, files: 1, indexFile: true } })).toBe(
+    true,
+  )
+  expect(await okOf('HdfsStateTest', { operation: 'file state', input: again, expected: { lines: 75 } })).toBe(false)
+  expect(await okOf('HdfsStateTest', { operation: 'file state', input: [['rotate']], expected: { lines: 0 } })).toBeNull()
+})
+
 test('files that are no vectors are coded errors', () => {
   expect(() => readVectors('no/such/folder')).toThrow(expect.objectContaining({ code: 'file-not-found' }))
   expect(() => readVectors(fileURLToPath(import.meta.url))).toThrow(expect.objectContaining({ code: 'file-unreadable' }))
