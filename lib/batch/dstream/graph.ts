@@ -1,0 +1,76 @@
+/**
+ * The graph of a topology's streams: what was declared, the same in every task. Nothing here holds data; the RDDs of each
+ * batch are in a task's `StreamRuns` (`runs.ts`).
+ */
+import { SquallError } from '../../errors.ts'
+import type { Place } from '../../errors.ts'
+import type { RDD } from '../rdd/rdd.ts'
+import type { BatchSource } from '../source.ts'
+import type { BatchInfo, Scope } from './scope.ts'
+
+/** What a graph knows of a stream. */
+export interface StreamNode<T> {
+  /** dense, in order of declaration: the same in every task */
+  readonly number: number
+  /** how people know it: its id or its operator */
+  readonly name: string
+  readonly parents: readonly StreamNode<unknown>[]
+  readonly slideMs: number
+  /** what it needs of its parents beyond the batch at hand */
+  readonly lookBackMs: number
+  /** its batches change state: they are made one after the other, when they are committed */
+  readonly isStateful: boolean
+  /** how long its RDDs are kept at least; grows while the graph is declared */
+  rememberMs: number
+  persists: boolean
+  /** Its RDD of the batch of a scope. */
+  make(scope: Scope): RDD<T> | undefined
+}
+
+/** What is done with each batch of a stream. */
+export interface Output<T = unknown> {
+  readonly name: string
+  readonly stream: StreamNode<T>
+  /** Runs in every task, one output after the other. */
+  run(rdd: RDD<T>, info: BatchInfo, scope: Scope): Promise<void>
+}
+
+export class StreamGraph {
+  readonly topology: string
+  readonly streams: StreamNode<unknown>[] = []
+  readonly outputs: Output[] = []
+  readonly sources = new Map<string, BatchSource<unknown>>()
+  readonly faults: SquallError[] = []
+  intervalMs: number
+
+  constructor(topology: string, intervalMs: number) {
+    this.topology = topology
+    this.intervalMs = intervalMs
+  }
+
+  add<S extends StreamNode<never>>(stream: S): S {
+    this.streams.push(stream as unknown as StreamNode<unknown>)
+    return stream
+  }
+
+  addOutput<T>(output: Output<T>): void {
+    this.outputs.push(output as unknown as Output)
+  }
+
+  fault(error: SquallError): void {
+    this.faults.push(error)
+  }
+
+  /** Where an error of a stream is. */
+  where(stream: string): Place {
+    return { topology: this.topology, stream }
+  }
+
+  /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */
+  finish(): void {
+    if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
+    // children were declared after their parents
+    for (const stream of this.streams.toReversed())
+      for (const parent of stream.parents) parent.rememberMs = Math.max(parent.rememberMs, stream.rememberMs + stream.lookBackMs)
+  }
+}
