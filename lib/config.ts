@@ -9,6 +9,7 @@
 import { SquallError } from './errors.ts'
 import type { Place } from './errors.ts'
 import { durationMs } from './std/clock.ts'
+import { meantBy, shown } from './std/words.ts'
 
 interface Setting {
   readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes'
@@ -100,6 +101,11 @@ export const settings = {
     max: 1_000_000,
     doc: 'how often an executor thread that died is started again in one run',
   },
+  closeTimeoutMs: {
+    type: 'durationMs',
+    default: 3_000,
+    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
+  },
   workers: {
     type: 'count',
     default: 1,
@@ -149,18 +155,29 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
       faults.push(
         new SquallError(
           'bad-config',
-          { key: given, value: show(value), reason: 'it is for the whole topology', expected: 'a place in the config of the topology' },
+          { key: given, value: shown(value), reason: 'it is for the whole topology', expected: 'a place in the config of the topology' },
           where,
         ),
       )
     } else {
       const parsed = parse(setting, given, value)
       if (typeof parsed === 'string')
-        faults.push(new SquallError('bad-config', { key: given, value: show(value), reason: parsed, expected: expected(setting) }, where))
+        faults.push(new SquallError('bad-config', { key: given, value: shown(value), reason: parsed, expected: expected(setting) }, where))
       else resolved[key] = parsed
     }
   }
   return Object.freeze(resolved) as Config
+}
+
+/** Settings that are checked one by one, because each has a place of its own. Returns the sound ones. */
+export function soundSettings(entries: Iterable<readonly [string, unknown, Place]>, faults: SquallError[]): ConfigInput {
+  const sound: Record<string, unknown> = {}
+  for (const [key, value, where] of entries) {
+    const before = faults.length
+    resolveConfig({ [key]: value }, defaults, faults, where)
+    if (faults.length === before) sound[key] = value
+  }
+  return sound
 }
 
 /** The defaults. */
@@ -201,24 +218,7 @@ function expected(setting: Setting): string {
   return setting.type === 'durationMs' ? "milliseconds, or a duration such as '30s'" : `a whole number${range}`
 }
 
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
-}
-
 /** The setting that `key` was probably meant to be: at most two letters away. */
 function nearest(key: string): string | undefined {
-  return [...Object.keys(table), ...byStormName.keys()].find(
-    (known) => key.length > 3 && distance(key.toLowerCase(), known.toLowerCase()) <= 2,
-  )
-}
-
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1))
-    row = next
-  }
-  return row[b.length] as number
+  return key.length > 3 ? meantBy(key, [...Object.keys(table), ...byStormName.keys()], 2) : undefined
 }

@@ -5,13 +5,25 @@
  * mistakes are assertions (`assert` from `lib/std/assert.ts`) and never appear here. `docs/ERRORS.md` lists the
  * same table; a test holds the two together.
  *
- * `{name}` in a text stands for the parameter of that name.
+ * `{name}` in a text stands for the parameter of that name. `yaml` is the remedy where the fault is in a YAML file.
  */
+import { inspect } from 'node:util'
+
 const table = {
   // -- files and the command line
-  'file-not-found': { what: 'cannot find the file {file}', help: 'check the path; it is taken from the current folder' },
-  'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check the permissions, and that it is a file' },
+  'file-not-found': {
+    what: 'cannot find the file {file}',
+    help: 'check the path; it is taken from the current folder',
+    yaml: 'check the path; it is taken from the folder of this file',
+  },
+  'file-unreadable': { what: 'cannot read {file}: {reason}', help: 'check that it is the file you mean, and its permissions' },
   'file-unwritable': { what: 'cannot write {file}: {reason}', help: 'check that its folder exists, and the permissions' },
+  'temp-unwritable': {
+    what: 'cannot write temporary files in {folder}: {reason}',
+    help: 'set TMPDIR to a folder that exists, may be written to and has space left',
+  },
+  'current-folder': { what: 'the current folder is gone', help: 'change to a folder that exists' },
+  'output-failed': { what: 'cannot write to the standard output: {reason}', help: 'check where it goes to: a full disk, for example' },
   usage: { what: '{problem}', help: '{hint}' },
   internal: {
     what: 'an unexpected error: {reason}',
@@ -20,6 +32,10 @@ const table = {
   uncaught: {
     what: 'an error that nothing caught: {reason}',
     help: 'catch it where it happens: errors in timers and callbacks of their own belong to no tuple',
+  },
+  'exit-called': {
+    what: 'the topology called process.exit({exit})',
+    help: 'end a source with out.end(), end the run with an error; process.exit leaves nothing closed',
   },
   // -- loading a definition file
   'definition-format': { what: '{file} is no definition file', help: 'use a file that ends in .ts, .mts, .js, .mjs, .yaml or .yml' },
@@ -47,7 +63,7 @@ const table = {
   'unknown-key': { what: '{place} has no key {key}', help: '{hint}' },
   'missing-key': { what: '{place} needs the key {key}', help: 'add {key}: {example}' },
   'bad-value': { what: '{what} is {value}', help: 'give it {expected}' },
-  'unknown-ref': { what: 'there is no bean {id} to refer to', help: 'known ids under components: {known}' },
+  'unknown-ref': { what: 'there is no bean {id} to refer to', help: '{hint} (ids under components)' },
   'ref-cycle': { what: 'the beans {path} refer to each other in a circle', help: 'break the circle' },
   'include-cycle': { what: 'the files {path} include each other in a circle', help: 'break the circle' },
   'bad-substitution': { what: '{text} cannot be replaced: {reason}', help: '{hint}' },
@@ -62,25 +78,47 @@ const table = {
     what: '{name} cannot be the name of a {what}',
     help: 'use letters, digits, "-", "_" and "."; start with a letter; names that start with "__" are reserved',
   },
-  'unknown-component': { what: 'there is no component {component}', help: 'known components: {known}' },
-  'unknown-stream': { what: '{component} has no stream {stream}', help: 'its streams: {known}' },
-  'unknown-field': { what: 'the stream {stream} of {component} has no field {field}', help: 'its fields: {known}' },
-  'unknown-input': { what: '{component} has no input {input}', help: 'its inputs: {known}' },
+  'not-a-component': {
+    what: '{component} is {value}, not a {what}',
+    help: 'give it what {define} returned, or a class that has its streams as static members',
+  },
+  'bad-definition': { what: '{what} of {component} is {value}', help: 'give it {expected}' },
+  'unknown-component': { what: 'there is no component {component}', help: '{hint}' },
+  'unknown-stream': { what: '{component} has no stream {stream}', help: '{hint}' },
+  'unknown-field': { what: 'the stream {stream} of {component} has no field {field}', help: '{hint}' },
+  'unknown-input': { what: '{component} has no input {input}', help: '{hint}' },
   'tuple-mismatch': {
     what: '{component} cannot take the tuples of {source}: {reason}',
     help: 'make the output of {source} and the input of {component} agree, or put a bolt between them',
   },
   'bad-parallelism': { what: 'the {what} of {component} is {value}', help: 'use a whole number from 1 to {max}' },
-  'no-spout': { what: 'the topology {topology} has no spout', help: 'declare at least one with t.spout(id, spout)' },
-  'no-input': { what: 'the bolt {component} reads no stream', help: 'subscribe it to one, e.g. .shuffle(source)' },
-  cycle: { what: 'the components {path} form a cycle', help: 'if that is meant, mark one stream of it as feedback' },
+  'too-many-tasks': {
+    what: 'the topology {topology} has {value} tasks',
+    help: 'use at most {max}; the largest: {largest}',
+  },
+  'no-spout': {
+    what: 'the topology {topology} has no spout',
+    help: 'declare at least one with t.spout(id, spout)',
+    yaml: 'add one under spouts: { id: NAME, className: ./module.ts#name }',
+  },
+  'no-input': {
+    what: 'the bolt {component} reads no stream',
+    help: 'subscribe it to one, e.g. .shuffle(source)',
+    yaml: 'add one under streams: { from: COMPONENT, to: {component}, grouping: { type: SHUFFLE } }',
+  },
+  cycle: {
+    what: 'the components {path} form a cycle',
+    help: 'if that is meant, read one stream of it by t.later(id, schema)',
+    yaml: 'if that is meant, add feedback: true to the grouping of one of these streams',
+  },
   'direct-mismatch': {
     what: '{problem}',
     help: 'declare the stream with direct: true and subscribe to it with the direct grouping; one without the other is a mistake',
+    yaml: 'read direct streams, and only those, by grouping: { type: DIRECT }',
   },
   'missing-param': { what: 'the parameter {name} is not set', help: 'pass --set {name}=VALUE' },
   'bad-param': { what: 'the parameter {name} is {value}: {reason}', help: 'pass --set {name}=VALUE with a value that fits' },
-  'unknown-param': { what: 'the topology {topology} has no parameter {name}', help: 'its parameters: {known}' },
+  'unknown-param': { what: 'the topology {topology} has no parameter {name}', help: '{hint}' },
   'bad-option': { what: 'the option {option} of {of} is {value}', help: 'give it {expected}' },
   'unknown-config': { what: 'there is no setting {key}', help: '{hint}' },
   'bad-config': { what: 'the setting {key} is {value}: {reason}', help: 'give it {expected}' },
@@ -122,13 +160,17 @@ const table = {
     what: 'the spout {component} threw: {reason}',
     help: 'catch what can go wrong in nextTuple; a spout that throws stops the topology',
   },
+  'too-many-emits': {
+    what: '{component} emitted {max} tuples without waiting to be asked for more',
+    help: 'emit a little in each nextTuple and return: it is called again as soon as there is room; a source that pushes belongs in an async iterable',
+  },
   'finish-threw': {
     what: '{component} threw while it finished: {reason}',
     help: 'repair its finish, close or cleanup function; what it had to do at the end is not done',
   },
   'already-settled': {
-    what: 'a tuple was acked or failed twice',
-    help: 'ack or fail each tuple once; see where {component} keeps its tuples',
+    what: 'a tuple was {done} after it had been acked or failed',
+    help: 'ack or fail each tuple once, after all that is anchored to it; see where {component} keeps its tuples',
   },
   'not-a-tuple': {
     what: '{component} acked, failed or anchored to what is not a tuple it holds',
@@ -147,20 +189,42 @@ const table = {
     help: 'this is a mistake in Squall itself; please report it with what the topology does',
   },
   'executor-lost': {
-    what: 'executors died {times} times, the last time executor {executor}',
+    what: 'executors died {times} times, the last time executor {executor}: {reason}',
     help: 'see the errors above; executorRestartsMax is the limit',
+  },
+  'executor-died': {
+    what: 'executor {executor} died: {reason}',
+    help: 'a thread dies of what it cannot catch, such as memory without end; what its components had under way here is not done',
+  },
+  'executor-hangs': {
+    what: 'executor {executor} did not answer within {ms} ms when the run had to end, and was ended by force',
+    help: 'one of its components ({components}) never returns: look for a loop without an end; closeTimeoutMs is the limit',
+  },
+  'hook-hangs': {
+    what: '{hook} of {component} was not over within {ms} ms when the run had to end',
+    help: 'let what it awaits settle; closeTimeoutMs is the limit',
+  },
+  'listener-threw': {
+    what: 'the function onError of the run threw: {reason}',
+    help: 'catch what can go wrong in it; it is called for each error of a component',
   },
   'not-done-in-time': {
     what: '{topology} was not done after {ms} ms of its time',
     help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer',
   },
-  'unknown-source': { what: 'there is no spout {component} to replace', help: 'the spouts: {known}' },
+  'unknown-source': { what: 'there is no spout {component} to replace', help: '{hint}' },
   'too-many-executors': { what: '{value} executors', help: 'use a whole number from 1 to {max}' },
   'threads-need-a-file': {
     what: 'a topology without a file cannot run on several executors',
     help: 'load it from a definition file, or use one executor',
   },
-} as const satisfies Record<string, { what: string; help: string }>
+} as const satisfies Record<string, ErrorText>
+
+interface ErrorText {
+  readonly what: string
+  readonly help: string
+  readonly yaml?: string
+}
 
 export type ErrorCode = keyof typeof table
 
@@ -178,44 +242,73 @@ export interface Place {
 
 export type Params = Readonly<Record<string, string | number | boolean | undefined>>
 
-/** An error with a code, a place and a remedy. `faults` holds the others found at the same time. */
+/**
+ * An error with a code, a place and a remedy. `faults` holds the others found at the same time. `what` is the text alone;
+ * `message` says everything, for whoever prints only that (a test that fails, say).
+ */
 export class SquallError extends Error {
-  override readonly name = 'SquallError'
+  override readonly name: string
   readonly code: ErrorCode
+  readonly what: string
   readonly help: string
   readonly where: Place
   readonly faults: readonly SquallError[]
 
   constructor(code: ErrorCode, params: Params = {}, where: Place = {}, options: { cause?: unknown; faults?: readonly SquallError[] } = {}) {
-    super(fill(table[code].what, params), options.cause === undefined ? undefined : { cause: options.cause })
+    const { what, help, yaml = help }: ErrorText = table[code]
+    const own = { code, what: fill(what, params), help: fill(isYaml(where) ? yaml : help, params), where, faults: options.faults ?? [] }
+    super(inFull(own), options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = `SquallError[${code}]`
     this.code = code
-    this.help = fill(table[code].help, params)
+    this.what = own.what
+    this.help = own.help
     this.where = where
-    this.faults = options.faults ?? []
+    this.faults = own.faults
+  }
+}
+
+/** What any error says, for the reason in one of ours. */
+export function reasonOf(error: unknown): string {
+  if (typeof error === 'string') return error
+  try {
+    if (error instanceof SquallError) return error.what
+    return error instanceof Error && typeof error.message === 'string' ? error.message || error.name : inspect(error)
+  } catch {
+    return '(cannot be shown)' // a getter, a proxy or a `toString` of the user's may throw
   }
 }
 
 /** An error as plain data, to send to another thread. */
 export interface ErrorData {
   readonly code: ErrorCode
-  readonly message: string
+  readonly what: string
   readonly help: string
   readonly where: Place
   readonly stack: string
   readonly faults: readonly ErrorData[]
 }
 
-export function errorData({ code, message, help, where, stack = '', faults }: SquallError): ErrorData {
-  return { code, message, help, where, stack, faults: faults.map(errorData) }
+export function errorData({ code, what, help, where, stack = '', faults }: SquallError): ErrorData {
+  return { code, what, help, where: { ...where }, stack, faults: faults.map(errorData) }
 }
 
-export function errorFrom({ code, message, help, where, stack, faults }: ErrorData): SquallError {
-  return Object.assign(new SquallError(code, {}, where, { faults: faults.map(errorFrom) }), { message, help, stack })
+export function errorFrom({ code, what, help, where, stack, faults }: ErrorData): SquallError {
+  return changed(new SquallError(code), { what, help, where, stack, faults: faults.map(errorFrom) })
 }
 
 /** The same error, with more known of its place. */
 export function placed(error: SquallError, where: Place): SquallError {
-  return Object.assign(error, { where: { ...where, ...error.where } })
+  return changed(error, { where: { ...where, ...known(error.where) } })
+}
+
+function changed(error: SquallError, more: Partial<SquallError>): SquallError {
+  Object.assign(error, more)
+  return Object.assign(error, { message: inFull(error) })
+}
+
+/** Without what is undefined, which would cover what others know. */
+function known(where: Place): Place {
+  return Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined))
 }
 
 /** One error that stands for all of `faults`; a single fault stands for itself. */
@@ -226,14 +319,33 @@ export function allFaults(faults: readonly SquallError[]): SquallError {
   return errorFrom({ ...errorData(first), faults: others.map(errorData) })
 }
 
+type Fault = Pick<SquallError, 'code' | 'what' | 'help' | 'where' | 'faults'>
+
 /** `error[code]: what`, then the place, then `help: remedy`; every fault in turn. */
-export function renderError(error: SquallError): string {
-  return [error, ...error.faults]
-    .map((fault) => {
-      const place = renderPlace(fault.where)
-      return `error[${fault.code}]: ${fault.message}\n${place === '' ? '' : `  at ${place}\n`}help: ${fault.help}\n`
-    })
-    .join('')
+export function renderError(error: Fault): string {
+  return renderAll([error, ...error.faults])
+}
+
+function renderAll(all: readonly Fault[]): string {
+  const told = all.slice(0, faultsMax).map((fault) => `error[${fault.code}]: ${detailed(fault)}\n`)
+  return told.join('') + (all.length > faultsMax ? `and ${all.length - faultsMax} more: correct these first\n` : '')
+}
+
+/** More than that nobody reads at once. */
+const faultsMax = 20
+
+function inFull(error: Fault): string {
+  const [first, ...others] = error.faults
+  return first === undefined ? detailed(error) : `${detailed(error)}\n${renderAll([first, ...others]).trimEnd()}`
+}
+
+function detailed({ what, where, help }: Fault): string {
+  const place = renderPlace(where)
+  return `${what}\n${place === '' ? '' : `  at ${place}\n`}help: ${help}`
+}
+
+function isYaml({ file }: Place): boolean {
+  return file !== undefined && /\.ya?ml$/i.test(file)
 }
 
 export function renderPlace(where: Place): string {
@@ -248,7 +360,7 @@ export function renderPlace(where: Place): string {
 }
 
 /** The table itself, for the test that compares it with `docs/ERRORS.md`. */
-export const errorTable: Readonly<Record<ErrorCode, { readonly what: string; readonly help: string }>> = table
+export const errorTable: Readonly<Record<ErrorCode, ErrorText>> = table
 
 function fill(text: string, params: Params): string {
   return text.replace(/\{(\w+)\}/g, (whole, key: string) => (params[key] === undefined ? whole : String(params[key])))

@@ -102,12 +102,12 @@ function isBuilt() {
 }
 
 async function install() {
-  stderr.write('installing dependencies (once)...\n')
   const [command, ...before] = npm()
   // `--include=dev` and `--loglevel` also when the command around us was started with --omit=dev or --silent.
-  const code = await run(command, [...before, 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'], 'ignore', {
-    [installingHere]: '1',
-  })
+  const args = ['ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund', '--prefer-offline']
+  const code = await withDots('installing dependencies, once: ', () =>
+    run(command, [...before, ...args], 'ignore', { [installingHere]: '1' }),
+  )
   if (code !== 0)
     throw new Failure(
       'install-failed',
@@ -186,6 +186,17 @@ function read(file) {
 }
 
 // -- child processes
+
+/** Says what is going on, and with a dot a second that it still is. */
+async function withDots(what, work) {
+  const start = Date.now()
+  stderr.write(what)
+  const dots = setInterval(() => stderr.write('.'), 1_000)
+  const result = await work()
+  clearInterval(dots)
+  stderr.write(` ${Math.ceil((Date.now() - start) / 1_000)} s\n`)
+  return result
+}
 
 /** Waits for a command; its stdout goes where we say, and its stderr is ours. Returns the exit code or the signal's name. */
 function run(command, args, stdout, more) {

@@ -1,6 +1,6 @@
 /** `squall graph FILE`: the components and what flows between them, as text, Mermaid, SVG or JSON. */
 import { writeFile } from 'node:fs/promises'
-import { SquallError } from '../errors.ts'
+import { SquallError, reasonOf } from '../errors.ts'
 import { graphSvg } from '../topology/graph-svg.ts'
 import { graphMermaid, graphOf, graphText } from '../topology/graph.ts'
 import { exitCodes } from './exit.ts'
@@ -30,6 +30,6 @@ async function write(file: string, text: string): Promise<void> {
   try {
     await writeFile(file, text)
   } catch (error) {
-    throw new SquallError('file-unwritable', { file, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unwritable', { file, reason: reasonOf(error) }, {}, { cause: error })
   }
 }

@@ -1,5 +1,7 @@
 /** What the commands see of the process: where text goes, what the terminal is like, who stops us. Tests give their own. */
 import type { startRun } from '../engine/run.ts'
+import { SquallError } from '../errors.ts'
+import { report } from './exit.ts'
 
 export interface Io {
   /** to stdout */
@@ -14,27 +16,42 @@ export interface Io {
   rows(): number
   /** From here on, what others write to stdout (and, with `both`, to stderr) goes to `take`. The result ends that. */
   capture(take: (text: string) => void, both?: boolean): () => void
-  /** Calls back on Ctrl-C or SIGTERM, and when nobody reads our stdout any more. The result ends that. */
+  /** Calls back on Ctrl-C, SIGTERM or SIGHUP, and when nobody reads our stdout any more. The result ends that. */
   onStop(stop: (why: 'signal' | 'closed') => void): () => void
   /** Calls back with what no one has caught. The result ends that. */
   onUncaught(caught: (error: unknown) => void): () => void
+  /** Calls back when the process is about to exit and the command has not asked for it; what comes back is its code instead. The result ends that. */
+  onExit(leaving: (code: number) => number): () => void
   exit(code: number): void
+  /** Exits after a moment if what others left open keeps the process alive. */
+  exitSoon(code: number): void
   /** instead of the engine's own */
   readonly startRun?: typeof startRun
 }
 
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** How long what components left open (a timer, a socket) may keep the process alive after the end of a run. */
+const lingerMs = 1_000
+
 const writeOut = process.stdout.write.bind(process.stdout)
 const writeErr = process.stderr.write.bind(process.stderr)
 let isClosed = false
+let isLeaving = false
+
+/** The one way in which the command itself ends the process before its work is done. */
+function leave(code: number): void {
+  isLeaving = true
+  process.exit(code)
+}
 
 /** A reader such as `head` may leave before the end; that is no error, but there is no use in writing on. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
+  if (isClosed) return
   isClosed = true
+  if (error.code !== 'EPIPE') leave(report(new SquallError('output-failed', { reason: error.message }, {}, { cause: error }), processIo))
 })
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-})
+/** Nobody can be told of it. */
+process.stderr.on('error', () => undefined)
 
 export const processIo: Io = {
   out(text) {
@@ -65,10 +82,10 @@ export const processIo: Io = {
     const closed = (error: NodeJS.ErrnoException): void => {
       if (error.code === 'EPIPE') stop('closed')
     }
-    process.on('SIGINT', signalled).on('SIGTERM', signalled)
+    for (const signal of stopSignals) process.on(signal, signalled)
     process.stdout.on('error', closed)
     return () => {
-      process.off('SIGINT', signalled).off('SIGTERM', signalled)
+      for (const signal of stopSignals) process.off(signal, signalled)
       process.stdout.off('error', closed)
     }
   },
@@ -76,7 +93,15 @@ export const processIo: Io = {
     process.on('uncaughtException', caught)
     return () => process.off('uncaughtException', caught)
   },
-  exit: (code) => process.exit(code),
+  onExit(leaving) {
+    const exits = (code: number): void => {
+      if (!isLeaving) process.exitCode = leaving(code)
+    }
+    process.on('exit', exits)
+    return () => process.off('exit', exits)
+  },
+  exit: leave,
+  exitSoon: (code) => void setTimeout(() => leave(code), lingerMs).unref(),
 }
 
 type Write = typeof process.stdout.write

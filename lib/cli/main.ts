@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { SquallError } from '../errors.ts'
+import { meantBy } from '../std/words.ts'
 import { exitCodes, report } from './exit.ts'
 import { processIo } from './io.ts'
 import type { Io } from './io.ts'
@@ -19,7 +20,7 @@ Exit codes:
   1    the topology failed, or its definition or an input was wrong
   2    wrong usage of the command
   70   a mistake in Squall itself
-  130  stopped by Ctrl-C or SIGTERM`
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP`
 
 /**
  * Runs one command line and says with which code the process should end. Never throws.
@@ -29,15 +30,13 @@ Exit codes:
  * ```
  */
 export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
-  try {
-    return await dispatch(argv, io)
-  } catch (error) {
-    return report(error, io)
-  }
+  const code = await dispatch(argv, io).catch((error: unknown) => report(error, io))
+  io.exitSoon(code)
+  return code
 }
 
 async function dispatch(argv: readonly string[], io: Io): Promise<number> {
-  if (argv[0] === '--version' || argv[0] === '-V') {
+  if (['--version', '-V', '-v'].includes(argv[0] ?? '')) {
     io.out(`${(await import('./version.ts')).version()}\n`)
     return exitCodes.fine
   }
@@ -55,8 +54,12 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
 
 function commands(io: Io, done: (code: number) => void): Command {
   const program = new Command('squall')
+    .hook('preAction', (_, { args: [file] }) => {
+      requireFolder()
+      if (file === '') throw new SquallError('usage', { problem: 'the name of the file is empty', hint: 'name a definition file' })
+    })
     .description('Runs topologies of spouts and bolts: a stream processor in the line of Apache Storm.')
-    .option('-V, --version', 'print the version')
+    .option('-v, --version', 'print the version')
     .addHelpText('after', exitCodesHelp)
     .addHelpText('after', '\nExample:\n  squall run topologies/word-count.ts --set input=book.txt')
   const verb = (name: string, description: string, example: string): Command =>
@@ -76,7 +79,7 @@ function commands(io: Io, done: (code: number) => void): Command {
     'Run a topology on this machine; ends when all its sources have ended and every tuple is done.',
     'squall run topologies/word-count.ts --set input=book.txt',
   )
-    .option('-e, --executors <n>', 'threads to run on (1)')
+    .option('-e, --executors <n>', 'threads to run on, from 1 to 126; more than there are cores gain nothing (1)')
     .option('--seed <n>', 'the seed of everything random, to repeat a run')
     .option('--check', 'check every emitted tuple against its full schema')
     .option('--json', 'print JSON lines: a snapshot a second, and the result as the last')
@@ -106,19 +109,38 @@ function commands(io: Io, done: (code: number) => void): Command {
   return program
 }
 
+function requireFolder(): void {
+  try {
+    process.cwd()
+  } catch (error) {
+    throw new SquallError('current-folder', {}, {}, { cause: error })
+  }
+}
+
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
 }
 
+const verbs = ['run', 'validate', 'graph']
+
 /** Commander's complaint in our form: the problem, and its suggestion as the hint. */
-function usageError({ message, code }: CommanderError, argv: readonly string[]): SquallError {
-  const isEmpty = code === 'commander.help' || argv.length === 0
+function usageError({ message }: CommanderError, argv: readonly string[]): SquallError {
+  if (argv.length === 0) return new SquallError('usage', { problem: 'no command given', hint: 'see squall --help' })
   const [first = '', suggestion] = message.replace(/^error: /, '').split('\n')
-  const verb = argv.find((word) => ['run', 'validate', 'graph'].includes(word))
+  const asked = argv[0] === 'help' ? argv[1] : /^unknown command '(.*)'/.exec(first)?.[1]
+  if (asked !== undefined && !verbs.includes(asked)) {
+    const meant = meantBy(asked, verbs)
+    const hint = meant !== undefined ? `did you mean ${meant}?` : /\.\w+$/.test(asked) ? `did you mean squall run ${asked}?` : ''
+    return new SquallError('usage', {
+      problem: `unknown command '${asked}'`,
+      hint: hint === '' ? 'see squall --help' : `${hint} (see squall --help)`,
+    })
+  }
+  const verb = argv.find((word) => verbs.includes(word))
   const help = `see squall ${verb === undefined ? '' : `${verb} `}--help`
   const meant = /^\((.*)\)$/.exec(suggestion ?? '')?.[1]
   return new SquallError('usage', {
-    problem: isEmpty ? 'no command given' : first.replace(/\.$/, ''),
+    problem: first.replace(/\.$/, ''),
     hint: meant === undefined ? help : `${meant.charAt(0).toLowerCase()}${meant.slice(1)} (${help})`,
   })
 }

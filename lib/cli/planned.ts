@@ -1,5 +1,5 @@
 /** Loads and plans a definition file: what `validate` and `graph` have in common. */
-import { SquallError } from '../errors.ts'
+import { SquallError, placed } from '../errors.ts'
 import { loadTopology } from '../topology/load/load.ts'
 import { planTopology } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
@@ -28,7 +28,6 @@ export async function planOf(file: string, flags: CommonFlags, io: Io): Promise<
 /** Faults of a plan know the topology; those of a TypeScript file do not know the file yet. */
 export function located(error: unknown, file: string): unknown {
   if (!(error instanceof SquallError)) return error
-  for (const fault of [error, ...error.faults])
-    if (fault.where.file === undefined) Object.assign(fault, { where: { file, ...fault.where } })
+  for (const fault of [error, ...error.faults]) if (fault.where.file === undefined) placed(fault, { file })
   return error
 }

@@ -1,10 +1,13 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
+import { availableParallelism } from 'node:os'
+import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
-import type { ComponentError, Run, RunOptions, RunResult } from '../engine/run-types.ts'
+import type { ComponentError, RunOptions, RunResult } from '../engine/run-types.ts'
+import { exitCalled, uncaught } from '../engine/strays.ts'
 import { SquallError } from '../errors.ts'
 import { createLogger, logLevels } from '../std/log.ts'
 import type { LogLevel, LogOptions } from '../std/log.ts'
-import { displayPath, frameOf, userLines } from '../std/stack.ts'
+import { isOwnFault, userLines } from '../std/stack.ts'
 import { loadTopology } from '../topology/load/load.ts'
 import { exitCodes, report } from './exit.ts'
 import type { Io } from './io.ts'
@@ -22,6 +25,9 @@ export interface RunFlags extends CommonFlags {
   readonly logLevel?: string
   readonly table: boolean
 }
+
+/** More executors than this are hardly meant. */
+const executorsPerCore = 4
 
 /**
  * With `--json`, lines on stdout: `{"kind":"snapshot",...}` (`Snapshot` in lib/metrics/snapshot.ts) every second and at the
@@ -43,18 +49,27 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
     dispose = () => loaded.dispose()
     const config: ConfigInput = flags.check === true ? { ...given.config, check: true } : given.config
     const errors = new ErrorLog(log)
+    const cores = availableParallelism()
+    if (executors !== undefined && executors > cores * executorsPerCore)
+      createLogger(log).warn(
+        { executors, cores },
+        'many more executors than cores: each takes memory and time to start, and none of them gets faster',
+      )
     const options: RunOptions = {
       params: given.paramsFor(loaded.definition),
       config,
       log,
       onError: (error) => errors.add(error),
+      signal: watch.begin(),
       ...(executors !== undefined && { executors }),
       ...(seed !== undefined && { seed }),
     }
-    const running = await startRun({ definition: loaded.definition, module: loaded.module }, options).catch((error: unknown) => {
+    const module = pathToFileURL(loaded.module).href
+    const running = await startRun({ definition: loaded.definition, module }, options).catch((error: unknown) => {
       throw located(error, file)
     })
-    const result = await watch.over(running)
+    reporter.watch(running)
+    const result = await running.done
     errors.summarize()
     reporter.finish(running, result)
     if (result.error !== undefined) report(located(result.error, file), io)
@@ -86,46 +101,62 @@ function levelOf(text: string | undefined): LogLevel {
 /** A package manager passes on the signal that the terminal has sent to both: two in this time are one. */
 const sameSignalMs = 250
 
-/** Stops the run on request: gently at first, at once the second time. Ends the process on an error that no one caught. */
+/**
+ * Ends the run on request (gently at first, at once the second time), for an error that no one caught, and says so when a
+ * component ends the process. What no one catches is told until the process is gone: components may have timers of their own.
+ */
 class Watch {
   readonly #io: Io
   readonly #reporter: Reporter
-  readonly #release: readonly (() => void)[]
-  #run: Run | undefined
+  readonly #ending = new AbortController()
+  readonly #releaseStop: () => void
+  readonly #releaseExit: () => void
+  #isRunning = false
   #askedAt: number | undefined
 
   constructor(io: Io, reporter: Reporter) {
     this.#io = io
     this.#reporter = reporter
-    this.#release = [io.onStop((why) => this.#stop(why)), io.onUncaught((error) => this.#uncaught(error))]
+    this.#releaseStop = io.onStop((why) => this.#stop(why))
+    this.#releaseExit = io.onExit((code) => this.#exiting(code))
+    io.onUncaught((error) => this.#uncaught(error))
   }
 
-  over(run: Run): Promise<RunResult> {
-    this.#run = run
-    this.#reporter.watch(run)
-    return this.#askedAt === undefined ? run.done : run.stop()
+  /** For the run that begins. */
+  begin(): AbortSignal {
+    this.#isRunning = true
+    return this.#ending.signal
   }
 
   end(): void {
-    for (const release of this.#release) release()
+    this.#isRunning = false
+    this.#releaseStop()
+    this.#releaseExit()
   }
 
   #stop(why: 'signal' | 'closed'): void {
     const now = performance.now()
-    if (this.#askedAt === undefined) {
+    if (!this.#isRunning) this.#leave(exitCodes.stopped)
+    else if (this.#askedAt === undefined) {
       this.#askedAt = now
-      void this.#run?.stop()
+      this.#ending.abort()
     } else if (why === 'signal' && now - this.#askedAt > sameSignalMs) this.#leave(exitCodes.stopped)
   }
 
   #uncaught(error: unknown): void {
-    const frame = frameOf(error)
-    if (frame === undefined || error instanceof SquallError) return this.#leave(report(error, this.#io))
-    const reason = error instanceof Error ? error.message : String(error)
-    this.#leave(report(new SquallError('uncaught', { reason }, { ...frame, file: displayPath(frame.file) }), this.#io))
+    if (!(error instanceof SquallError) && isOwnFault(error)) this.#leave(report(error, this.#io))
+    else if (this.#isRunning) this.#ending.abort(uncaught(error))
+    else this.#leave(report(uncaught(error), this.#io))
+  }
+
+  #exiting(code: number): number {
+    this.end()
+    this.#reporter.end()
+    return report(exitCalled(code), this.#io)
   }
 
   #leave(code: number): void {
+    this.end()
     this.#reporter.end()
     this.#io.exit(code)
   }

@@ -1,11 +1,11 @@
 /** What `--set`, `--params`, `-c` and `--config` give: parameters as texts, settings checked one by one with their place. */
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { defaults, resolveConfig } from '../config.ts'
+import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
+import { readTextFile } from '../topology/load/text-file.ts'
 import { placeAt, valueOf } from '../topology/load/tree.ts'
 import type { Tree } from '../topology/load/tree.ts'
 
@@ -25,20 +25,20 @@ export interface GivenSettings {
   paramsFor(definition: TopologyDefinition): Readonly<Record<string, string>>
 }
 
-export async function readSettings({ set, params, setting, config }: CommonFlags): Promise<GivenSettings> {
+export async function readSettings({ set, params, setting, config: configFile }: CommonFlags): Promise<GivenSettings> {
   const own = Object.fromEntries(set.map((pair) => pairOf(pair, '--set', 'input=book.txt')))
   const shared = params === undefined ? {} : await readParams(params)
   const faults: SquallError[] = []
-  const fromFile = config === undefined ? [] : await readConfig(config)
+  const fromFile = configFile === undefined ? [] : await readConfig(configFile)
   const fromLine = setting
     .map((pair) => pairOf(pair, '-c', 'spoutPendingMax=100'))
     .map(([key, value]) => [key, value, { field: `-c ${key}` }] as const)
-  for (const [key, value, where] of [...fromFile, ...fromLine]) resolveConfig({ [key]: value }, defaults, faults, where)
+  const config = soundSettings([...fromFile, ...fromLine], faults)
   if (faults.length > 0) throw allFaults(faults)
   const all = { ...shared, ...own }
   return {
     params: all,
-    config: Object.fromEntries([...fromFile, ...fromLine].map(([key, value]) => [key, value])),
+    config,
     paramsFor(definition) {
       if (params === undefined) return all
       const asked = definition.draft(all).asked
@@ -79,7 +79,7 @@ async function readConfig(file: string): Promise<readonly (readonly [string, unk
 
 /** Keys of maps in maps are joined with dots. Lists become JSON, for `${list[0]}`. */
 async function readParams(file: string): Promise<Record<string, string>> {
-  if (extname(file) === '.properties') return readProperties(await readText(file))
+  if (extname(file) === '.properties') return readProperties(await readTextFile(file, file))
   const params: Record<string, string> = {}
   const add = (prefix: string, tree: Tree): void => {
     if (tree.kind === 'map') for (const { key, value } of tree.entries) add(prefix === '' ? key : `${prefix}.${key}`, value)
@@ -96,7 +96,7 @@ async function readParams(file: string): Promise<Record<string, string>> {
 }
 
 async function readTree(file: string): Promise<Tree> {
-  const [text, { parseYaml }] = await Promise.all([readText(file), import('../topology/load/yaml-source.ts')])
+  const [text, { parseYaml }] = await Promise.all([readTextFile(file, file), import('../topology/load/yaml-source.ts')])
   return parseYaml(text, file)
 }
 
@@ -109,19 +109,4 @@ function readProperties(text: string): Record<string, string> {
       return key === undefined ? [] : [[key, value] as const]
     }),
   )
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') throw new SquallError('file-not-found', { file }, {}, { cause: error })
-    throw new SquallError(
-      'file-unreadable',
-      { file, reason: code === 'EISDIR' ? 'it is a folder' : code === 'EACCES' ? 'permission denied' : message },
-      {},
-      { cause: error },
-    )
-  }
 }

@@ -167,7 +167,8 @@ export function summaryLine(
   { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult,
 ): string {
   const rate = seconds > 0 ? ` (${count(acked / seconds)}/s)` : ''
-  return `${topology} ${state} after ${seconds.toFixed(2)} s: emitted ${count(emitted)}, acked ${count(acked)}${rate}, failed ${count(failed)}, expired ${count(expired)}, replayed ${count(replayed)}, dead letters ${count(deadLettered)}`
+  const givenUp = deadLettered === 0 ? '' : `\n${count(deadLettered)} tuples were given up after all their replays: they are dead letters`
+  return `${topology} ${state} after ${seconds.toFixed(2)} s: emitted ${count(emitted)}, acked ${count(acked)}${rate}, failed ${count(failed)}, expired ${count(expired)}, replayed ${count(replayed)}, dead letters ${count(deadLettered)}${givenUp}`
 }
 
 function wrap(parts: readonly (readonly [string, string])[], columns: number): readonly string[] {

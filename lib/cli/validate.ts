@@ -24,7 +24,7 @@ export async function validate(file: string, flags: ValidateFlags, io: Io): Prom
     return exitCodes.fine
   } catch (error) {
     if (flags.json === true && error instanceof SquallError) {
-      const faults = [error, ...error.faults].map(({ code, message, help, where }) => ({ code, message, help, where }))
+      const faults = [error, ...error.faults].map(({ code, what, help, where }) => ({ code, message: what, help, where }))
       io.out(`${JSON.stringify({ kind: 'validation', ok: false, faults })}\n`)
     }
     throw error

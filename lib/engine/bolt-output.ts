@@ -2,9 +2,11 @@
 import { SquallError } from '../errors.ts'
 import type { EmitOptions, ManualOutput, Streams, Tuple } from '../topology/component.ts'
 import type { BoltTask } from './bolt-task.ts'
+import { badTask, misused, undeclared } from './faults.ts'
 import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
 
 export const none: readonly HeldTuple[] = []
+
 /** A tuple that a bolt holds until it acks or fails it. */
 export class HeldTuple implements Tuple, Anchor {
   readonly values: object
@@ -14,6 +16,7 @@ export class HeldTuple implements Tuple, Anchor {
   readonly anchors: readonly number[]
   xorA = 0
   xorB = 0
+  holder = -1
   isSettled = false
 
   constructor(values: object, component: string, stream: string, task: number, anchors: readonly number[]) {
@@ -38,19 +41,27 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   isOpen: boolean
   isOver = false
   hasFailed = false
+  /** what was given to a call that goes on by itself */
+  values: object | undefined
   /** emits that wait for their turn (`ordered`) */
   buffer: (() => void)[] | undefined = undefined
   readonly #task: BoltTask
-  readonly #default: Outlet | undefined
+  /** of the default stream, for emits within a turn: those between two turns have to wake the executor as well */
+  #inTurn: Outlet | undefined
 
   constructor(task: BoltTask) {
     this.#task = task
-    this.#default = task.outlets.get('default')
+    this.#inTurn = task.manual ? undefined : task.outlets.get('default')
     this.isOpen = task.manual
   }
 
+  /** From now on it may be used at any time. */
+  outliveTurn(): void {
+    this.#inTurn = undefined
+  }
+
   emit(values: object, options?: EmitOptions): void {
-    const outlet = this.#default
+    const outlet = this.#inTurn
     // the plain case first: automatic acking, one tree or none
     if (outlet !== undefined && this.isOpen && options === undefined && this.held === none && this.buffer === undefined)
       outlet.deliver(values as Values, this.rootA, this.rootB, this)
@@ -62,6 +73,7 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   }
 
   emitDirect(task: number, stream: string, values: object, options?: EmitOptions): void {
+    if (!(task >= 0)) throw badTask(this.#task.component.id, this.#task.task, stream, task)
     this.#send(stream, task, values as Values, options)
   }
 
@@ -79,7 +91,11 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
 
   #anchorsOf(given: Tuple | readonly Tuple[]): readonly HeldTuple[] {
     if (!this.#task.manual) return [this.#heldOne(undefined)]
-    return (Array.isArray(given) ? (given as readonly Tuple[]) : [given]).map((tuple) => this.#heldOne(tuple))
+    return (Array.isArray(given) ? (given as readonly Tuple[]) : [given]).map((tuple) => {
+      const held = this.#heldOne(tuple)
+      if (held.isSettled) throw this.#task.settled('anchored to')
+      return held
+    })
   }
 
   #heldOne(tuple: unknown): HeldTuple {
@@ -95,24 +111,20 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
   }
 
   #send(stream: string, task: number, values: Values, options: EmitOptions | undefined): void {
-    const { component } = this.#task
-    const where = { component: component.id, task: this.#task.task, stream }
-    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, where)
-    const outlet = this.#task.outlets.get(stream)
-    if (outlet === undefined) throw new SquallError('bad-emit', { component: component.id, stream, problem: 'it has not declared' }, where)
-    if (outlet.stream.direct !== task >= 0) {
-      const problem = task >= 0 ? 'is not a direct stream' : 'is a direct stream'
-      throw new SquallError('bad-emit', { component: component.id, stream, problem }, where)
-    }
+    const { component, task: from, outlets } = this.#task
+    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, { component: component.id, task: from, stream })
+    const outlet = outlets.get(stream)
+    if (outlet === undefined) throw undeclared(component.id, from, stream)
+    if (outlet.stream.direct !== task >= 0) throw misused(component.id, from, stream, task)
+    const anchors = options?.anchors === undefined ? this.held : this.#anchorsOf(options.anchors)
     if (this.buffer !== undefined) {
       outlet.check(values)
-      this.buffer.push(() => this.#deliver(outlet, task, values, undefined))
-    } else this.#deliver(outlet, task, values, options)
+      this.buffer.push(() => this.#deliver(outlet, task, values, anchors))
+    } else this.#deliver(outlet, task, values, anchors)
     this.#task.executor.wake()
   }
 
-  #deliver(outlet: Outlet, task: number, values: Values, options: EmitOptions | undefined): void {
-    const anchors = options?.anchors === undefined ? this.held : this.#anchorsOf(options.anchors)
+  #deliver(outlet: Outlet, task: number, values: Values, anchors: readonly HeldTuple[]): void {
     if (anchors.length > 0) {
       if (outlet.deliverAnchored(values, anchors, task)) return
     } else if (task >= 0) {
@@ -121,10 +133,6 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
       outlet.deliver(values, this.rootA, this.rootB, this)
       return
     }
-    throw new SquallError(
-      'bad-task',
-      { task, known: 'see context.tasksOf(component)' },
-      { component: this.#task.component.id, stream: outlet.stream.name },
-    )
+    throw badTask(this.#task.component.id, this.#task.task, outlet.stream.name, task)
   }
 }

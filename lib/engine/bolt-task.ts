@@ -10,7 +10,7 @@ import type { PlannedComponent } from '../topology/plan.ts'
 import { HeldTuple, Output, none } from './bolt-output.ts'
 import { cell } from './cells.ts'
 import type { Executor } from './executor.ts'
-import { isPromise, messageOf, wrapped } from './faults.ts'
+import { cannotStart, checkHooks, followHook, found, isPromise, messageOf, wrapped } from './faults.ts'
 import { severalRoots } from './inbox.ts'
 import type { Inbox } from './inbox.ts'
 import type { Tap } from './run-types.ts'
@@ -65,22 +65,21 @@ export class BoltTask {
 
   /** Takes the instance that `prepare` made. */
   begin(instance: Bolt, tap?: Tap): void {
+    const { id, inputs } = this.component
+    const execute: unknown = instance.execute
+    if (typeof execute === 'object' && execute !== null)
+      this.#calledByInput = inputs.map(({ name }) => this.#callFor(name, execute as Readonly<Record<string, unknown>>))
+    else if (typeof execute !== 'function')
+      throw cannotStart(id, this.task, `prepare has to return execute, or an object that has it; execute is ${found(execute)}`)
+    checkHooks(instance, ['onTick', 'finish', 'cleanup'], id, this.task)
     this.instance = instance
-    const { execute } = instance
-    if (typeof execute === 'object')
-      this.#calledByInput = this.component.inputs.map(({ name }) => this.#callFor(name, execute as Readonly<Record<string, unknown>>))
     if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
   }
 
   #callFor(input: string, execute: Readonly<Record<string, unknown>>): Call {
     const call = execute[input]
     if (typeof call === 'function') return call as Call
-    const { id } = this.component
-    throw new SquallError(
-      'component-start',
-      { component: id, reason: `its execute has no function for the input ${input}` },
-      { component: id, task: this.task },
-    )
+    throw cannotStart(this.component.id, this.task, `its execute is ${found(execute)}, which has no function for the input ${input}`)
   }
 
   /** The call for an input, seen by a tap. */
@@ -116,7 +115,7 @@ export class BoltTask {
 
   #runAuto(): number {
     const { inbox, instance, executor } = this
-    const { cells } = executor
+    const { cells, trees } = executor
     const byInput = this.#calledByInput
     const execute = instance.execute as Call
     const plain = byInput === undefined
@@ -129,6 +128,8 @@ export class BoltTask {
     let doneB = 0
     let holder = -1
     let ran = 0
+    // calls that failed, or that go on and are counted when they are over
+    let others = 0
     while (ran < max && inbox.size > 0 && this.inFlight < this.#concurrency) {
       ran++
       const values = inbox.take() as object
@@ -148,15 +149,17 @@ export class BoltTask {
       try {
         result = plain ? execute.call(instance, values, out, nothing) : (byInput[inbox.input] as Call)(values, out, nothing)
       } catch (error) {
+        others++
         this.#failed(out, values, error)
         continue
       }
       if (isSlow) executor.readClock()
-      if (result !== undefined && isPromise(result)) this.#detach(out, values, result)
-      else if (out.buffer !== undefined) this.#detach(out, values, undefined)
-      else if (rootA > 0) {
+      if (out.buffer !== undefined || (result !== undefined && isPromise(result))) {
+        others++
+        this.#detach(out, values, result)
+      } else if (rootA > 0) {
         if (rootA !== treeA || rootB !== treeB) {
-          if (treeA > 0) executor.ack(treeA, treeB, doneA, doneB, holder)
+          if (treeA > 0) trees.ack(treeA, treeB, doneA, doneB, holder)
           treeA = rootA
           treeB = rootB
           doneA = 0
@@ -168,10 +171,10 @@ export class BoltTask {
         if (out.holder >= 0) holder = out.holder
       } else if (rootA === severalRoots) this.#settle(out)
     }
-    if (treeA > 0) executor.ack(treeA, treeB, doneA, doneB, holder)
+    if (treeA > 0) trees.ack(treeA, treeB, doneA, doneB, holder)
     this.#out.isOpen = false
     const acked = this.#head + cell.acked
-    cells[acked] = (cells[acked] as number) + ran
+    cells[acked] = (cells[acked] as number) + ran - others
     return ran
   }
 
@@ -227,51 +230,55 @@ export class BoltTask {
     this.executor.cells[failed] = (this.executor.cells[failed] as number) + 1
     const { anchors } = tuple
     for (let i = 0; i < anchors.length; i += 4)
-      this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
+      this.executor.trees.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
     this.executor.wake()
   }
 
   resetTimeout(tuple: HeldTuple): void {
     const { anchors } = tuple
-    for (let i = 0; i < anchors.length; i += 4) this.executor.resetTimeout(anchors[i] as number, anchors[i + 1] as number)
+    for (let i = 0; i < anchors.length; i += 4) this.executor.trees.resetTimeout(anchors[i] as number, anchors[i + 1] as number)
     this.executor.wake()
   }
 
-  #ackHeld({ anchors, xorA, xorB }: HeldTuple): void {
+  #ackHeld({ anchors, xorA, xorB, holder }: HeldTuple): void {
     for (let i = 0; i < anchors.length; i += 4)
-      this.executor.ack(
+      this.executor.trees.ack(
         anchors[i] as number,
         anchors[i + 1] as number,
         (anchors[i + 2] as number) ^ xorA,
         (anchors[i + 3] as number) ^ xorB,
-        -1,
+        holder,
       )
     this.executor.wake()
   }
 
   #once(tuple: HeldTuple): void {
-    if (tuple.isSettled)
-      throw new SquallError('already-settled', { component: this.component.id }, { component: this.component.id, task: this.task })
+    if (tuple.isSettled) throw this.settled('acked or failed')
     tuple.isSettled = true
+  }
+
+  /** The error for what was done with a tuple that had been acked or failed. */
+  settled(done: 'acked or failed' | 'anchored to'): SquallError {
+    const component = this.component.id
+    return new SquallError('already-settled', { component, done }, { component, task: this.task })
   }
 
   /** Settles a call of automatic acking that is over. */
   #settle(out: Output): void {
-    if (out.rootA > 0) this.executor.ack(out.rootA, out.rootB, out.xorA, out.xorB, out.holder)
+    if (out.rootA > 0) this.executor.trees.ack(out.rootA, out.rootB, out.xorA, out.xorB, out.holder)
     else for (const held of out.held) this.#ackHeld(held)
     out.held = none
   }
 
   #failed(out: Output, values: object, error: unknown): void {
     this.#threw(error, values)
-    const { cells } = this.executor
-    // it will be counted as acked with the rest of its run
-    cells[this.#head + cell.acked] = (cells[this.#head + cell.acked] as number) - 1
-    cells[this.#head + cell.failed] = (cells[this.#head + cell.failed] as number) + 1
+    if (out.hasFailed) return
+    const { cells, trees } = this.executor
+    cells[this.#head + cell.failed]! += 1
     const message = messageOf(error)
-    if (out.rootA > 0) this.executor.fail(out.rootA, out.rootB, this.task, message)
+    if (out.rootA > 0) trees.fail(out.rootA, out.rootB, this.task, message)
     for (const { anchors } of out.held)
-      for (let i = 0; i < anchors.length; i += 4) this.executor.fail(anchors[i] as number, anchors[i + 1] as number, this.task, message)
+      for (let i = 0; i < anchors.length; i += 4) trees.fail(anchors[i] as number, anchors[i + 1] as number, this.task, message)
     out.held = none
     out.buffer = undefined
   }
@@ -282,43 +289,55 @@ export class BoltTask {
 
   // ---------------------------------------------------------------------------------------------- async calls
 
-  /** This call goes on by itself: it keeps its output, the next gets a new one. */
-  #detach(out: Output, values: object, promise: PromiseLike<unknown> | undefined): void {
+  /** This call goes on by itself, or what it emitted has to wait for its turn: it keeps its output, the next gets a new one. */
+  #detach(out: Output, values: object, result: unknown): void {
     this.#out = new Output(this)
     this.inFlight++
+    out.values = values
+    out.outliveTurn()
     if (this.#ordered) this.#calls.push(out)
-    const over = (): void => this.#callOver(out)
-    if (promise === undefined) {
-      over()
-      return
-    }
-    promise.then(over, (error: unknown) => {
-      if (out.isOpen) this.#failed(out, values, error)
-      out.hasFailed = true
-      // `#failed` corrects the count of a run; this call was counted when its run ended, as acked
-      this.#callOver(out)
-    })
+    if (!isPromise(result)) this.#callOver(out)
+    else
+      Promise.resolve(result).then(
+        () => this.#callOver(out),
+        (error: unknown) => {
+          this.#callFailed(out, error)
+          this.#callOver(out)
+        },
+      )
   }
 
   #callOver(out: Output): void {
     out.isOver = true
     out.isOpen = false
-    if (!this.#ordered) this.#callDone(out)
-    else {
-      // calls end in the order of their inputs: the first one emits at once, the others when it is their turn
-      while (this.#calls[0]?.isOver === true) {
-        this.#callDone(this.#calls.shift() as Output)
-        const next = this.#calls[0]
-        if (next !== undefined) next.releaseBuffer()
-      }
-    }
+    if (this.#ordered) this.#releaseCalls()
+    else this.#callDone(out)
     this.executor.wake()
+  }
+
+  /** Calls end in the order of their inputs: the first one emits at once, the others when it is their turn. */
+  #releaseCalls(): void {
+    for (let first = this.#calls[0]; first !== undefined; first = this.#calls[0]) {
+      try {
+        first.releaseBuffer()
+      } catch (error) {
+        this.#callFailed(first, error)
+      }
+      if (!first.isOver) return
+      this.#calls.shift()
+      this.#callDone(first)
+    }
+  }
+
+  #callFailed(out: Output, error: unknown): void {
+    this.#failed(out, out.values as object, error)
+    out.hasFailed = true
   }
 
   #callDone(out: Output): void {
     this.inFlight--
     if (out.hasFailed) return
-    out.releaseBuffer()
+    this.executor.cells[this.#head + cell.acked]! += 1
     this.#settle(out)
   }
 
@@ -329,7 +348,7 @@ export class BoltTask {
       this.inFlight--
       this.executor.wake()
     }
-    promise.then(over, (error: unknown) => {
+    Promise.resolve(promise).then(over, (error: unknown) => {
       this.#threw(error, tuple.values)
       if (!tuple.isSettled) this.fail(tuple, error)
       over()
@@ -341,10 +360,11 @@ export class BoltTask {
   tick(): void {
     if (this.#hasFinished) return // its readers may have finished too
     const out = this.#hookOutput()
+    const report = (error: unknown): void => this.#threw(error, undefined)
     try {
-      this.instance.onTick?.(out)
+      followHook(this.instance.onTick?.(out), report)
     } catch (error) {
-      this.#threw(error, undefined)
+      report(error)
     }
     out.isOpen = this.manual
   }
@@ -373,6 +393,7 @@ export class BoltTask {
   #hookOutput(): Output {
     const out = new Output(this)
     out.isOpen = true
+    out.outliveTurn()
     return out
   }
 }

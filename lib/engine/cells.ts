@@ -22,8 +22,19 @@ export const cell = {
   position: 9,
   /** trees that failed for good and that no one replays or takes care of */
   lost: 10,
-  heads: 11,
+  /** the hook that is under way (`Hook`), 0 = none */
+  hook: 11,
+  heads: 12,
 } as const
+
+const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup'] as const
+
+/** What a component does besides its tuples; each may take long. */
+export type Hook = (typeof hooks)[number]
+
+export function hookNumber(hook: Hook): number {
+  return hooks.indexOf(hook) + 1
+}
 
 /** Where each task's numbers are. The same plan gives the same layout in every thread. */
 export class CellLayout {
@@ -70,6 +81,16 @@ export class CellLayout {
 
   #component(task: number): PlannedComponent {
     return this.#plan.components[this.#plan.tasks[task]?.component as number] as PlannedComponent
+  }
+
+  /** The hooks under way, by task. */
+  hooks(cells: Float64Array): ReadonlyMap<number, Hook> {
+    return new Map(
+      this.#plan.tasks.flatMap(({ task }) => {
+        const hook = hooks[(cells[this.head(task) + cell.hook] as number) - 1]
+        return hook === undefined ? [] : [[task, hook] as const]
+      }),
+    )
   }
 
   totals(cells: Float64Array): Totals {

@@ -8,21 +8,22 @@ import { limitsWith } from '../wire/limits.ts'
 import { WordWriter } from '../wire/words.ts'
 import type { Values } from './outlet.ts'
 
-/** Throws `value-mismatch` or `value-refused` for a tuple that its stream cannot hold. */
-export type Check = (values: Values) => void
+/** Gives back what is to be delivered. Throws `value-mismatch` or `value-refused` for a tuple that its stream cannot hold. */
+export type Check = (values: Values) => Values
 
 /** The check of each stream of a plan, by stream number. */
 export function checksOf({ streams, config }: Plan): readonly Check[] {
   return streams.map(({ fields, schema, component, name }) => {
-    const check = compileCheck(fields)
-    return withPlace(config.check ? fullCheck(check, schema, fields) : check, component, name)
+    const check = withPlace(config.check ? fullCheck(schema, fields) : compileCheck(fields), component, name)
+    return config.check ? (values) => declared(check(values), fields) : check
   })
 }
 
-function withPlace(check: Check, component: string, stream: string): Check {
+function withPlace(check: (values: Values) => void, component: string, stream: string): Check {
   return (values) => {
     try {
       check(values)
+      return values
     } catch (error) {
       if (!(error instanceof SquallError)) throw error
       throw placed(error, { component, stream })
@@ -31,16 +32,30 @@ function withPlace(check: Check, component: string, stream: string): Check {
 }
 
 /** The whole schema, refinements and all; and values without a type as another executor would get them, though there may be none. */
-function fullCheck(kinds: Check, schema: z.ZodType, fields: readonly Field[]): Check {
+function fullCheck(schema: z.ZodType, fields: readonly Field[]): (values: Values) => void {
+  const kinds = compileCheck(fields)
   const codec = compileCodec(fields)
+  const isShadowing = fields.some(({ name }) => name in Object.prototype)
   const scratch = new WordWriter(limitsWith({}), 64)
   return (values) => {
     kinds(values)
     codec.encode(scratch, 0, values)
-    const parsed = schema.safeParse(values)
+    const parsed = schema.safeParse(isShadowing ? bare(values) : values)
     if (parsed.success) return
     const issue = parsed.error.issues[0]
     const field = issue?.path.join('.') ?? ''
     throw new SquallError('value-refused', { field, reason: issue?.message ?? 'invalid' }, { field })
   }
+}
+
+/** A copy that has no more than its own: a field may be named like what every object has. */
+function bare(values: Values): Values {
+  return Object.assign(Object.create(null) as object, values)
+}
+
+/** The tuple with the fields of its schema and no others, as another executor would get it, though there may be none. */
+function declared(values: Values, fields: readonly Field[]): Values {
+  const isDeclared = (name: string): boolean => fields.some((field) => field.name === name)
+  const names = Object.keys(values)
+  return names.every(isDeclared) ? values : Object.fromEntries(names.filter(isDeclared).map((name) => [name, values[name]]))
 }

@@ -1,21 +1,22 @@
 /** One executor in the calling thread: a debugger and a stack trace just work. */
-import type { SquallError } from '../errors.ts'
 import { realClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
 import { Executor } from './executor.ts'
-import { wrapped } from './faults.ts'
 import { Loop } from './loop.ts'
 import type { Crew, CrewOptions } from './run.ts'
+import { executorFailed } from './strays.ts'
 
 export class CrewHere implements Crew {
   readonly restarts = 0
+  /** this thread runs what asks, so nothing here can fail to answer */
+  readonly silent = []
   readonly #executor: Executor
   readonly #loop: Loop
   #running: Promise<void> | undefined
   /** keeps the process alive while the loop sleeps on something that does not */
   #keepAlive: NodeJS.Timeout | undefined
   #whenQuiet: (() => void) | undefined
-  readonly #onFatal: (error: SquallError) => void
+  readonly #onFatal: CrewOptions['onFatal']
 
   constructor({ plan, placement, seed, cells, options, onError, onFatal }: CrewOptions) {
     this.#onFatal = onFatal
@@ -35,8 +36,8 @@ export class CrewHere implements Crew {
       onFatal,
     })
     this.#loop = new Loop(this.#executor, realClock)
-    this.#loop.onQuiet = () => {
-      if (this.#executor.areSpoutsDone) this.#whenQuiet?.()
+    this.#loop.onRest = (isQuiet) => {
+      if (isQuiet) this.#whenQuiet?.()
     }
   }
 
@@ -45,14 +46,9 @@ export class CrewHere implements Crew {
   }
 
   async start(): Promise<void> {
-    try {
-      await this.#executor.start()
-    } catch (error) {
-      await this.#executor.close().catch(() => undefined) // the first fault is the one to tell
-      throw error
-    }
     this.#keepAlive = setInterval(() => undefined, 1 << 30)
-    this.#running = this.#loop.run().catch((error: unknown) => this.#onFatal(wrapped('executor-failed', error, '', -1)))
+    this.#running = this.#loop.run().catch((error: unknown) => this.#onFatal(executorFailed(error)))
+    await this.#executor.start()
   }
 
   setActive(isActive: boolean): Promise<void> {
@@ -74,11 +70,14 @@ export class CrewHere implements Crew {
     return this.#executor.finish(component)
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#executor.close()
+  }
+
+  async end(): Promise<void> {
     this.#loop.stop()
     await this.#running
     clearInterval(this.#keepAlive)
-    await this.#executor.close()
   }
 
   kill(): void {

@@ -18,29 +18,29 @@
  * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
  */
 import type { Logger } from 'pino'
-import { SquallError, placed } from '../errors.ts'
+import { placed } from '../errors.ts'
+import type { SquallError } from '../errors.ts'
 import { record } from '../metrics/histogram.ts'
 import { assert } from '../std/assert.ts'
 import type { Clock } from '../std/clock.ts'
 import { Random } from '../std/random.ts'
 import { Timers } from '../std/timers.ts'
-import type { Failure } from '../topology/component.ts'
 import { systemStream } from '../topology/plan.ts'
 import type { Plan, PlannedComponent, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
 import { BoltTask } from './bolt-task.ts'
-import { CellLayout, cell } from './cells.ts'
-import { messageOf, shortened, wrapped } from './faults.ts'
+import { CellLayout, cell, hookNumber } from './cells.ts'
+import type { Hook } from './cells.ts'
+import { isCoded, messageOf, shortened, stackOf, wrapped } from './faults.ts'
 import { Inbox } from './inbox.ts'
-import { Ledger, executorOf } from './ledger.ts'
-import type { LedgerOwner } from './ledger.ts'
 import { Link } from './link.ts'
 import type { Lanes } from './link.ts'
 import type { Outlet } from './outlet.ts'
 import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
 import { spoutContext, taskContext } from './task-context.ts'
+import { Trees } from './trees.ts'
 import { Wiring, codecsOf, routesOf } from './wiring.ts'
 import type { StreamRoute } from './wiring.ts'
 
@@ -80,15 +80,17 @@ export interface ExecutorOptions {
   readonly onFatal: (error: SquallError) => void
 }
 
-export class Executor implements LedgerOwner, BundleSink {
+export class Executor implements BundleSink {
   readonly plan: Plan
   readonly index: number
   readonly layout: CellLayout
   readonly cells: Float64Array
-  readonly ledger: Ledger
+  readonly trees: Trees
   readonly timers = new Timers()
   /** the time at the start of the turn, or after the last run in it */
   nowMs: number
+  /** a turn is going on: what is done now it will see */
+  isInTurn = false
   isUnderPressure = false
   isClosing = false
   /** components that wait for the run's clock (`context.sleep`) */
@@ -111,7 +113,10 @@ export class Executor implements LedgerOwner, BundleSink {
   readonly #reader: BundleReader
   readonly #routes: readonly StreamRoute[]
   readonly #wiring: Wiring
-  #isInTurn = false
+  /** everything is open and prepared, and not yet being closed; before and after, turns only fire timers */
+  #isRunning = false
+  /** hooks under way */
+  #hooks = 0
   /** the last to fill the inboxes were the spouts of this executor, and not its lanes */
   #haveSpoutsFed = false
   /** when the inboxes were full after spouts had fed, the lanes come first */
@@ -126,7 +131,7 @@ export class Executor implements LedgerOwner, BundleSink {
     this.layout = new CellLayout(plan)
     this.#random = new Random(seed ^ Math.imul(index + 1, 0x9e3779b1))
     this.nowMs = options.clock.now()
-    this.ledger = new Ledger(index, this, this.#random.int32())
+    const firstGeneration = this.#random.int32()
     this.received = lanes.map(() => 0)
     this.#ends = [...options.ends]
     this.#routes = routesOf(plan)
@@ -140,16 +145,18 @@ export class Executor implements LedgerOwner, BundleSink {
     this.#inboxes = new Map(bolts.map(({ task }) => [task, new Inbox()]))
     this.#wiring = new Wiring(options, this.layout, this.#routes, this.#inboxes, this.#links, this.#random)
     const outlets = (task: PlannedTask): ReadonlyMap<string, Outlet> => this.#wiring.outletsOf(component(task), task.task)
-    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
     this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, outlets(task)))
+    this.trees = new Trees(this, this.#spouts, this.#links, firstGeneration)
+    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
   }
 
   // ---------------------------------------------------------------------------------------------- a turn
 
   /** Runs one turn; true if anything was done. */
   turn(): boolean {
-    this.#isInTurn = true
     const start = this.readClock()
+    if (!this.#isRunning) return this.timers.fire(start)
+    this.isInTurn = true
     let worked = this.timers.nextMs <= start && this.timers.fire(start)
     worked = this.#receive() || worked
     worked = this.#runBolts(start) || worked
@@ -167,8 +174,9 @@ export class Executor implements LedgerOwner, BundleSink {
         this.#runBolts(start)
       }
     }
-    this.#flush()
-    this.#isInTurn = false
+    // what was emitted or acked between two turns leaves now: that is work, too
+    worked = this.#flush() || worked
+    this.isInTurn = false
     return worked
   }
 
@@ -235,13 +243,21 @@ export class Executor implements LedgerOwner, BundleSink {
     return true
   }
 
-  #flush(): void {
+  /** Sends what gathered; true if anything did. */
+  #flush(): boolean {
     const { pressure } = this.#options
     let parked = 0
-    for (const link of this.#links) if (link?.flush() === true) parked++
+    let hasSent = false
+    for (const link of this.#links) {
+      if (link === undefined) continue
+      const before = link.sent
+      if (link.flush()) parked++
+      if (link.sent !== before) hasSent = true
+    }
     if (pressure[this.index] !== parked) pressure[this.index] = parked
     for (const spout of this.#spouts) this.cells[this.layout.head(spout.task) + cell.pending] = spout.pending
     for (const bolt of this.#bolts) this.cells[this.layout.head(bolt.task) + cell.pending] = bolt.pending
+    return hasSent
   }
 
   /** Looks at the clock; `nowMs` holds until the next look. */
@@ -280,7 +296,12 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Nothing is waiting, running or parked here. */
   get isQuiet(): boolean {
-    return this.#bolts.every((bolt) => bolt.pending === 0) && this.#links.every((link) => link?.isParked !== true)
+    return (
+      this.#isRunning &&
+      this.#hooks === 0 &&
+      this.#bolts.every((bolt) => bolt.pending === 0) &&
+      this.#links.every((link) => link?.isParked !== true)
+    )
   }
 
   /** Frames given to each other executor. */
@@ -290,7 +311,7 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Something outside a turn happened (a promise settled, an emit from elsewhere): the loop must not sleep on it. */
   wake(): void {
-    if (!this.#isInTurn) this.onWake()
+    if (!this.isInTurn) this.onWake()
   }
 
   /** Makes and prepares every task here: bolts first, so that no tuple meets a bolt that is not ready. */
@@ -299,16 +320,17 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = bolt.component
       if (definition.kind !== 'bolt') continue
       const made = definition.create()
-      await this.#starting(bolt.component, bolt.task, () =>
-        made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork())),
-      )
-      bolt.begin(made.instance(), this.#options.tap)
+      await this.#starting(bolt, 'prepare', async () => {
+        await made.prepare(taskContext(this, this.#options, bolt.component, bolt.task, this.#random.fork()))
+        if (!this.isClosing) bolt.begin(made.instance(), this.#options.tap)
+      })
+      if (this.isClosing) return
       const { tickMs } = bolt.component.config
       if (tickMs > 0)
         this.timers.every(
           this.#options.clock.now(),
           tickMs,
-          () => bolt.tick(),
+          () => this.#isRunning && bolt.tick(),
           () => this.#options.clock.now(),
         )
     }
@@ -316,48 +338,63 @@ export class Executor implements LedgerOwner, BundleSink {
       const { definition } = spout.component
       if (definition.kind !== 'spout') continue
       const made = definition.create()
-      await this.#starting(spout.component, spout.task, () =>
-        made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork())),
-      )
-      spout.begin(made.instance())
+      await this.#starting(spout, 'open', async () => {
+        await made.open(spoutContext(this, this.#options, spout.component, spout.task, this.#random.fork()))
+        if (!this.isClosing) spout.begin(made.instance())
+      })
+      if (this.isClosing) return
     }
     const { ack, messageTimeouts, messageTimeoutMs } = this.plan.config
     if (ack && messageTimeouts && this.#spouts.length > 0)
       this.timers.every(
         this.#options.clock.now(),
         messageTimeoutMs / 10,
-        () => this.#expire(),
+        () => this.#isRunning && this.trees.expire(),
         () => this.#options.clock.now(),
       )
+    this.#isRunning = true
     this.#announce()
   }
 
   setActive(isActive: boolean): void {
-    for (const spout of this.#spouts) spout.setActive(isActive)
+    for (const spout of this.#spouts) {
+      const at = this.layout.head(spout.task) + cell.hook
+      this.cells[at] = hookNumber(isActive ? 'activate' : 'deactivate')
+      spout.setActive(isActive)
+      this.cells[at] = 0
+    }
     this.wake()
   }
 
   /** The last word of a component's tasks here, once every source has ended. */
   async finish(component: number): Promise<void> {
-    for (const bolt of this.#bolts) if (bolt.component.index === component) await bolt.finish()
+    for (const bolt of this.#bolts) if (bolt.component.index === component) await this.#hook(bolt.task, 'finish', () => bolt.finish())
     this.wake()
   }
 
-  /** Closes spouts and cleans up bolts; the first fault is thrown when all had their turn. */
+  /** Closes spouts and cleans up bolts, all at once so that none waits for another; the first fault is thrown when all are done. */
   async close(): Promise<void> {
     if (this.isClosing) return
     this.isClosing = true
-    const faults: unknown[] = []
-    const attempt = async (act: () => unknown): Promise<void> => {
-      try {
-        await act()
-      } catch (error) {
-        faults.push(error)
-      }
+    this.#isRunning = false
+    const closed = await Promise.allSettled([
+      ...this.#spouts.map((spout) => this.#hook(spout.task, 'close', () => spout.close())),
+      ...this.#bolts.map((bolt) => this.#hook(bolt.task, 'cleanup', () => bolt.close())),
+    ])
+    for (const one of closed) if (one.status === 'rejected') throw one.reason
+  }
+
+  /** Calls a hook of a task; while it is under way, a cell says so. */
+  async #hook(task: number, hook: Hook, act: () => unknown): Promise<void> {
+    const at = this.layout.head(task) + cell.hook
+    this.cells[at] = hookNumber(hook)
+    this.#hooks++
+    try {
+      await act()
+    } finally {
+      this.cells[at] = 0
+      this.#hooks--
     }
-    for (const spout of this.#spouts) await attempt(() => spout.close())
-    for (const bolt of this.#bolts) await attempt(() => bolt.close())
-    if (faults.length > 0) throw faults[0]
   }
 
   /** Executor `other` was started anew: what we meant for the old one goes nowhere. `loseTrees` has to follow. */
@@ -370,95 +407,13 @@ export class Executor implements LedgerOwner, BundleSink {
 
   /** Executor `other` died, and no one writes to it any more: each of our trees may have had a part in it. */
   loseTrees(other: number): void {
-    this.readClock()
-    const failure = SpoutTask.failure('lost', '', -1, `executor ${other} died`)
-    const slots = [...this.ledger.startedBefore(Infinity)]
-    for (const slot of slots) this.#failTree(slot, failure)
+    this.trees.lose(other)
     this.wake()
   }
 
   /** Stops the whole topology. */
   fatal(error: SquallError): void {
     this.#options.onFatal(error)
-  }
-
-  // ---------------------------------------------------------------------------------------------- trees
-
-  treeDone(slot: number): void {
-    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).done(slot)
-  }
-
-  ack(rootA: number, rootB: number, a: number, b: number, holder = -1): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).ack(rootA, rootB, a, b)
-      return
-    }
-    // a promise has settled between two turns: the time of the last one is stale
-    if (!this.#isInTurn) this.readClock()
-    if (holder >= 0 || this.plan.config.timeoutFromProgress) this.#note(rootA, rootB, holder)
-    this.ledger.xor(rootA, rootB, a, b)
-  }
-
-  fail(rootA: number, rootB: number, task: number, message: string): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).fail(rootA, rootB, task, message)
-      return
-    }
-    if (!this.#isInTurn) this.readClock()
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot >= 0) this.#failTree(slot, SpoutTask.failure('failed', this.#componentOf(task), task, message))
-  }
-
-  resetTimeout(rootA: number, rootB: number): void {
-    const owner = executorOf(rootA)
-    if (owner !== this.index) {
-      this.#linkTo(owner).resetTimeout(rootA, rootB)
-      return
-    }
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot >= 0) this.ledger.progress(slot, this.#options.clock.now())
-  }
-
-  #note(rootA: number, rootB: number, holder: number): void {
-    const slot = this.ledger.find(rootA, rootB)
-    if (slot < 0) return
-    if (holder >= 0) this.ledger.holder[slot] = holder
-    if (this.plan.config.timeoutFromProgress) this.ledger.progress(slot, this.nowMs)
-  }
-
-  #expire(): void {
-    const before = this.#options.clock.now() - this.plan.config.messageTimeoutMs
-    const slots = [...this.ledger.startedBefore(before)]
-    for (const slot of slots) {
-      const holder = this.ledger.holder[slot] as number
-      const component = this.#componentOf(holder)
-      this.#failTree(
-        slot,
-        SpoutTask.failure(
-          'expired',
-          component,
-          holder,
-          `not done after ${this.plan.config.messageTimeoutMs} ms${component === '' ? '' : `, last seen on its way to ${component}`}`,
-        ),
-      )
-    }
-  }
-
-  #failTree(slot: number, failure: Failure): void {
-    ;(this.#spouts[this.ledger.spout[slot] as number] as SpoutTask).failed(slot, failure)
-  }
-
-  #linkTo(executor: number): Link {
-    const link = this.#links[executor]
-    assert(link !== undefined, 'a root names an executor of this run')
-    return link
-  }
-
-  #componentOf(task: number): string {
-    const planned = this.plan.tasks[task]
-    return planned === undefined ? '' : (this.plan.components[planned.component] as PlannedComponent).id
   }
 
   // ---------------------------------------------------------------------------------------------- what bundles carry
@@ -471,6 +426,18 @@ export class Executor implements LedgerOwner, BundleSink {
     this.#inboxOf(target).putAnchored(values, [...anchors.subarray(0, count * 4)], (this.#routes[route] as StreamRoute).input, source)
   }
 
+  ack(rootA: number, rootB: number, a: number, b: number): void {
+    this.trees.ack(rootA, rootB, a, b, -1)
+  }
+
+  fail(rootA: number, rootB: number, task: number, message: string): void {
+    this.trees.fail(rootA, rootB, task, message)
+  }
+
+  resetTimeout(rootA: number, rootB: number): void {
+    this.trees.resetTimeout(rootA, rootB)
+  }
+
   #inboxOf(task: number): Inbox {
     const inbox = this.#inboxes.get(task)
     assert(inbox !== undefined, 'a bundle is for tasks of this executor')
@@ -479,9 +446,9 @@ export class Executor implements LedgerOwner, BundleSink {
 
   // ---------------------------------------------------------------------------------------------- starting
 
-  async #starting(component: PlannedComponent, task: number, act: () => unknown): Promise<void> {
+  async #starting({ component, task }: BoltTask | SpoutTask, hook: Hook, act: () => unknown): Promise<void> {
     try {
-      await act()
+      await this.#hook(task, hook, act)
     } catch (error) {
       throw wrapped('component-start', error, component.id, task)
     }
@@ -500,7 +467,7 @@ export class Executor implements LedgerOwner, BundleSink {
   /** Notes an error of a component. A coded one (a tuple its schema cannot hold, say) is a mistake that would only repeat: it stops the topology. */
   reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
     this.cells[this.layout.head(task) + cell.errors]! += 1
-    if (error instanceof SquallError) {
+    if (isCoded(error)) {
       this.fatal(placed(error, { component: component.id, task }))
       return
     }
@@ -510,7 +477,7 @@ export class Executor implements LedgerOwner, BundleSink {
       executor: this.index,
       atMs: this.#options.clock.now(),
       message: messageOf(error),
-      stack: error instanceof Error ? (error.stack ?? '') : '',
+      stack: stackOf(error),
       tuple: values === undefined ? undefined : shortened(values),
     })
   }

@@ -45,7 +45,7 @@ export class Ledger {
   /** the task it was emitted to by name, or -1 */
   target = new Int32Array(64)
   attempt = new Int32Array(64)
-  /** the task last known to hold a part of the tree */
+  /** the task that the last part of the tree went to, as far as is known here */
   holder = new Int32Array(64)
 
   readonly #base: number
@@ -155,29 +155,22 @@ export class Ledger {
 
   #grow(): void {
     const size = this.#state.length * 2
-    const ints = (from: Int32Array): Int32Array<ArrayBuffer> => {
-      const to = new Int32Array(size)
+    const grown = <A extends Uint8Array | Int32Array | Float64Array>(from: A): A => {
+      const to = new (from.constructor as new (length: number) => A)(size)
       to.set(from)
       return to
     }
-    const floats = (from: Float64Array): Float64Array<ArrayBuffer> => {
-      const to = new Float64Array(size)
-      to.set(from)
-      return to
-    }
-    const state = new Uint8Array(size)
-    state.set(this.#state)
-    this.#state = state
-    this.#xorA = ints(this.#xorA)
-    this.#xorB = ints(this.#xorB)
-    this.#generation = ints(this.#generation)
-    this.#free = ints(this.#free)
-    this.#progressMs = floats(this.#progressMs)
-    this.spout = ints(this.spout)
-    this.stream = ints(this.stream)
-    this.target = ints(this.target)
-    this.attempt = ints(this.attempt)
-    this.holder = ints(this.holder)
-    this.startMs = floats(this.startMs)
+    this.#state = grown(this.#state)
+    this.#xorA = grown(this.#xorA)
+    this.#xorB = grown(this.#xorB)
+    this.#generation = grown(this.#generation)
+    this.#free = grown(this.#free)
+    this.#progressMs = grown(this.#progressMs)
+    this.spout = grown(this.spout)
+    this.stream = grown(this.stream)
+    this.target = grown(this.target)
+    this.attempt = grown(this.attempt)
+    this.holder = grown(this.holder)
+    this.startMs = grown(this.startMs)
   }
 }

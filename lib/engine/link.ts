@@ -86,7 +86,7 @@ export class Link {
   }
 
   fail(rootA: number, rootB: number, task: number, message: string): void {
-    this.#system.fail(rootA, rootB, task, message.slice(0, 500), 0)
+    this.#system.fail(rootA, rootB, task, message, 0)
     if (this.#system.bytes >= systemBytes) this.#flushSystem()
   }
 

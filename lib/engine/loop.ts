@@ -8,6 +8,7 @@
  *   2. Until the wake word changes, `onWake` is called, a timer is due, or, when a spout must be asked, for a millisecond.
  */
 import type { Clock } from '../std/clock.ts'
+import { timeoutMaxMs } from '../std/timers.ts'
 import type { Executor } from './executor.ts'
 
 /** The event loop gets its chance after this much work, or blocked sleep, in a row. */
@@ -30,15 +31,12 @@ export class Loop {
   readonly #wake: WakeWord | undefined
   #isStopping = false
   #wasWoken = false
-  #wasQuiet = false
   #resume: (() => void) | undefined
   /** the one outstanding wait on the wake word; a second would leak the first */
   #waiting: Promise<unknown> | undefined
   #lastWorkMs = 0
-  /** called when there is nothing to do and nothing under way */
-  onQuiet: () => void = () => undefined
-  /** called when there is something to do again */
-  onWork: () => void = () => undefined
+  /** called before the event loop gets its turn: the spouts are done and nothing waits or is under way here, or not */
+  onRest: (isQuiet: boolean) => void = () => undefined
 
   constructor(executor: Executor, clock: Clock, wake?: WakeWord) {
     this.#executor = executor
@@ -64,20 +62,14 @@ export class Loop {
       const seen = this.#wake === undefined ? 0 : Atomics.load(this.#wake.words, this.#wake.index)
       this.#wasWoken = false
       if (this.#executor.turn()) {
-        this.#worked()
+        this.#lastWorkMs = this.#executor.nowMs
         if (this.#lastWorkMs - yieldedMs < yieldMs) continue
+        this.onRest(false)
         await eventLoop()
       } else if (this.#block(seen, yieldedMs)) continue
       else await this.#rest(seen)
       yieldedMs = this.#clock.now()
     }
-  }
-
-  #worked(): void {
-    this.#lastWorkMs = this.#executor.nowMs
-    if (!this.#wasQuiet) return
-    this.#wasQuiet = false
-    this.onWork()
   }
 
   /** Sleeps for a moment without the event loop, if that is fine now; false if it is the event loop's turn. */
@@ -95,10 +87,7 @@ export class Loop {
   async #rest(seen: number): Promise<void> {
     const executor = this.#executor
     const now = this.#clock.now()
-    if (executor.isQuiet && !executor.isPolling) {
-      this.#wasQuiet = true
-      this.onQuiet()
-    }
+    this.onRest(executor.areSpoutsDone && executor.isQuiet && !executor.isPolling)
     const isAsked = executor.isPolling || executor.isParked
     const ms = Math.max(0, Math.min(executor.timers.nextMs - now, isAsked ? askAgainMs : Infinity))
     if (this.#wasWoken || now - this.#lastWorkMs < alertMs) await eventLoop()
@@ -107,7 +96,7 @@ export class Loop {
 
   #wait(seen: number, ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === Infinity ? undefined : setTimeout(() => resume(), Math.max(1, ms))
+      const timer = ms === Infinity ? undefined : setTimeout(() => resume(), Math.min(Math.max(1, ms), timeoutMaxMs))
       const resume = (): void => {
         clearTimeout(timer)
         this.#resume = undefined

@@ -3,11 +3,17 @@
  * the reader a target. A target is either an inbox in the same executor, which gets the values by reference, or a link
  * to another executor, which gets them encoded.
  */
+import { SquallError, placed } from '../errors.ts'
 import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
+import { wireLimits } from '../wire/limits.ts'
+import { tooLarge } from '../wire/words.ts'
+import type { Check } from './checks.ts'
 import type { Grouper } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
+
+const { anchorsMax } = wireLimits
 
 export type Values = Readonly<Record<string, unknown>>
 
@@ -23,6 +29,8 @@ export interface Anchor {
   readonly anchors: readonly number[]
   xorA: number
   xorB: number
+  /** the task that got the last of what it emitted, or -1 */
+  holder: number
 }
 
 export class Target {
@@ -51,20 +59,22 @@ export interface Route {
 export class Outlet {
   readonly stream: PlannedStream
   /** checks the kinds of a tuple's values; throws `value-mismatch` */
-  readonly check: (values: Values) => void
+  readonly check: Check
   /** the check, and whoever watches what leaves */
-  readonly #pass: (values: Values) => void
+  readonly #pass: Check
   readonly #source: number
   readonly #routes: readonly Route[]
   readonly #random: Random
   readonly #cells: Float64Array
   readonly #cell: number
+  /** of the emit at hand, by anchor */
+  readonly #edges: number[] = []
 
   constructor(
     stream: PlannedStream,
     source: number,
     routes: readonly Route[],
-    check: (values: Values) => void,
+    check: Check,
     watch: ((values: Values) => void) | undefined,
     random: Random,
     cells: Float64Array,
@@ -77,8 +87,9 @@ export class Outlet {
       watch === undefined
         ? check
         : (values) => {
-            check(values)
-            watch(values)
+            const passed = check(values)
+            watch(passed)
+            return passed
           }
     this.#source = source
     this.#routes = routes
@@ -92,8 +103,8 @@ export class Outlet {
   }
 
   /** Hands `values` to every reader. With a root, each gets an edge of its own, which is added to `sum`. */
-  deliver(values: Values, rootA: number, rootB: number, sum: EdgeSum): void {
-    this.#pass(values)
+  deliver(given: Values, rootA: number, rootB: number, sum: EdgeSum): void {
+    const values = this.#pass(given)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     const routes = this.#routes
     for (let i = 0; i < routes.length; i++) {
@@ -104,20 +115,21 @@ export class Outlet {
   }
 
   /** Hands `values` to one task of a direct stream; false if it does not read it. */
-  deliverTo(task: number, values: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
+  deliverTo(task: number, given: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
     const targets = this.#targetsOf(task)
     if (targets.length === 0) return false
-    this.#pass(values)
+    const values = this.#pass(given)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of targets) this.#hand(target, values, rootA, rootB, sum)
     return true
   }
 
   /** Hands `values` to every reader (or to `task` alone), as part of all the trees of `anchors`; false if the task does not read it. */
-  deliverAnchored(values: Values, anchors: readonly Anchor[], task: number): boolean {
-    const chosen = task < 0 ? this.#chosen(values) : this.#targetsOf(task)
-    if (task >= 0 && chosen.length === 0) return false
-    this.#pass(values)
+  deliverAnchored(given: Values, anchors: readonly Anchor[], task: number): boolean {
+    const named = task < 0 ? undefined : this.#targetsOf(task)
+    if (named?.length === 0) return false
+    const values = this.#pass(given)
+    const chosen = named ?? this.#chosen(values)
     this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
     for (const target of chosen) this.#handAnchored(target, values, anchors)
     return true
@@ -129,33 +141,70 @@ export class Outlet {
     if (rootA !== 0) {
       edgeA = this.#random.int32()
       edgeB = this.#random.int32()
-      sum.xorA ^= edgeA
-      sum.xorB ^= edgeB
-      sum.holder = target.task
     }
     if (target.inbox !== null) target.inbox.put(values, rootA, rootB, edgeA, edgeB, target.input, this.#source)
-    else (target.link as Link).tuple(target.route, this.#source, target.task, rootA, rootB, edgeA, edgeB, values)
+    else this.#send(target, values, rootA, rootB, edgeA, edgeB)
+    // only now: what cannot travel throws, and an edge that nobody got would never be acked
+    sum.xorA ^= edgeA
+    sum.xorB ^= edgeB
+    sum.holder = target.task
+  }
+
+  #send({ link, route, task }: Target, values: Values, rootA: number, rootB: number, edgeA: number, edgeB: number): void {
+    try {
+      ;(link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
+    } catch (error) {
+      throw this.#placed(error)
+    }
   }
 
   /** As in Storm: one edge an anchor and target; a tree that several anchors share gets the XOR of their edges. */
   #handAnchored(target: Target, values: Values, anchors: readonly Anchor[]): void {
+    const edges = this.#edges
     const trees: number[] = []
-    for (const anchor of anchors) {
-      const from = anchor.anchors
-      if (from.length === 0) continue
-      const edgeA = this.#random.int32()
-      const edgeB = this.#random.int32()
-      anchor.xorA ^= edgeA
-      anchor.xorB ^= edgeB
+    for (let at = 0; at < anchors.length; at++) {
+      const { anchors: from } = anchors[at] as Anchor
+      const edgeA = (edges[at * 2] = this.#random.int32())
+      const edgeB = (edges[at * 2 + 1] = this.#random.int32())
       for (let i = 0; i < from.length; i += 4) addTree(trees, from[i] as number, from[i + 1] as number, edgeA, edgeB)
+      if (trees.length > anchorsMax * 4) this.#tooManyTrees(trees.length / 4)
     }
+    this.#putAnchored(target, values, trees)
+    for (let at = 0; at < anchors.length; at++) {
+      const anchor = anchors[at] as Anchor
+      anchor.xorA ^= edges[at * 2] as number
+      anchor.xorB ^= edges[at * 2 + 1] as number
+      anchor.holder = target.task
+    }
+  }
+
+  /** What one executor takes, two have to take as well. */
+  #tooManyTrees(count: number): never {
+    throw this.#placed(tooLarge('the anchors of a tuple', count, 'anchorsMax', anchorsMax))
+  }
+
+  #putAnchored(target: Target, values: Values, trees: readonly number[]): void {
     const { inbox, link, input, route, task } = target
     if (trees.length <= 4) {
       const [rootA = 0, rootB = 0, edgeA = 0, edgeB = 0] = trees
       if (inbox !== null) inbox.put(values, rootA, rootB, edgeA, edgeB, input, this.#source)
-      else (link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
-    } else if (inbox !== null) inbox.putAnchored(values, trees, input, this.#source)
-    else (link as Link).tupleAnchored(route, this.#source, task, trees, values)
+      else this.#send(target, values, rootA, rootB, edgeA, edgeB)
+      return
+    }
+    if (inbox !== null) {
+      inbox.putAnchored(values, trees, input, this.#source)
+      return
+    }
+    try {
+      ;(link as Link).tupleAnchored(route, this.#source, task, trees, values)
+    } catch (error) {
+      throw this.#placed(error)
+    }
+  }
+
+  #placed(error: unknown): unknown {
+    if (!(error instanceof SquallError)) return error
+    return placed(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
   }
 
   #chosen(values: Values): readonly Target[] {

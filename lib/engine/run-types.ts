@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly seed?: number
   /** start with the spouts inactive: nothing is opened or prepared before `activate` */
   readonly inactive?: boolean
+  /** ends the run, also while it starts: as `stop`, or, with a `SquallError` as its reason, as failed */
+  readonly signal?: AbortSignal
   /** how executors log; threads make their own logger of it */
   readonly log?: LogOptions
   /** called for each error of a component, as it happens */
@@ -68,7 +70,10 @@ export interface Run {
   errors(): readonly ComponentError[]
   activate(): Promise<void>
   deactivate(): Promise<void>
-  /** Stops spouts, lets what is under way be done for up to `drainMs` (2 s), closes everything. */
+  /**
+   * Stops spouts, lets what is under way be done for up to `drainMs` (2 s), closes everything. A hook, or a thread, that is not done
+   * `closeTimeoutMs` later is left behind, and the result is `failed` and says so.
+   */
   stop(drainMs?: number): Promise<RunResult>
   /** Fault injection: ends an executor's thread at once, as a crash would. */
   killExecutor(index: number): void

@@ -11,31 +11,40 @@
  *
  * Where the executors are is not known here (`Crew`): one in the calling thread, or several in threads of their own.
  */
-import { SquallError } from '../errors.ts'
+import { SquallError, allFaults } from '../errors.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
 import { anySeed } from '../std/random.ts'
+import { timeoutMaxMs } from '../std/timers.ts'
+import { isTopologyDefinition } from '../topology/draft.ts'
 import { placeTasks, planTopology } from '../topology/plan.ts'
-import type { Plan } from '../topology/plan.ts'
+import type { Plan, PlannedComponent } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
-import { wrapped } from './faults.ts'
+import { messageOf } from './faults.ts'
 import { executorsMax } from './ledger.ts'
 import type { ComponentError, Run, RunOptions, RunResult, Runnable } from './run-types.ts'
+import { executorFailed } from './strays.ts'
 
 /** How long `stop` waits for trees under way, unless told. */
-const patienceMs = 2_000
+const drainMs = 2_000
+/** How often it looks at them. */
+const lookMs = 5
 
 /** The executors of a run, wherever they are. */
 export interface Crew {
-  /** Makes every task. Rejects, with nothing left running, when one cannot start. */
+  /** Makes every task. Whether it could or not, `close` and `end` follow some day. */
   start(): Promise<void>
   setActive(isActive: boolean): Promise<void>
   /** Settles when every spout has ended, every tree is done, and nothing waits or is on its way. */
   quiet(): Promise<void>
   /** Runs the `finish` of a component's tasks. */
   finish(component: number): Promise<void>
-  /** Closes every task and ends every thread. */
+  /** Closes every task, also while others still start or finish. */
   close(): Promise<void>
+  /** Lets go of everything at once, whatever is under way. */
+  end(): Promise<void>
   kill(executor: number): void
+  /** executors that have not answered what they were asked */
+  readonly silent: readonly number[]
   readonly restarts: number
   readonly counters: ReadonlyMap<number, Readonly<Record<string, number>>>
 }
@@ -64,13 +73,24 @@ const localCrew: CrewMaker = async (options) =>
 /** Plans and starts a topology. Rejects with all faults, and with nothing started, when it cannot. */
 export async function startRun(runnable: Runnable, options: RunOptions = {}): Promise<Run> {
   if ((options.executors ?? 1) > 1 && runnable.module === undefined)
-    throw new SquallError('threads-need-a-file', {}, { topology: runnable.definition.name })
+    throw new SquallError('threads-need-a-file', {}, { topology: runnable.definition?.name })
   return startRunWith(localCrew, runnable, options)
 }
 
 /** As `startRun`, with executors of another kind: simulated ones, in tests. */
 export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, options: RunOptions): Promise<Run> {
-  const plan = planTopology(runnable.definition.draft(options.params ?? {}), options.config)
+  const { definition } = runnable
+  if (!isTopologyDefinition(definition))
+    throw new SquallError('bad-option', {
+      option: 'definition',
+      of: 'a run',
+      value: typeof definition,
+      expected: 'what topology() returns',
+    })
+  const { seed } = options
+  if (seed !== undefined && !Number.isSafeInteger(seed))
+    throw new SquallError('bad-option', { option: 'seed', of: 'a run', value: String(seed), expected: 'a whole number' })
+  const plan = planTopology(definition.draft(options.params ?? {}), options.config)
   const executors = options.executors ?? 1
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
@@ -90,12 +110,12 @@ class LocalRun implements Run {
   readonly #placement: readonly number[]
   readonly #errors: ComponentError[] = []
   #crew: Crew | undefined
-  #hasStarted = false
+  #starting: Promise<void> | undefined
   #startedMs = performance.now()
   #endedMs: number | undefined
   #fatal: SquallError | undefined
   #isStopping = false
-  #drainMs = patienceMs
+  #drainMs = drainMs
   #interrupt: () => void = () => undefined
   readonly #interrupted: Promise<void>
   #settle: (result: RunResult) => void = () => undefined
@@ -117,7 +137,7 @@ class LocalRun implements Run {
   }
 
   async start(makeCrew: CrewMaker): Promise<void> {
-    const { inactive, seed = anySeed() } = this.#options
+    const { inactive, signal, seed = anySeed() } = this.#options
     this.#crew = await makeCrew({
       plan: this.#plan,
       runnable: this.#runnable,
@@ -129,26 +149,33 @@ class LocalRun implements Run {
       onError: (error) => this.#noteError(error),
       onFatal: (error) => this.#stopFor(error),
     })
-    if (inactive !== true) await this.activate()
     void this.#live()
+    signal?.addEventListener('abort', () => this.#heed(signal))
+    if (signal?.aborted === true) this.#heed(signal)
+    if (inactive !== true) await this.activate()
   }
 
   async activate(): Promise<void> {
+    if (this.#isOver) return
     const crew = this.#crew as Crew
-    if (!this.#hasStarted) {
+    if (this.#starting === undefined) {
       this.#startedMs = performance.now()
-      await crew.start()
-      this.#hasStarted = true
+      this.#starting = crew.start()
     }
-    await crew.setActive(true)
+    await this.#attempt(() => this.#patiently(this.#starting))
+    if (this.#fatal !== undefined) {
+      await this.done
+      throw this.#fatal
+    }
+    if (!this.#isOver) await this.#attempt(() => this.#patiently(crew.setActive(true)))
   }
 
   async deactivate(): Promise<void> {
-    if (this.#hasStarted) await this.#crew?.setActive(false)
+    if (this.#starting !== undefined) await this.#crew?.setActive(false)
   }
 
-  stop(drainMs = patienceMs): Promise<RunResult> {
-    this.#drainMs = drainMs
+  stop(patienceMs = drainMs): Promise<RunResult> {
+    this.#drainMs = patienceMs
     this.#isStopping = true
     this.#interrupt()
     return this.done
@@ -174,23 +201,19 @@ class LocalRun implements Run {
   /** From running to the result. */
   async #live(): Promise<void> {
     const crew = this.#crew as Crew
-    try {
+    await this.#attempt(async () => {
       await Promise.race([crew.quiet(), this.#interrupted])
-      if (this.#isStopping && this.#drainMs > 0 && this.#fatal === undefined && this.#hasStarted) await this.#drain(crew)
+      await this.#patiently(this.#starting)
+      if (this.#isStopping && this.#fatal === undefined && this.#starting !== undefined) await this.#drain(crew)
       for (const { index, definition } of this.#plan.components) {
         if (this.#isOver) break
         if (definition.kind !== 'bolt') continue
-        await crew.finish(index)
+        await this.#patiently(crew.finish(index))
         await Promise.race([crew.quiet(), this.#interrupted])
       }
-    } catch (error) {
-      this.#fatal ??= wrapped('finish-threw', error, '', -1)
-    }
-    try {
-      await crew.close()
-    } catch (error) {
-      this.#fatal ??= wrapped('finish-threw', error, '', -1)
-    }
+    })
+    await this.#attempt(() => this.#patiently(crew.close()))
+    await this.#attempt(() => crew.end())
     try {
       this.#settle(this.#result())
     } catch (error) {
@@ -202,18 +225,61 @@ class LocalRun implements Run {
     return this.#isStopping || this.#fatal !== undefined
   }
 
-  /** Stopped: what is under way may still be done, for a while. */
-  async #drain(crew: Crew): Promise<void> {
-    await crew.setActive(false)
-    let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, this.#drainMs)))
-    await Promise.race([this.#nothingPending(), patience])
-    clearTimeout(timer)
+  async #attempt(act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#stopFor(executorFailed(error))
+    }
   }
 
-  async #nothingPending(): Promise<void> {
+  /** Waits as long as it takes; but once the run has to end, no longer than `closeTimeoutMs`. */
+  async #patiently(act: Promise<void> | undefined): Promise<void> {
+    const { closeTimeoutMs } = this.#plan.config
+    let isDone = false
+    let timer: NodeJS.Timeout | undefined
+    const outOfPatience = new Promise<never>((_, reject) => {
+      const wait = (): NodeJS.Timeout => setTimeout(() => reject(this.#hanging()), Math.min(closeTimeoutMs, timeoutMaxMs))
+      void this.#interrupted.then(() => isDone || (timer = wait()))
+    })
+    try {
+      await Promise.race([act, outOfPatience])
+    } finally {
+      isDone = true
+      clearTimeout(timer)
+    }
+  }
+
+  /** What is under way and keeps the run from ending. */
+  #hanging(): SquallError {
+    const { closeTimeoutMs: ms } = this.#plan.config
+    const hooks = [...this.#layout.hooks(this.#cells)].map(([task, hook]) => {
+      const component = this.#componentOf(task)
+      return new SquallError('hook-hangs', { hook, component, ms }, { component, task })
+    })
+    // an executor is only to blame when no component of its own is: others may wait for it
+    if (hooks.length > 0) return allFaults(hooks)
+    const executors = (this.#crew?.silent ?? []).map((executor) => {
+      const tasks = this.#plan.tasks.filter(({ task }) => this.#placement[task] === executor)
+      const components = [...new Set(tasks.map(({ task }) => this.#componentOf(task)))].join(', ')
+      return new SquallError('executor-hangs', { executor, components, ms }, { topology: this.#plan.name })
+    })
+    return allFaults(executors)
+  }
+
+  #componentOf(task: number): string {
+    return (this.#plan.components[this.#plan.tasks[task]?.component as number] as PlannedComponent).id
+  }
+
+  /** Stopped: what is under way may still be done, for a while. */
+  async #drain(crew: Crew): Promise<void> {
+    const startedMs = performance.now()
     const pending = (): boolean => this.#plan.tasks.some(({ task }) => (this.#cells[this.#layout.head(task) + cell.pending] as number) > 0)
-    while (pending() && this.#fatal === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+    const crewState = { isTold: false }
+    const told = (): void => void (crewState.isTold = true)
+    crew.setActive(false).then(told, told)
+    while ((!crewState.isTold || pending()) && this.#fatal === undefined && performance.now() - startedMs < this.#drainMs)
+      await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 
   #result(): RunResult {
@@ -230,7 +296,16 @@ class LocalRun implements Run {
 
   #noteError(error: ComponentError): void {
     if (this.#errors.length < this.#plan.config.errorsKeptMax) this.#errors.push(error)
-    this.#options.onError?.(error)
+    try {
+      this.#options.onError?.(error)
+    } catch (thrown) {
+      this.#stopFor(new SquallError('listener-threw', { reason: messageOf(thrown) }, { topology: this.#plan.name }, { cause: thrown }))
+    }
+  }
+
+  #heed({ reason }: AbortSignal): void {
+    if (reason instanceof SquallError) this.#stopFor(reason)
+    else void this.stop()
   }
 
   #stopFor(error: SquallError): void {

@@ -9,11 +9,13 @@ import type { Failure, Spout, SpoutOutput, Streams } from '../topology/component
 import type { PlannedComponent } from '../topology/plan.ts'
 import { cell } from './cells.ts'
 import type { Executor } from './executor.ts'
-import { isPromise, messageOf, wrapped } from './faults.ts'
+import { badTask, cannotStart, checkHooks, followHook, found, isPromise, misused, undeclared, wrapped } from './faults.ts'
 import type { EdgeSum, Outlet, Values } from './outlet.ts'
 
 /** Calls of `nextTuple` in a row, before what they emitted is executed. */
 const askMax = 128
+/** Tuples that a spout may emit without waiting to be asked again: all of a small source at once is fine, a loop without an end is not. */
+const emitsAtOnceMax = 1_000_000
 
 export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   readonly task: number
@@ -42,6 +44,12 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** the source is an async iterable */
   #isPulled = false
   #emits = 0
+  /** emits since there last was room */
+  #emitsAtOnce = 0
+  /** it has said `end` before: asked again after a failure, it has ended once more when it emits nothing */
+  #hasEndedBefore = false
+  /** it has heard of a failure since it was last asked */
+  #mayRepeat = false
   /** an async iterable waits here until there is room */
   #roomMade: (() => void) | undefined
   /** what it gave since it was last let */
@@ -69,9 +77,25 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   }
 
   /** Takes the instance that `open` made. */
-  begin(instance: Spout | AsyncIterable<object>): void {
-    if ('nextTuple' in instance) this.#spout = instance
-    else void this.#pull(instance)
+  begin(made: unknown): void {
+    const { id } = this.component
+    if (typeof made === 'object' && made !== null) {
+      const source = made as Partial<Spout & AsyncIterable<object> & Iterable<object>>
+      if (typeof source.nextTuple === 'function') {
+        checkHooks(made, ['ack', 'fail', 'activate', 'deactivate', 'close'], id, this.task)
+        this.#spout = source as Spout
+        return
+      }
+      if (typeof source[Symbol.asyncIterator] === 'function') {
+        void this.#pull((source as AsyncIterable<object>)[Symbol.asyncIterator]())
+        return
+      }
+      if (typeof source[Symbol.iterator] === 'function') {
+        this.#spout = overAll((source as Iterable<object>)[Symbol.iterator]())
+        return
+      }
+    }
+    throw cannotStart(id, this.task, `open has to return nextTuple, an object with nextTuple, or an iterable; it returned ${found(made)}`)
   }
 
   /** It may have something any moment and has to be asked. */
@@ -95,16 +119,16 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     if (this.isActive === isActive) return
     this.isActive = isActive
     try {
-      if (isActive) this.#spout.activate?.()
-      else this.#spout.deactivate?.()
+      followHook(isActive ? this.#spout.activate?.() : this.#spout.deactivate?.(), this.#report)
     } catch (error) {
-      this.#executor.reportError(this.component, this.task, error, undefined)
+      this.#report(error)
     }
     this.#makeRoom()
   }
 
   /** Asks for tuples while there is room; true if any came. */
   pump(): boolean {
+    if (this.pending < this.#pendingMax) this.#emitsAtOnce = 0
     if (!this.isActive || this.hasEnded || this.#isAsking) return false
     if (this.#isPulled) {
       this.#pulled = 0
@@ -115,6 +139,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     const before = this.#emits
     for (let i = 0; i < askMax && this.pending < this.#pendingMax && this.#emits - before < askMax * 2 && !this.hasEnded; i++) {
       const emits = this.#emits
+      this.#mayRepeat = false
       let result: unknown
       try {
         result = spout.nextTuple(this)
@@ -123,10 +148,13 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
         return true
       }
       if (result !== undefined && isPromise(result)) {
-        this.#await(result)
+        this.#await(result, emits)
         break
       }
-      if (this.#emits === emits) break
+      if (this.#emits === emits) {
+        this.#hadNothing()
+        break
+      }
     }
     return this.#emits !== before
   }
@@ -145,35 +173,56 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   emit(values: object, id?: unknown): void {
     if (this.#default < 0) this.#unknown('default')
-    this.#start(this.#default, -1, values as Values, id, 0)
+    this.#first(this.#default, -1, values as Values, id)
   }
 
   emitTo(stream: string, values: object, id?: unknown): void {
-    this.#start(this.#byName.get(stream) ?? this.#unknown(stream), -1, values as Values, id, 0)
+    this.#first(this.#byName.get(stream) ?? this.#unknown(stream), -1, values as Values, id)
   }
 
   emitDirect(task: number, stream: string, values: object, id?: unknown): void {
-    this.#start(this.#byName.get(stream) ?? this.#unknown(stream), task, values as Values, id, 0)
+    const at = this.#byName.get(stream) ?? this.#unknown(stream)
+    if (!(task >= 0)) throw badTask(this.component.id, this.task, stream, task)
+    this.#first(at, task, values as Values, id)
   }
 
   end(): void {
     this.hasEnded = true
+    this.#hasEndedBefore = true
+  }
+
+  /** What the spout itself emits. */
+  #first(stream: number, task: number, values: Values, id: unknown): void {
+    if (++this.#emitsAtOnce > emitsAtOnceMax) this.#flooded()
+    this.#start(stream, task, values, id, 0)
+    this.#emits++
+  }
+
+  #flooded(): never {
+    const { id } = this.component
+    const error = new SquallError('too-many-emits', { component: id, max: emitsAtOnceMax }, { component: id, task: this.task })
+    this.#threw(error) // it may come from a callback that no one catches
+    throw error
   }
 
   /** Starts a tree; `attempt` counts from 0. */
   #start(stream: number, task: number, values: Values, id: unknown, attempt: number): void {
-    this.#emits++
-    const { cells, ledger } = this.#executor
-    if (stream !== this.#deadLetters) cells[this.#head + (attempt === 0 ? cell.roots : cell.replayed)]! += 1
+    const executor = this.#executor
+    const { cells } = executor
+    const { ledger } = executor.trees
+    if (!executor.isInTurn) {
+      // a promise or a callback of the source's own: the time of the last turn is stale, and the next has to come
+      executor.readClock()
+      executor.wake()
+    }
     if (!this.#tracks) {
       this.#hand(stream, task, values, 0, 0)
+      this.#count(stream, attempt)
       cells[this.#head + cell.acked]! += 1
       this.#tell(id, undefined)
       return
     }
-    // a promise of the source has settled between two turns: the time of the last one is stale
-    if (this.#isAsking || this.#isPulled) this.#executor.readClock()
-    const slot = ledger.open(this.#place, this.#executor.nowMs)
+    const slot = ledger.open(this.#place, executor.nowMs)
     ledger.ids[slot] = id
     ledger.stream[slot] = stream
     if (this.#replays) {
@@ -191,38 +240,32 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
       ledger.release(slot)
       throw error
     }
+    this.#count(stream, attempt)
     ledger.holder[slot] = this.holder
     ledger.init(slot, this.xorA, this.xorB)
   }
 
+  #count(stream: number, attempt: number): void {
+    if (stream !== this.#deadLetters) this.#executor.cells[this.#head + (attempt === 0 ? cell.roots : cell.replayed)]! += 1
+  }
+
   #hand(stream: number, task: number, values: Values, rootA: number, rootB: number): void {
     const outlet = this.#outlets[stream] as Outlet
-    if (outlet.stream.direct !== task >= 0) this.#misused(outlet.stream.name, task)
+    if (outlet.stream.direct !== task >= 0) throw misused(this.component.id, this.task, outlet.stream.name, task)
     if (task < 0) outlet.deliver(values, rootA, rootB, this)
-    else if (!outlet.deliverTo(task, values, rootA, rootB, this))
-      throw new SquallError(
-        'bad-task',
-        { task, known: 'see context.tasksOf(component)' },
-        { component: this.component.id, stream: outlet.stream.name },
-      )
+    else if (!outlet.deliverTo(task, values, rootA, rootB, this)) throw badTask(this.component.id, this.task, outlet.stream.name, task)
   }
 
   #unknown(stream: string): never {
-    const { id } = this.component
-    throw new SquallError('bad-emit', { component: id, stream, problem: 'it has not declared' }, { component: id, task: this.task, stream })
-  }
-
-  #misused(stream: string, task: number): never {
-    const { id } = this.component
-    const problem = task >= 0 ? 'is not a direct stream' : 'is a direct stream'
-    throw new SquallError('bad-emit', { component: id, stream, problem }, { component: id, task: this.task, stream })
+    throw undeclared(this.component.id, this.task, stream)
   }
 
   // ---------------------------------------------------------------------------------------------- how trees end
 
   /** The tree in `slot` is done. */
   done(slot: number): void {
-    const { ledger, cells, nowMs } = this.#executor
+    const { trees, cells, nowMs } = this.#executor
+    const { ledger } = trees
     this.pending--
     if (ledger.stream[slot] === this.#deadLetters) return
     cells[this.#head + cell.acked]! += 1
@@ -232,7 +275,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** The tree in `slot` will not be done. */
   failed(slot: number, failure: Failure): void {
-    const { ledger, cells, timers, nowMs } = this.#executor
+    const { trees, cells, timers, nowMs } = this.#executor
+    const { ledger } = trees
     const id = ledger.ids[slot]
     const stream = ledger.stream[slot] as number
     const target = ledger.target[slot] as number
@@ -242,7 +286,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     if (stream !== this.#deadLetters) cells[this.#head + (failure.kind === 'expired' ? cell.expired : cell.failed)]! += 1
     const { replayLimit, replayBackoffMs, replayBackoffMaxMs } = this.component.config
     if (this.#replays && attempt < replayLimit) {
-      const waitMs = Math.min(replayBackoffMs * 2 ** attempt, replayBackoffMaxMs)
+      const waitMs = Math.min(replayBackoffMs * 2 ** Math.min(attempt, 30), replayBackoffMaxMs)
       timers.add(nowMs + waitMs, () => {
         this.pending--
         this.#again(stream, target, values, id, attempt + 1)
@@ -283,34 +327,41 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** Tells the spout how a tree ended. A spout that hears of a failure may have something to emit again. */
   #tell(id: unknown, failure: Failure | undefined): void {
     try {
-      if (failure === undefined) this.#spout.ack?.(id)
-      else if (this.#spout.fail !== undefined) {
-        this.#spout.fail(id, failure)
-        if (!this.#replays) this.hasEnded = false
-      }
+      const told: unknown = failure === undefined ? this.#spout.ack?.(id) : this.#spout.fail?.(id, failure)
+      if (told !== undefined) followHook(told, this.#report)
     } catch (error) {
-      this.#executor.reportError(this.component, this.task, error, undefined)
+      this.#report(error)
     }
+    if (failure === undefined || this.#replays || this.#spout.fail === undefined) return
+    this.hasEnded = false
+    this.#mayRepeat = true
+  }
+
+  readonly #report = (error: unknown): void => this.#executor.reportError(this.component, this.task, error, undefined)
+
+  /** It was asked and emitted nothing. */
+  #hadNothing(): void {
+    if (this.#hasEndedBefore && !this.#mayRepeat) this.hasEnded = true
   }
 
   // ---------------------------------------------------------------------------------------------- async sources
 
-  #await(asked: PromiseLike<unknown>): void {
+  #await(asked: PromiseLike<unknown>, emits: number): void {
     this.#isAsking = true
     const over = (): void => {
       this.#isAsking = false
+      if (this.#emits === emits) this.#hadNothing()
       this.#executor.wake()
     }
-    asked.then(over, (error: unknown) => {
+    Promise.resolve(asked).then(over, (error: unknown) => {
       this.#threw(error)
       over()
     })
   }
 
   /** Emits what an async iterable gives, no more at a time than may be pending. */
-  async #pull(source: AsyncIterable<object>): Promise<void> {
+  async #pull(iterator: AsyncIterator<object>): Promise<void> {
     this.#isPulled = true
-    const iterator = source[Symbol.asyncIterator]()
     this.#spout = { nextTuple: () => undefined, close: () => this.#release(iterator) }
     try {
       for (;;) {
@@ -326,7 +377,6 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
         if (next.done === true) break
         this.#pulled++
         this.emit(next.value)
-        this.#executor.wake()
       }
       this.end()
       this.#executor.wake()
@@ -343,18 +393,25 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** Lets an iterable close what it has open. One that waits hears of it only when it goes on, so no one waits for it. */
   async #release(iterator: AsyncIterator<object>): Promise<void> {
-    const released = iterator.return?.()
+    const released = Promise.resolve(iterator.return?.())
     if (!this.#isPulling) await released
-    else released?.catch(() => undefined)
+    else released.catch(() => undefined)
   }
 
   #threw(error: unknown): void {
     this.hasEnded = true
     this.#executor.fatal(wrapped('spout-threw', error, this.component.id, this.task))
   }
+}
 
-  /** For `fail` with a message from elsewhere. */
-  static failure(kind: Failure['kind'], component: string, task: number, error: unknown): Failure {
-    return { kind, component, task, message: typeof error === 'string' ? error : messageOf(error) }
+/** A source that is an iterable, as a spout. */
+function overAll(iterator: Iterator<object>): Spout {
+  return {
+    nextTuple(out: SpoutOutput<Streams>) {
+      const next = iterator.next()
+      if (next.done === true) out.end()
+      else out.emit(next.value as never)
+    },
+    close: () => void iterator.return?.(),
   }
 }

@@ -1,10 +1,12 @@
 /** What a component is told and can ask for while it runs. */
 import type { Logger } from 'pino'
+import { SquallError } from '../errors.ts'
 import type { Random } from '../std/random.ts'
 import type { SpoutContext, TaskContext } from '../topology/component.ts'
 import type { PlannedComponent } from '../topology/plan.ts'
 import { cell } from './cells.ts'
 import type { Executor, ExecutorOptions } from './executor.ts'
+import { found } from './faults.ts'
 
 export function taskContext(
   executor: Executor,
@@ -30,8 +32,9 @@ export function taskContext(
     date: () => clock.date(),
     sleep: (ms) =>
       new Promise((resolve) => {
+        const due = clock.now() + Math.max(0, finite('sleep', 'ms', ms))
         executor.sleeping++
-        executor.timers.add(clock.now() + ms, () => {
+        executor.timers.add(due, () => {
           executor.sleeping--
           resolve()
         })
@@ -43,8 +46,9 @@ export function taskContext(
     },
     reportError: (error) => executor.reportError(component, task, error, undefined),
     count: (name, by = 1) => {
-      const counters = executor.counters.get(task) ?? {}
-      counters[name] = (counters[name] ?? 0) + by
+      // a counter may have any name, even one that every object has
+      const counters = executor.counters.get(task) ?? (Object.create(null) as Record<string, number>)
+      counters[name] = (counters[name] ?? 0) + finite('count', 'by', by)
       executor.counters.set(task, counters)
     },
   }
@@ -62,8 +66,14 @@ export function spoutContext(
   const saved = cells[at] as number
   const position = Number.isNaN(saved) ? undefined : saved
   const savePosition = (next: number): void => {
-    cells[at] = next
+    cells[at] = finite('savePosition', 'position', next)
   }
   // the context has a getter that a spread would call
   return Object.assign(taskContext(executor, options, component, task, random), { position, savePosition })
+}
+
+/** A sum, a time or a place that is not a number would spoil all that is reckoned from it. */
+function finite(call: string, option: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new SquallError('bad-option', { option, of: `context.${call}`, value: found(value), expected: 'a finite number' })
 }

@@ -2,6 +2,7 @@
 import type { ConfigInput } from '../config.ts'
 import type { ErrorData } from '../errors.ts'
 import type { LogOptions } from '../std/log.ts'
+import type { QuietWords } from './quiet.ts'
 import type { ComponentError } from './run-types.ts'
 
 /** The two rings of one direction. */
@@ -16,7 +17,8 @@ export interface ThreadData {
   readonly config: ConfigInput
   readonly log: LogOptions
   readonly index: number
-  readonly executors: number
+  /** the executor of each task */
+  readonly placement: readonly number[]
   readonly seed: number
   readonly cells: Float64Array
   readonly shared: SharedWords
@@ -31,12 +33,7 @@ export interface SharedWords {
   readonly wake: Int32Array
   /** by executor: not 0 while it has parked frames */
   readonly pressure: Int32Array
-  /** by executor: 1 while it has nothing to do and its spouts are done */
-  readonly quiet: Int32Array
-  /** frames sent from i to j (at i * n + j), as of when i was last quiet */
-  readonly sent: Int32Array
-  /** frames that i took from j, likewise */
-  readonly received: Int32Array
+  readonly quiet: QuietWords
 }
 
 export type ToThread =
@@ -52,7 +49,6 @@ export type ToThread =
 export type FromThread =
   /** the answer to each of `ToThread`; with `error` it could not be done */
   | { readonly kind: 'did'; readonly what: ToThread['kind']; readonly error?: ErrorData }
-  | { readonly kind: 'quiet' }
   | { readonly kind: 'error'; readonly error: ComponentError }
   | { readonly kind: 'fatal'; readonly error: ErrorData }
   | { readonly kind: 'counters'; readonly counters: ReadonlyMap<number, Readonly<Record<string, number>>> }

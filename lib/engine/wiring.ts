@@ -33,10 +33,22 @@ export function codecsOf({ streams }: Plan, routes: readonly StreamRoute[]): rea
   return routes.map(({ stream }) => codecs.get(stream) as TupleCodec)
 }
 
+/** A topology may have very many streams: each outlet looks for its own readers only. */
+function byStream(routes: readonly StreamRoute[]): ReadonlyMap<number, readonly (StreamRoute & { readonly at: number })[]> {
+  const streams = new Map<number, (StreamRoute & { readonly at: number })[]>()
+  for (const [at, route] of routes.entries()) {
+    const others = streams.get(route.stream)
+    if (others === undefined) streams.set(route.stream, [{ ...route, at }])
+    else others.push({ ...route, at })
+  }
+  return streams
+}
+
 export class Wiring {
   readonly #options: ExecutorOptions
   readonly #layout: CellLayout
-  readonly #routes: readonly StreamRoute[]
+  /** by stream, with their places in the whole list */
+  readonly #routes: ReadonlyMap<number, readonly (StreamRoute & { readonly at: number })[]>
   readonly #checks: readonly Check[]
   readonly #inboxes: ReadonlyMap<number, Inbox>
   readonly #links: readonly (Link | undefined)[]
@@ -53,7 +65,7 @@ export class Wiring {
   ) {
     this.#options = options
     this.#layout = layout
-    this.#routes = routes
+    this.#routes = byStream(routes)
     this.#checks = checksOf(options.plan)
     this.#inboxes = inboxes
     this.#links = links
@@ -72,7 +84,7 @@ export class Wiring {
     return new Map(
       Object.entries(streams).map(([name, number], place) => {
         const stream = plan.streams[number] as PlannedStream
-        const routes = this.#routes.flatMap((route, at) => (route.stream === number ? [this.#route(route, at, stream)] : []))
+        const routes = (this.#routes.get(number) ?? []).map((route) => this.#route(route, route.at, stream))
         const watch = tap && ((values: object) => tap.emitted({ component: stream.component, stream: name, task, values }))
         return [
           name,

@@ -14,13 +14,49 @@ export function frameOf(error: unknown): Frame | undefined {
   return frames.find(({ file }) => !file.includes(`${sep}node_modules${sep}`)) ?? frames[0]
 }
 
+/** A stack trace without the lines of this library, and without those of Node where any other is left. */
+export function ownStack(stack: string): string {
+  const lines = stack.split('\n')
+  const isPlace = (line: string): boolean => /^\s+at /.test(line)
+  const keeps = lines.some(isOwn) ? isOwn : (line: string) => !isOurs(frameAt(line)?.file ?? '')
+  return lines.filter((line) => !isPlace(line) || keeps(line)).join('\n')
+}
+
+/**
+ * Where in the user's code this is called from, found out only when somebody asks: the properties are read from a stack trace
+ * that is cheap to take and dear to read.
+ */
+export function calledFrom(): {
+  readonly file: string | undefined
+  readonly line: number | undefined
+  readonly column: number | undefined
+} {
+  const trace = new Error()
+  let frame: Frame | undefined | null = null
+  const found = (): Frame | undefined => (frame === null ? (frame = frameOf(trace)) : frame)
+  return {
+    get file() {
+      const file = found()?.file
+      return file === undefined ? undefined : displayPath(file)
+    },
+    get line() {
+      return found()?.line
+    },
+    get column() {
+      return found()?.column
+    },
+  }
+}
+
+/** An error from this library's code alone: a mistake of ours. */
+export function isOwnFault(error: unknown): boolean {
+  return framesOf(error).some(({ file }) => isOurs(file)) && frameOf(error) === undefined
+}
+
 /** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
   const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))
-  const own = lines.filter((line) => {
-    const frame = frameAt(line)
-    return frame !== undefined && !isOurs(frame.file)
-  })
+  const own = lines.filter(isOwn)
   return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
     const frame = frameAt(line)
     return frame === undefined
@@ -34,6 +70,11 @@ export function displayPath(file: string): string {
   if (!isAbsolute(file)) return file
   const near = relative(process.cwd(), file)
   return near === '' || near.startsWith('..') || isAbsolute(near) ? file : near
+}
+
+function isOwn(line: string): boolean {
+  const frame = frameAt(line)
+  return frame !== undefined && !isOurs(frame.file)
 }
 
 function shorten(place: string, { file, line, column }: Frame): string {
@@ -57,11 +98,12 @@ function frameAt(line: string): Frame | undefined {
   }
 }
 
-/** This package's code, as built and as source. */
+/** This package's code, as built and as source, and its command. */
 const ourFolders: readonly string[] = ((): string[] => {
   const lib = fileURLToPath(new URL('../', import.meta.url))
   const built = `${sep}dist${sep}lib${sep}`
-  return lib.endsWith(built) ? [lib, `${lib.slice(0, -built.length)}${sep}lib${sep}`] : [lib]
+  const root = lib.endsWith(built) ? lib.slice(0, -built.length) : lib.slice(0, -`${sep}lib${sep}`.length)
+  return [lib, `${root}${sep}lib${sep}`, `${root}${sep}bin${sep}`]
 })()
 
 function isOurs(file: string): boolean {

@@ -1,5 +1,8 @@
 /** What is due when: a binary heap of callbacks. Nothing fires by itself; the loop that owns it asks. */
 
+/** The longest that Node's own `setTimeout` waits; it fires a longer one at once. */
+export const timeoutMaxMs: number = 2 ** 31 - 1
+
 export interface Timer {
   readonly dueMs: number
   cancelled: boolean

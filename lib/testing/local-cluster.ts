@@ -10,7 +10,9 @@ import type { Snapshot } from '../metrics/snapshot.ts'
 import { VirtualClock, durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
-import type { TopologyDefinition } from '../topology/draft.ts'
+import { hintFor } from '../std/words.ts'
+import { deadLetterStream } from '../topology/component.ts'
+import type { TopologyDefinition, TopologyDraft } from '../topology/draft.ts'
 import { SimulatedCrew } from './simulated-crew.ts'
 import { withSources } from './sources.ts'
 import type { MockedSource } from './sources.ts'
@@ -48,7 +50,7 @@ export interface ExecutedTuple {
 
 /** What a test sees of a topology that runs or ran. */
 export interface Observed {
-  /** the values that a component emitted on a stream (`default`), in order */
+  /** the values that a component emitted on a stream (`default`), in order; throws `unknown-component` or `unknown-stream` */
   tuples(component: string, stream?: string): readonly object[]
   /** what the tasks of a bolt executed, in order */
   executed(component: string): readonly ExecutedTuple[]
@@ -108,7 +110,11 @@ export class LocalCluster implements AsyncDisposable {
       ...(others.params && { params: others.params }),
       ...(others.inactive === true && { inactive: true }),
     }
-    const runnable = { definition: sources === undefined ? definition : withSources(definition, sources) }
+    const streams = new Map<string, readonly string[]>()
+    const wired = sources === undefined ? definition : withSources(definition, sources)
+    const runnable = {
+      definition: { ...wired, draft: (params: Readonly<Record<string, unknown>>) => noting(wired.draft(params), streams) },
+    }
     let crew: SimulatedCrew | undefined
     const run = this.#isVirtual
       ? await startRunWith(
@@ -117,7 +123,7 @@ export class LocalCluster implements AsyncDisposable {
           runOptions,
         )
       : await startRun(runnable, runOptions)
-    const topology = new LocalTopology(definition.name, run, crew, record)
+    const topology = new LocalTopology(definition.name, run, crew, record, streams)
     this.#running.add(topology)
     void run.done.finally(() => this.#running.delete(topology))
     return topology
@@ -133,12 +139,15 @@ export class LocalTopology implements Observed {
   readonly #run: Run
   readonly #crew: SimulatedCrew | undefined
   readonly #record: Recording
+  /** of each component */
+  readonly #streams: ReadonlyMap<string, readonly string[]>
 
-  constructor(name: string, run: Run, crew: SimulatedCrew | undefined, record: Recording) {
+  constructor(name: string, run: Run, crew: SimulatedCrew | undefined, record: Recording, streams: ReadonlyMap<string, readonly string[]>) {
     this.name = name
     this.#run = run
     this.#crew = crew
     this.#record = record
+    this.#streams = streams
   }
 
   get errors(): readonly ComponentError[] {
@@ -151,13 +160,24 @@ export class LocalTopology implements Observed {
   }
 
   tuples(component: string, stream = 'default'): readonly object[] {
+    const streams = this.#streamsOf(component)
+    if (!streams.includes(stream))
+      throw new SquallError('unknown-stream', { component, stream, hint: hintFor(stream, streams) }, { topology: this.name })
     return this.#record.emittedTuples
       .filter((tuple) => tuple.component === component && tuple.stream === stream)
       .map(({ values }) => values)
   }
 
   executed(component: string): readonly ExecutedTuple[] {
+    this.#streamsOf(component)
     return this.#record.executedTuples.filter((tuple) => tuple.component === component)
+  }
+
+  /** A misspelt name would have emitted nothing, and a test might be glad of it. */
+  #streamsOf(component: string): readonly string[] {
+    const streams = this.#streams.get(component)
+    if (streams !== undefined) return streams
+    throw new SquallError('unknown-component', { component, hint: hintFor(component, [...this.#streams.keys()]) }, { topology: this.name })
   }
 
   snapshot(): Snapshot {
@@ -215,6 +235,13 @@ export class LocalTopology implements Observed {
     while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
     return stopped
   }
+}
+
+/** The draft; the streams of its components go to `streams`. */
+function noting(draft: TopologyDraft, streams: Map<string, readonly string[]>): TopologyDraft {
+  for (const { id, definition } of draft.components)
+    streams.set(id, [...Object.keys(definition.outputs), ...(definition.kind === 'spout' && definition.replay ? [deadLetterStream] : [])])
+  return draft
 }
 
 /** What passed, copied: components may change their tuples later. */

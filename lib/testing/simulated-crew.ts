@@ -36,6 +36,8 @@ interface TwoLanes {
 
 export class SimulatedCrew implements Crew {
   readonly restarts = 0
+  /** this thread runs what asks, so nothing here can fail to answer */
+  readonly silent = []
   readonly counters = new Map<number, Readonly<Record<string, number>>>()
   readonly clock: VirtualClock
   readonly #name: string
@@ -44,7 +46,6 @@ export class SimulatedCrew implements Crew {
   readonly #random: Random
   readonly #executors: readonly Executor[]
   readonly #lanes: readonly TwoLanes[]
-  #hasStarted = false
   /** the run is to end: it does so between two moments, even if spouts would go on for ever in this one */
   #hasFailed = false
   /** `finish` and `close` hooks that have not settled */
@@ -94,14 +95,19 @@ export class SimulatedCrew implements Crew {
     })
   }
 
+  /** Hooks that wait for the clock get it: nobody else moves it before the start is over. */
   async start(): Promise<void> {
-    try {
+    const state = { isOver: false }
+    const starting = this.#hook(async () => {
       for (const executor of this.#executors) await executor.start()
-      this.#hasStarted = true
-    } catch (error) {
-      await this.close().catch(() => undefined) // the first fault is the one to tell
-      throw error
+    })
+    const over = (): void => void (state.isOver = true)
+    starting.then(over, over)
+    while (!state.isOver) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (!state.isOver) await this.step()
     }
+    await starting
   }
 
   setActive(isActive: boolean): Promise<void> {
@@ -137,6 +143,10 @@ export class SimulatedCrew implements Crew {
     }
   }
 
+  end(): Promise<void> {
+    return Promise.resolve()
+  }
+
   kill(): void {
     throw new RangeError('simulated executors share a thread: none can be killed')
   }
@@ -148,7 +158,6 @@ export class SimulatedCrew implements Crew {
 
   /** `isPassing`: time only passes until a spout has something; such moments are many, and the event loop need not see each. */
   async #settle(isPassing: boolean): Promise<void> {
-    if (!this.#hasStarted) return
     const before = this.#roots
     for (let rounds = 0, turns = 1, idle = 0; rounds < roundsMax; turns++) {
       if (turns % lookEvery === 0 && this.#roots - before > rootsAtOnceMax)
@@ -173,9 +182,9 @@ export class SimulatedCrew implements Crew {
     }
   }
 
-  /** Nothing is due, ever, no one waits for anything outside, and real time brought nothing either. */
+  /** Nothing is due, ever, and real time brought nothing either. */
   get isStuck(): boolean {
-    return this.#nextMs === Infinity && !this.#isWaitingOutside() && this.#waited >= outsideMax
+    return this.#nextMs === Infinity && this.#waited >= outsideMax
   }
 
   /** Moves time to when something may happen next, but not past `untilMs`, and settles there. */

@@ -1,6 +1,7 @@
 /** Sources for tests: what replaces a spout in `complete`, and a spout that a test feeds by hand. */
 import type { z } from 'zod'
 import { SquallError } from '../errors.ts'
+import { hintFor } from '../std/words.ts'
 import { defineSpout, deadLetterStream } from '../topology/component.ts'
 import type { Failure, SpoutDefinition, TupleSchema } from '../topology/component.ts'
 import type { DraftComponent, TopologyDefinition, TopologyDraft } from '../topology/draft.ts'
@@ -17,7 +18,7 @@ export function withSources(definition: TopologyDefinition, sources: Readonly<Re
       const spouts = draft.components.filter(({ definition: { kind } }) => kind === 'spout').map(({ id }) => id)
       const faults = Object.keys(sources)
         .filter((id) => !spouts.includes(id))
-        .map((component) => new SquallError('unknown-source', { component, known: spouts.join(', ') || 'none' }, { topology: draft.name }))
+        .map((component) => new SquallError('unknown-source', { component, hint: hintFor(component, spouts) }, { topology: draft.name }))
       return {
         ...draft,
         faults: [...draft.faults, ...faults],

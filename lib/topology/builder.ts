@@ -4,10 +4,13 @@
  * The builder only writes down (`TopologyDraft`); `plan.ts` judges. So every fault can be reported at once.
  */
 import type { z } from 'zod'
+import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
-import { SquallError } from '../errors.ts'
-import { displayPath, frameOf } from '../std/stack.ts'
-import { boltOf, spoutOf } from './component.ts'
+import { SquallError, allFaults, reasonOf } from '../errors.ts'
+import type { Place } from '../errors.ts'
+import { calledFrom, displayPath, frameOf } from '../std/stack.ts'
+import { hintFor, shown } from '../std/words.ts'
+import { boltOf, isDefinition, spoutOf, standIn } from './component.ts'
 import type {
   BoltClass,
   BoltDefinition,
@@ -19,7 +22,10 @@ import type {
   Streams,
 } from './component.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDefinition, TopologyDraft } from './draft.ts'
+import { isRecord } from './flaws.ts'
+import type { Flaw } from './flaws.ts'
 import type { CustomGrouping, Grouping } from './grouping.ts'
+import { Params } from './params.ts'
 
 /** A stream that bolts can read: the tuples `T` of one component. */
 export interface StreamHandle<T extends object> {
@@ -89,74 +95,130 @@ export interface TopologyBuilder {
  * ```
  */
 export function topology(name: string, build: (t: TopologyBuilder) => void): TopologyDefinition {
+  const where = Object.assign(calledFrom(), { topology: name })
   return Object.freeze({
     kind: 'topology' as const,
     name,
     draft(params: Readonly<Record<string, unknown>>): TopologyDraft {
-      const builder = new Builder(name, params)
-      try {
-        build(builder)
-      } catch (error) {
-        // a parameter that is missing or wrong may well be what made the function throw
-        if (!builder.hasFaults) throw error instanceof SquallError ? error : threw(name, error)
-      }
+      const builder = new Builder(name, new Params(params), where)
+      builder.run(build)
       return builder.draft()
     },
   })
 }
 
+const optionKeys = ['parallelism', 'tasks', 'config']
+
 class Builder implements TopologyBuilder {
   readonly #name: string
-  readonly #params: Readonly<Record<string, unknown>>
-  readonly #asked = new Set<string>()
+  readonly #params: Params
+  readonly #where: Place
   readonly #components: DraftComponent[] = []
   readonly #faults: SquallError[] = []
   #config: ConfigInput = {}
+  #isBroken = false
 
-  constructor(name: string, params: Readonly<Record<string, unknown>>) {
+  constructor(name: string, params: Params, where: Place) {
     this.#name = name
     this.#params = params
+    this.#where = where
   }
 
-  get hasFaults(): boolean {
-    return this.#faults.length > 0
+  run(build: (t: TopologyBuilder) => unknown): void {
+    try {
+      const result: unknown = build(this)
+      if (!(result instanceof Promise)) return
+      // what it throws later has the same cause
+      result.catch(() => undefined)
+      this.#breaks('an async function', 'a function that is not async: await what it needs before, at the top of the file')
+    } catch (error) {
+      if (typeof build !== 'function') this.#breaks(shown(build), "a function: topology('name', (t) => { ... })")
+      // a parameter that is missing or wrong may well be what made the function throw
+      else if (this.#params.misses.length === 0 && !this.#faults.some(({ code }) => code === 'bad-param'))
+        throw allFaults([...this.#faults, error instanceof SquallError ? error : threw(this.#name, error)])
+    }
   }
 
-  spout(id: string, spout: SpoutDefinition | SpoutClass, options: ComponentOptions = {}): never {
-    this.#components.push({ id, definition: spoutOf(spout), options, subscriptions: [], where: { topology: this.#name, component: id } })
+  #breaks(value: string, expected: string): void {
+    this.#isBroken = true
+    const what = { what: 'the second argument', component: 'topology(name, build)', value, expected }
+    this.#faults.push(new SquallError('bad-definition', what, this.#where))
+  }
+
+  spout(id: string, spout: unknown, options: ComponentOptions = {}): never {
+    this.#add('spout', id, spout, options, [], this.#here(id))
     return handle(id) as never // the interface knows its type
   }
 
   bolt(id: string, bolt: unknown, options: ComponentOptions = {}): never {
     const subscriptions: DraftSubscription[] = []
-    const where = { topology: this.#name, component: id }
-    this.#components.push({ id, definition: boltOf(bolt as BoltDefinition | BoltClass), options, subscriptions, where })
+    this.#add('bolt', id, bolt, options, subscriptions, this.#here(id))
     const self: object = handle(id)
-    Object.assign(self, groupings(self, 'default', subscriptions, where), {
-      input: (name: string) => groupings(self, name, subscriptions, where),
-    })
+    const into = (input: string): Groupings<object, object> => groupings(self, input, id, subscriptions, this.#faults, () => this.#here(id))
+    Object.assign(self, into('default'), { input: into })
     return self as never
   }
 
+  #here(component: string): Place {
+    return Object.assign(calledFrom(), { topology: this.#name, component })
+  }
+
+  #add(
+    kind: 'spout' | 'bolt',
+    id: string,
+    given: unknown,
+    options: ComponentOptions,
+    subscriptions: readonly DraftSubscription[],
+    where: Place,
+  ): void {
+    const definition = definitionOf(kind, given)
+    if (definition === undefined) {
+      const value = isDefinition(given, kind === 'spout' ? 'bolt' : 'spout') ? `a ${given.kind}` : shown(given)
+      const define = kind === 'spout' ? 'defineSpout' : 'defineBolt'
+      this.#faults.push(new SquallError('not-a-component', { component: shown(id), value, what: kind, define }, where))
+    }
+    if (!isRecord(options)) this.#bad('the options', id, options, '{ parallelism: 2 }, or nothing', where)
+    const own = isRecord(options) ? options : {}
+    for (const key of Object.keys(own))
+      if (!optionKeys.includes(key))
+        this.#faults.push(
+          new SquallError('unknown-key', { place: `the options of t.${kind}()`, key, hint: hintFor(key, optionKeys) }, where),
+        )
+    this.#components.push({
+      id,
+      definition: definition ?? standIn[kind],
+      ...(definition === undefined && { broken: true }),
+      options: own,
+      subscriptions,
+      where,
+    })
+  }
+
+  #bad(what: string, component: string, value: unknown, expected: string, where: Place): void {
+    this.#faults.push(new SquallError('bad-definition', { what, component, value: shown(value), expected }, where))
+  }
+
   param<S extends z.ZodType>(name: string, schema: S): z.output<S> {
-    this.#asked.add(name)
-    const given = Object.hasOwn(this.#params, name) ? this.#params[name] : undefined
+    const given = this.#params.ask(name)
     const parsed = schema.safeParse(given)
     if (parsed.success) return parsed.data
     const read = typeof given === 'string' ? json(given) : undefined
     const again = read === undefined ? parsed : schema.safeParse(read)
     if (again.success) return again.data
-    const where = { topology: this.#name }
-    this.#faults.push(
-      given === undefined
-        ? new SquallError('missing-param', { name }, where)
-        : new SquallError('bad-param', { name, value: JSON.stringify(given), reason: parsed.error.issues[0]?.message ?? 'invalid' }, where),
-    )
+    const where = Object.assign(calledFrom(), { topology: this.#name })
+    if (given === undefined) this.#params.miss(name, new SquallError('missing-param', { name }, where))
+    else {
+      const reason = again.error.issues[0]?.message ?? 'invalid'
+      this.#faults.push(new SquallError('bad-param', { name, value: shown(read ?? given), reason }, where))
+    }
     return undefined as z.output<S>
   }
 
   config(config: ConfigInput): void {
-    this.#config = { ...this.#config, ...config }
+    const where = Object.assign(calledFrom(), { topology: this.#name })
+    if (!isRecord(config)) return this.#bad('the argument', 't.config()', config, 'settings: { spoutPendingMax: 100 }', where)
+    const entries = Object.entries(config).map(([key, value]) => [key, value, where] as const)
+    this.#config = { ...this.#config, ...soundSettings(entries, this.#faults) }
   }
 
   later<T extends object>(id: string, _schema: z.ZodType<T>, stream = 'default'): StreamHandle<T> {
@@ -164,27 +226,28 @@ class Builder implements TopologyBuilder {
   }
 
   draft(): TopologyDraft {
-    for (const name of Object.keys(this.#params)) {
-      if (this.#asked.has(name)) continue
-      const known = [...this.#asked].join(', ') || 'none'
-      this.#faults.push(new SquallError('unknown-param', { topology: this.#name, name, known }, { topology: this.#name }))
-    }
     return {
       name: this.#name,
       config: this.#config,
       components: this.#components,
-      faults: this.#faults,
-      asked: [...this.#asked],
-      where: { topology: this.#name },
+      faults: [...this.#faults, ...this.#params.faults(this.#name, this.#where)],
+      asked: this.#params.asked,
+      ...(this.#isBroken && { broken: true }),
+      where: this.#where,
     }
   }
+}
+
+function definitionOf(kind: 'spout' | 'bolt', given: unknown): SpoutDefinition | BoltDefinition | undefined {
+  if (isDefinition(given, kind)) return given
+  if (typeof given !== 'function') return undefined
+  return kind === 'spout' ? spoutOf(given as SpoutClass) : boltOf(given as BoltClass)
 }
 
 function threw(topology: string, error: unknown): SquallError {
   const frame = frameOf(error)
   const place = frame === undefined ? {} : { ...frame, file: displayPath(frame.file) }
-  const reason = error instanceof Error ? error.message || error.name : String(error)
-  return new SquallError('definition-threw', { reason }, { ...place, topology }, { cause: error })
+  return new SquallError('definition-threw', { reason: reasonOf(error) }, { ...place, topology }, { cause: error })
 }
 
 function handle(id: string): { component: string; streamName: string; feedback: boolean; stream(name: string): StreamHandle<object> } {
@@ -194,11 +257,18 @@ function handle(id: string): { component: string; streamName: string; feedback: 
 function groupings(
   self: object,
   input: string,
+  component: string,
   subscriptions: DraftSubscription[],
-  where: DraftComponent['where'],
+  faults: SquallError[],
+  here: () => Place,
 ): Groupings<object, object> {
   const read = (source: StreamHandle<object>, grouping: Grouping): object => {
-    subscriptions.push({ input, component: source.component, stream: source.streamName, grouping, feedback: source.feedback, where })
+    const where = here()
+    const flaw = sourceFlaw(source) ?? groupingFlaw(grouping)
+    if (flaw !== undefined) faults.push(new SquallError('bad-definition', { component: `${component}.${grouping.type}()`, ...flaw }, where))
+    const broken = flaw === undefined ? {} : { broken: true }
+    const { component: from = '', streamName: stream = '', feedback = false } = isRecord(source) ? source : {}
+    subscriptions.push({ input, component: from, stream, grouping, feedback, where, ...broken })
     return self
   }
   return {
@@ -212,6 +282,23 @@ function groupings(
     direct: (source) => read(source, { type: 'direct' }),
     custom: (source, custom) => read(source, { type: 'custom', custom: custom }),
   }
+}
+
+function sourceFlaw(source: unknown): Flaw | undefined {
+  if (isRecord(source) && typeof source['component'] === 'string' && typeof source['streamName'] === 'string') return undefined
+  return { what: 'the source', value: shown(source), expected: 'what t.spout or t.bolt returned, or its stream(name)' }
+}
+
+function groupingFlaw(grouping: Grouping): Flaw | undefined {
+  if (grouping.type === 'custom' && typeof (grouping.custom as CustomGrouping | undefined)?.prepare !== 'function')
+    return {
+      what: 'the grouping',
+      value: shown(grouping.custom),
+      expected: 'an object with prepare(context), which returns the function that chooses tasks',
+    }
+  if ('fields' in grouping && !(Array.isArray(grouping.fields) && grouping.fields.every((field) => typeof field === 'string')))
+    return { what: 'the fields', value: shown(grouping.fields), expected: "a list of field names: ['word']" }
+  return undefined
 }
 
 /** `undefined` when `text` is not JSON: then no default may step in for it. */

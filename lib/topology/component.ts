@@ -9,6 +9,8 @@ import type { Logger } from 'pino'
 import type { Config, ConfigInput } from '../config.ts'
 import type { Duration } from '../std/clock.ts'
 import type { Random } from '../std/random.ts'
+import { boltFlaws, isRecord, spoutFlaws } from './flaws.ts'
+import type { Flaw } from './flaws.ts'
 
 /** The schema of a stream's tuples: a zod object. */
 export type TupleSchema = z.ZodObject
@@ -79,7 +81,7 @@ export interface SpoutContext extends TaskContext {
 export interface Failure {
   /** `failed`: a bolt failed it; `expired`: not done in time; `lost`: an executor that held a part of it died */
   readonly kind: 'failed' | 'expired' | 'lost'
-  /** the component that failed it, or the last one known to hold it */
+  /** the component that failed it, or the last one that a part of it is known to have gone to */
   readonly component: string
   /** -1 when not known */
   readonly task: number
@@ -179,6 +181,8 @@ export interface SpoutDefinition<O extends Streams = Streams> {
   readonly tracked: boolean
   readonly config: ConfigInput
   readonly create: () => AnySpout
+  /** what the plan has to tell */
+  readonly flaws?: readonly Flaw[]
   /** only for the compiler */
   readonly _outputs?: O
 }
@@ -194,16 +198,18 @@ export interface BoltDefinition<I extends Streams = Streams, O extends Streams =
   readonly tick: Duration | undefined
   readonly config: ConfigInput
   readonly create: () => AnyBolt
+  /** what the plan has to tell */
+  readonly flaws?: readonly Flaw[]
   /** only for the compiler */
   readonly _inputs?: (inputs: I) => void
   readonly _outputs?: O
 }
 
-/** What the engine drives: a spout whose tuples it does not know, or a source that is an async iterable. */
+/** What the engine drives: a spout whose tuples it does not know, or a source that is an iterable. */
 export interface AnySpout {
   open(context: SpoutContext): void | Promise<void>
-  /** known after `open` */
-  instance(): Spout | AsyncIterable<object>
+  /** what `open` returned, a function as `nextTuple` of a spout; the engine looks at what it is */
+  instance(): unknown
 }
 
 /** What the engine drives: a bolt whose tuples it does not know. */
@@ -245,11 +251,12 @@ type WithDeadLetters<O extends Streams, R> = R extends true ? O & { readonly 'de
 /** The name of the stream of what a spout with `replay` gave up. */
 export const deadLetterStream = 'dead-letter'
 
-type SpoutSource<O extends Streams> = Spout<O> | ((out: SpoutOutput<O>) => void | Promise<void>) | AsyncIterable<Default<O>>
+type SpoutSource<O extends Streams> =
+  Spout<O> | ((out: SpoutOutput<O>) => void | Promise<void>) | AsyncIterable<Default<O>> | Iterable<Default<O>>
 
 /**
  * Declares a spout. `open` runs once a task and returns what runs: a `nextTuple` function, an object with `nextTuple` and
- * any of `ack`, `fail`, `activate`, `deactivate`, `close`, or an async iterable.
+ * any of `ack`, `fail`, `activate`, `deactivate`, `close`, or an iterable, async or not.
  *
  * ```ts
  * const Tick = z.object({ n: z.int() })
@@ -276,12 +283,13 @@ export function defineSpout<
     replay: spout.replay ?? false,
     tracked: spout.tracked ?? true,
     config: spout.config ?? {},
+    flaws: spoutFlaws(spout as unknown as Readonly<Record<string, unknown>>),
     create: (): AnySpout => {
       let source: SpoutSource<never>
       return {
         async open(context) {
           source = (await spout.open(context)) as SpoutSource<never>
-          if (typeof source === 'object' && 'open' in source) await source.open?.(context)
+          if (typeof source === 'object' && source !== null && 'open' in source) await source.open?.(context)
         },
         // the engine checks tuples by schema; their static type ends here
         instance: () => (typeof source === 'function' ? { nextTuple: source } : source),
@@ -367,6 +375,7 @@ function declareBolt(bolt: LooseBolt): BoltDefinition {
     ordered: bolt.ordered ?? false,
     tick: bolt.tick,
     config: bolt.config ?? {},
+    flaws: boltFlaws(bolt as unknown as Readonly<Record<string, unknown>>),
     create: (): AnyBolt => {
       let running: Bolt
       return {
@@ -476,6 +485,22 @@ function declarations(of: {
 }): Readonly<Record<string, StreamDeclaration>> {
   const all: Record<string, StreamDeclaration> = {}
   if (of.output !== undefined) all['default'] = Object.freeze({ schema: of.output })
-  for (const [name, stream] of Object.entries(of.outputs ?? {})) all[name] = Object.freeze('schema' in stream ? stream : { schema: stream })
+  for (const [name, stream] of Object.entries(of.outputs ?? {}))
+    all[name] = Object.freeze(isDeclaration(stream) ? stream : { schema: stream })
   return Object.freeze(all)
 }
+
+/** What is neither a schema nor a declaration is a flaw already. */
+function isDeclaration(stream: TupleSchema | StreamDeclaration): stream is StreamDeclaration {
+  return isRecord(stream) && 'schema' in stream
+}
+
+export function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDefinition | BoltDefinition {
+  return isRecord(value) && value['kind'] === kind && typeof value['create'] === 'function'
+}
+
+/** Stands where a component could not be made, so that the rest of the plan is still checked. */
+export const standIn = {
+  spout: defineSpout({ open: () => () => undefined }) as SpoutDefinition,
+  bolt: declareBolt({ inputs: {}, execute: {} }),
+} as const

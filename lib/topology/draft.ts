@@ -12,7 +12,7 @@ export interface TopologyDraft {
   readonly faults: readonly SquallError[]
   /** the parameters that it asks for */
   readonly asked?: readonly string[]
-  /** nothing could be written down; `faults` says why */
+  /** nothing, or no spout, could be written down; `faults` says why */
   readonly broken?: boolean
   readonly where: Place
 }
@@ -28,6 +28,8 @@ export interface DraftComponent {
 }
 
 export interface DraftSubscription extends Subscription {
+  /** a fault says what is wrong with it; it only counts as a stream that the bolt reads */
+  readonly broken?: boolean
   readonly where: Place
 }
 

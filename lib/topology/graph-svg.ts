@@ -23,10 +23,13 @@ export function graphSvg(plan: Plan): string {
     ({ path, feedback }) => `<path class="edge${feedback ? ' back' : ''}" d="${path}" marker-end="url(#head)"/>`,
   )
   const labels = layout.edges.flatMap(({ lines, x, y }) =>
-    lines.map(
-      (line, i) =>
-        `<text class="label" x="${round(x)}" y="${round(y + (i - (lines.length - 1) / 2) * labelHeight + 4)}">${escape(line)}</text>`,
-    ),
+    lines.map((line, i) => {
+      const middle = y + (i - (lines.length - 1) / 2) * labelHeight
+      const width = line.length * smallCharWidth - 4
+      // the edge must not show between the letters
+      const ground = `<rect class="ground" x="${round(x - width / 2)}" y="${round(middle - 7)}" width="${round(width)}" height="14" rx="4"/>`
+      return `${ground}<text class="label" x="${round(x)}" y="${round(middle + 4)}">${escape(line)}</text>`
+    }),
   )
   const nodes = layout.nodes.map(({ component: { id, kind, tasks }, x, y, width }) => {
     const middle = round(x + width / 2)
@@ -310,7 +313,11 @@ function freePlace(
   const [x1, y1] = next as Point
   const width = Math.max(...lines.map((line) => line.length)) * smallCharWidth + 8
   const height = lines.length * labelHeight
-  const at = (t: number): { x: number; y: number } => ({ x: x0 + (x1 - x0) * t, y: y0 + (y1 - y0) * (3 * t * t - 2 * t * t * t) })
+  // the curve of `smooth`
+  const at = (t: number): { x: number; y: number } => ({
+    x: x0 + (x1 - x0) * (1.5 * t - 1.5 * t * t + t * t * t),
+    y: y0 + (y1 - y0) * (3 * t * t - 2 * t * t * t),
+  })
   const collides = ({ x, y }: { x: number; y: number }): boolean =>
     taken.some((other) => Math.abs(other.x - x) < (other.width + width) / 2 && Math.abs(other.y - y) < (other.height + height) / 2)
   const free = [0.5, 0.42, 0.58, 0.35, 0.65, 0.72, 0.28].map(at).find((place) => !collides(place)) ?? at(0.5)

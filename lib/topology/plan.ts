@@ -9,11 +9,12 @@ import { defaults, resolveConfig } from '../config.ts'
 import type { Config, ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
+import { hintFor, listed, shown } from '../std/words.ts'
 import { deadLetterStream } from './component.ts'
 import type { BoltDefinition, SpoutDefinition, StreamDeclaration } from './component.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDraft } from './draft.ts'
 import type { Grouping } from './grouping.ts'
-import { fieldsOf, mismatch } from './schema.ts'
+import { badFieldsOf, fieldsOf, mismatch } from './schema.ts'
 import type { Field } from './schema.ts'
 
 export interface Plan {
@@ -79,21 +80,28 @@ const deadLetter: StreamDeclaration = Object.freeze({
   }),
 })
 
+/** Tasks of a whole topology: a task number has 16 bits on the wire. */
+const allTasksMax = 65_536
+
 /** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own. Throws all faults at once. */
 export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Plan {
   const faults = [...draft.faults]
   if (!isName(draft.name) && draft.broken !== true)
-    faults.push(new SquallError('bad-name', { name: JSON.stringify(draft.name), what: 'topology' }, draft.where))
+    faults.push(new SquallError('bad-name', { name: shown(draft.name), what: 'topology' }, draft.where))
   const resolved = resolveConfig(config, resolveConfig(draft.config, defaults, faults, draft.where), faults, draft.where)
   const byId = new Map<string, DraftComponent>()
   for (const component of draft.components) {
-    if (byId.has(component.id)) faults.push(new SquallError('duplicate-id', { id: component.id }, component.where))
-    else byId.set(component.id, component)
+    const twin = byId.get(component.id)
+    if (twin !== undefined) faults.push(new SquallError('duplicate-id', { id: component.id }, component.where))
+    // which of the two its readers mean cannot be known
+    byId.set(component.id, twin === undefined ? component : { ...twin, broken: true })
     checkComponent(component, resolved, faults)
   }
   if (!draft.components.some(({ definition }) => definition.kind === 'spout') && draft.broken !== true)
-    faults.push(new SquallError('no-spout', { topology: draft.name }, draft.where))
-  for (const component of byId.values()) checkInputs(component, byId, faults)
+    faults.push(new SquallError('no-spout', { topology: String(draft.name) }, draft.where))
+  const checked = new Set<DraftSubscription>()
+  for (const component of draft.components) checkInputs(component, byId, checked, faults)
+  checkTaskCount(draft, resolved.tasksMax, faults)
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
   return number(draft.name, resolved, order)
@@ -102,28 +110,70 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Pl
 // ------------------------------------------------------------------------------------------------ checks
 
 function checkComponent({ id, definition, options, where }: DraftComponent, config: Config, faults: SquallError[]): void {
-  if (!isName(id)) faults.push(new SquallError('bad-name', { name: JSON.stringify(id), what: definition.kind }, where))
-  for (const stream of Object.keys(definition.outputs))
-    if (!isName(stream)) faults.push(new SquallError('bad-name', { name: JSON.stringify(stream), what: 'stream' }, where))
+  if (!isName(id)) faults.push(new SquallError('bad-name', { name: shown(id), what: definition.kind }, where))
+  const flaws = definition.flaws ?? []
+  for (const flaw of flaws) faults.push(new SquallError('bad-definition', { component: id, ...flaw }, where))
+  for (const [stream, { schema }] of Object.entries(definition.outputs)) {
+    if (!isName(stream)) faults.push(new SquallError('bad-name', { name: shown(stream), what: 'stream' }, where))
+    if (flaws.length > 0) continue
+    for (const field of badFieldsOf(schema))
+      faults.push(new SquallError('bad-name', { name: field, what: 'field' }, { ...where, stream, field }))
+  }
   const max = config.tasksMax
   for (const what of ['parallelism', 'tasks'] as const) {
     const value = options[what]
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1 && value <= max))
-      faults.push(new SquallError('bad-parallelism', { what, component: id, value: String(value), max }, where))
+    if (value !== undefined && !isCount(value, max))
+      faults.push(new SquallError('bad-parallelism', { what, component: id, value: shown(value), max }, where))
   }
   ownConfig(definition, options, config, faults, where)
-  if (definition.kind === 'bolt') {
-    const { concurrency } = definition
-    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1))
-      faults.push(new SquallError('bad-parallelism', { what: 'concurrency', component: id, value: String(concurrency), max: 'any' }, where))
-  }
+  if (definition.kind === 'bolt' && !isCount(definition.concurrency, Infinity))
+    faults.push(
+      new SquallError(
+        'bad-parallelism',
+        { what: 'concurrency', component: id, value: shown(definition.concurrency), max: Number.MAX_SAFE_INTEGER },
+        where,
+      ),
+    )
 }
 
-function checkInputs(component: DraftComponent, byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): void {
+function isCount(value: unknown, max: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max
+}
+
+function checkTaskCount({ name, components, where }: TopologyDraft, max: number, faults: SquallError[]): void {
+  // a number that is out of its range is a fault already
+  const counts = components.map(({ id, options }) => ({ id, tasks: taskCountOf(options) })).filter(({ tasks }) => isCount(tasks, max))
+  const value = counts.reduce((sum, { tasks }) => sum + tasks, 0)
+  if (value <= allTasksMax) return
+  const largest = counts.sort((a, b) => b.tasks - a.tasks).slice(0, 3)
+  faults.push(
+    new SquallError(
+      'too-many-tasks',
+      { topology: name, value, max: allTasksMax, largest: largest.map(({ id, tasks }) => `${id} with ${tasks}`).join(', ') },
+      where,
+    ),
+  )
+}
+
+function taskCountOf({ tasks, parallelism }: ComponentOptions): number {
+  return tasks ?? parallelism ?? 1
+}
+
+/** Twins share what they read: `checked` keeps that from being told twice. */
+function checkInputs(
+  component: DraftComponent,
+  byId: ReadonlyMap<string, DraftComponent>,
+  checked: Set<DraftSubscription>,
+  faults: SquallError[],
+): void {
   const { id, definition, subscriptions, where } = component
   if (definition.kind !== 'bolt') return
   if (subscriptions.length === 0) faults.push(new SquallError('no-input', { component: id }, where))
-  for (const subscription of subscriptions) checkSubscription(component, definition, subscription, byId, faults)
+  for (const subscription of subscriptions) {
+    if (checked.has(subscription)) continue
+    checked.add(subscription)
+    checkSubscription(component, definition, subscription, byId, faults)
+  }
 }
 
 function checkSubscription(
@@ -135,29 +185,32 @@ function checkSubscription(
 ): void {
   const { id } = reader
   const { component, stream, grouping, input, where } = subscription
+  if (subscription.broken === true) return
   const wanted = Object.hasOwn(bolt.inputs, input) ? bolt.inputs[input] : undefined
-  if (wanted === undefined && reader.broken !== true)
-    faults.push(new SquallError('unknown-input', { component: id, input, known: list(Object.keys(bolt.inputs)) }, where))
+  if (wanted === undefined && !isBroken(reader))
+    faults.push(new SquallError('unknown-input', { component: id, input, hint: hintFor(input, Object.keys(bolt.inputs)) }, where))
   const source = byId.get(component)
   if (source === undefined) {
-    faults.push(new SquallError('unknown-component', { component, known: list([...byId.keys()]) }, where))
+    faults.push(new SquallError('unknown-component', { component, hint: hintFor(component, [...byId.keys()]) }, where))
     return
   }
-  if (source.broken === true) return
+  if (isBroken(source)) return
   const outputs = streamsOf(source.definition)
   const declared = Object.hasOwn(outputs, stream) ? outputs[stream] : undefined
   if (declared === undefined) {
-    faults.push(new SquallError('unknown-stream', { component, stream, known: list(Object.keys(source.definition.outputs)) }, where))
+    faults.push(
+      new SquallError('unknown-stream', { component, stream, hint: hintFor(stream, Object.keys(source.definition.outputs)) }, where),
+    )
     return
   }
   const fields = fieldsOf(declared.schema)
   if ('fields' in grouping) {
-    const known = list(fields.map(({ name }) => name))
+    const known = fields.map(({ name }) => name)
     for (const field of grouping.fields)
-      if (!fields.some(({ name }) => name === field))
-        faults.push(new SquallError('unknown-field', { component, stream, field, known }, { ...where, field }))
+      if (!known.includes(field))
+        faults.push(new SquallError('unknown-field', { component, stream, field, hint: hintFor(field, known) }, { ...where, field }))
     if (grouping.fields.length === 0)
-      faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', known }, where))
+      faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', hint: `known: ${listed(known)}` }, where))
   }
   if ((declared.direct === true) !== (grouping.type === 'direct')) {
     const problem =
@@ -166,7 +219,7 @@ function checkSubscription(
         : `${id} reads the stream ${stream} of ${component} by the direct grouping, but it is not a direct stream`
     faults.push(new SquallError('direct-mismatch', { problem }, where))
   }
-  const reason = wanted === undefined ? undefined : mismatch(fields, fieldsOf(wanted))
+  const reason = wanted === undefined || isBroken(reader) ? undefined : mismatch(fields, fieldsOf(wanted))
   if (reason !== undefined)
     faults.push(
       new SquallError(
@@ -181,8 +234,9 @@ function isName(name: unknown): boolean {
   return typeof name === 'string' && /^[A-Za-z$][\w.$-]{0,127}$/.test(name)
 }
 
-function list(names: readonly string[]): string {
-  return names.length === 0 ? 'none' : names.join(', ')
+/** What a component gives and takes is not known, and why is a fault already. */
+function isBroken({ broken, definition }: DraftComponent): boolean {
+  return broken === true || (definition.flaws ?? []).length > 0
 }
 
 /** The streams of a component, with those that the engine adds. */
@@ -191,30 +245,34 @@ function streamsOf(definition: SpoutDefinition | BoltDefinition): Readonly<Recor
   return { ...definition.outputs, ...(replays && { [deadLetterStream]: deadLetter }), [systemStream]: system }
 }
 
-/** Sources before readers; a cycle that no feedback cuts is a fault. */
+/** Sources before readers; a cycle that no feedback cuts is a fault. Without recursion, because a chain may be long. */
 function inOrder(byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[]): readonly DraftComponent[] {
   const order: DraftComponent[] = []
   const state = new Map<string, 'open' | 'done'>()
-  const path: string[] = []
-  const visit = (component: DraftComponent): void => {
-    const seen = state.get(component.id)
-    if (seen === 'done') return
-    if (seen === 'open') {
-      const cycle = [...path.slice(path.indexOf(component.id)), component.id]
-      faults.push(new SquallError('cycle', { path: cycle.join(' -> ') }, component.where))
-      return
+  for (const start of byId.values()) {
+    if (state.has(start.id)) continue
+    state.set(start.id, 'open')
+    const path = [{ component: start, next: 0 }]
+    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
+      const subscription = at.component.subscriptions[at.next++]
+      if (subscription === undefined) {
+        path.pop()
+        state.set(at.component.id, 'done')
+        order.push(at.component)
+        continue
+      }
+      const source = subscription.feedback ? undefined : byId.get(subscription.component)
+      if (source === undefined || state.get(source.id) === 'done') continue
+      if (state.get(source.id) === 'open') {
+        const ids = path.map(({ component }) => component.id)
+        const cycle = [...ids.slice(ids.indexOf(source.id)), source.id]
+        faults.push(new SquallError('cycle', { path: cycle.join(' -> ') }, source.where))
+        continue
+      }
+      state.set(source.id, 'open')
+      path.push({ component: source, next: 0 })
     }
-    state.set(component.id, 'open')
-    path.push(component.id)
-    for (const { component: source, feedback } of component.subscriptions) {
-      const from = byId.get(source)
-      if (!feedback && from !== undefined) visit(from)
-    }
-    path.pop()
-    state.set(component.id, 'done')
-    order.push(component)
   }
-  for (const component of byId.values()) visit(component)
   return order
 }
 
@@ -236,7 +294,7 @@ function number(name: string, config: Config, order: readonly DraftComponent[]):
   const tasks: PlannedTask[] = []
   const components = order.map(({ id, definition, options, subscriptions, where }, index): PlannedComponent => {
     const firstTask = tasks.length
-    const taskCount = options.tasks ?? options.parallelism ?? 1
+    const taskCount = taskCountOf(options)
     for (let i = 0; i < taskCount; i++) tasks.push(Object.freeze({ task: firstTask + i, component: index, index: i }))
     const own = ownConfig(definition, options, config, [], where)
     const inputs = subscriptions.map(({ component, stream, grouping, input }) =>

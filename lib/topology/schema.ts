@@ -22,20 +22,66 @@ export interface Field {
 
 /** The fields of a stream's schema, in declaration order. Anything without a fixed type is `any` (msgpack on the wire). */
 export function fieldsOf(schema: z.ZodType): readonly Field[] {
-  const type = typeOf(schema)
-  return type.kind === 'object' ? type.fields : []
+  const known = fieldsBySchema.get(schema)
+  if (known !== undefined) return known
+  const type = new Reader().typeOf(schema)
+  const fields = type.kind === 'object' ? type.fields : []
+  fieldsBySchema.set(schema, fields)
+  return fields
 }
 
-function typeOf(schema: unknown): FieldType {
-  if (schema instanceof z.ZodObject)
-    return frozen({
-      kind: 'object',
-      fields: Object.entries(schema.shape as Record<string, unknown>).map(([name, of]) => frozen({ name, type: typeOf(of) })),
-    })
-  if (schema instanceof z.ZodOptional) return frozen({ kind: 'optional', of: typeOf(schema.unwrap()) })
-  if (schema instanceof z.ZodNullable) return frozen({ kind: 'nullable', of: typeOf(schema.unwrap()) })
-  if (schema instanceof z.ZodReadonly) return typeOf(schema.unwrap())
-  if (schema instanceof z.ZodArray) return frozen({ kind: 'array', of: typeOf(schema.element) })
+/** Many streams share one schema. */
+const fieldsBySchema = new WeakMap<z.ZodType, readonly Field[]>()
+
+/** Whether tuples of `schema` have fields. */
+export function isTupleSchema(schema: unknown): schema is z.ZodType {
+  return schema instanceof z.ZodObject || (schema instanceof z.ZodReadonly && isTupleSchema(schema.unwrap()))
+}
+
+/** Fields that JavaScript does not let be fields: `__proto__`, at any depth. */
+export function badFieldsOf(schema: z.ZodType): readonly string[] {
+  const within = (type: FieldType, path: string): readonly string[] => {
+    if (type.kind === 'object')
+      return type.fields.flatMap((field) => [
+        ...(field.name === '__proto__' ? [path + field.name] : []),
+        ...within(field.type, `${path}${field.name}.`),
+      ])
+    return 'of' in type ? within(type.of, path) : []
+  }
+  return within({ kind: 'object', fields: fieldsOf(schema) }, '')
+}
+
+/** A schema may contain itself, by getters even without end: what is inside of itself, or too deep or too much, is `any`. */
+const depthMax = 32
+const typesMax = 10_000
+
+class Reader {
+  readonly #open = new Set<unknown>()
+  #types = 0
+
+  typeOf(schema: unknown): FieldType {
+    if (this.#open.has(schema) || this.#open.size >= depthMax || ++this.#types > typesMax) return frozen({ kind: 'any' })
+    this.#open.add(schema)
+    const type = this.#read(schema)
+    this.#open.delete(schema)
+    return type
+  }
+
+  #read(schema: unknown): FieldType {
+    if (schema instanceof z.ZodObject)
+      return frozen({
+        kind: 'object',
+        fields: Object.entries(schema.shape as Record<string, unknown>).map(([name, of]) => frozen({ name, type: this.typeOf(of) })),
+      })
+    if (schema instanceof z.ZodOptional) return frozen({ kind: 'optional', of: this.typeOf(schema.unwrap()) })
+    if (schema instanceof z.ZodNullable) return frozen({ kind: 'nullable', of: this.typeOf(schema.unwrap()) })
+    if (schema instanceof z.ZodReadonly) return this.typeOf(schema.unwrap())
+    if (schema instanceof z.ZodArray) return frozen({ kind: 'array', of: this.typeOf(schema.element) })
+    return plainTypeOf(schema)
+  }
+}
+
+function plainTypeOf(schema: unknown): FieldType {
   if (schema instanceof z.ZodBoolean) return frozen({ kind: 'boolean' })
   if (schema instanceof z.ZodBigInt) return frozen({ kind: 'bigint' })
   if (schema instanceof z.ZodDate) return frozen({ kind: 'date' })

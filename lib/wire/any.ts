@@ -39,28 +39,37 @@ export function takeAny(source: WordReader): unknown {
 
 /** Throws unless `bytes` are one msgpack value of known types, no deeper than `depthMax`. */
 function checkMsgpack(bytes: Uint8Array, depthMax: number): void {
-  // the items still to come at each depth; a flat loop, so the bytes cannot use up the stack
+  // the items still to come at each depth, below zero in an object; a flat loop, so the bytes cannot use up the stack
   const pending: number[] = [1]
   let at = 0
   while (pending.length > 0) {
     const left = pending.pop() as number
     if (left === 0) continue
-    pending.push(left - 1)
+    pending.push(left - Math.sign(left))
+    if (left < 0 && left % 2 === 0) checkKey(bytes, at)
     const token = tokenAt(bytes, at)
     at = token.next
     if (at > bytes.length) throw corrupt('a value without a type is cut short')
     if (token.items === 0) continue
-    if (token.items > bytes.length - at) throw corrupt('a value without a type has more items than bytes')
+    if (Math.abs(token.items) > bytes.length - at) throw corrupt('a value without a type has more items than bytes')
     if (pending.length > depthMax) throw corrupt(`a value without a type is nested deeper than ${depthMax}`)
     pending.push(token.items)
   }
   if (at !== bytes.length) throw corrupt('a value without a type has bytes left over')
 }
 
+/** A key arrives as text, so it is text already or a simple value: a `Map` may have others. */
+function checkKey(bytes: Uint8Array, at: number): void {
+  const head = bytes[at] as number
+  const isText = (head >= 0xa0 && head < 0xc0) || (head >= 0xd9 && head < 0xdc)
+  const isSimple = head < 0x80 || head >= 0xe0 || (head >= 0xc0 && head < 0xc4) || (head >= 0xca && head < 0xd4)
+  if (!isText && !isSimple) throw corrupt('a value without a type holds a Map with keys that are no text and no number')
+}
+
 interface Token {
   /** Where the next token starts. */
   next: number
-  /** How many of the tokens that follow belong to this one. */
+  /** How many of the tokens that follow belong to this one; below zero for the keys and values of an object. */
   items: number
 }
 
@@ -69,7 +78,7 @@ const token: Token = { next: 0, items: 0 }
 function tokenAt(bytes: Uint8Array, at: number): Token {
   const head = bytes[at] as number
   if (head < 0x80 || head >= 0xe0) return tokenOf(at + 1, 0)
-  if (head < 0x90) return tokenOf(at + 1, (head & 15) * 2)
+  if (head < 0x90) return tokenOf(at + 1, (head & 15) * -2)
   if (head < 0xa0) return tokenOf(at + 1, head & 15)
   if (head < 0xc0) return tokenOf(at + 1 + (head & 31), 0)
   switch (head) {
@@ -105,9 +114,9 @@ function tokenAt(bytes: Uint8Array, at: number): Token {
     case 0xdd:
       return tokenOf(at + 5, sizeAt(bytes, at, 4))
     case 0xde: // objects
-      return tokenOf(at + 3, sizeAt(bytes, at, 2) * 2)
+      return tokenOf(at + 3, sizeAt(bytes, at, 2) * -2)
     case 0xdf:
-      return tokenOf(at + 5, sizeAt(bytes, at, 4) * 2)
+      return tokenOf(at + 5, sizeAt(bytes, at, 4) * -2)
     case 0xd4: // extensions
       return extension(bytes, at + 1, 1)
     case 0xd5:

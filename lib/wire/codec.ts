@@ -189,6 +189,12 @@ function putAnyAt(out: WordWriter, p: number, path: string, value: unknown): num
   }
 }
 
+/** An expression for a field of an object; one named like what every object has, such as `constructor`, has to be its own. */
+function member(object: string, name: string): string {
+  const key = JSON.stringify(name)
+  return name in Object.prototype ? `(Object.hasOwn(${object}, ${key}) ? ${object}[${key}] : undefined)` : `${object}[${key}]`
+}
+
 // -- the check: `value` is an expression without side effects
 
 /** A JavaScript condition that holds when `value` is not of `kind`. */
@@ -217,7 +223,7 @@ function checkObject(object: string, path: PathExpression, fields: readonly Fiel
   return fields
     .map(({ name, type }) => {
       const value = names.next()
-      return `const ${value} = ${object}[${JSON.stringify(name)}]\n${checkValue(value, memberPath(path, name), type, names)}`
+      return `const ${value} = ${member(object, name)}\n${checkValue(value, memberPath(path, name), type, names)}`
     })
     .join('')
 }
@@ -288,7 +294,7 @@ function encodeObject(object: string, path: PathExpression, fields: readonly Fie
       // room for this field and the fixed part of those after it
       const rest = roomOf({ kind: 'object', fields: fields.slice(i + 1) })
       const again = mayGrow(type) && i < fields.length - 1 ? `w = out.grow(p, ${rest})\n` : ''
-      return `const ${value} = ${object}[${JSON.stringify(name)}]\n${encodeValue(value, memberPath(path, name), type, names)}${again}`
+      return `const ${value} = ${member(object, name)}\n${encodeValue(value, memberPath(path, name), type, names)}${again}`
     })
     .join('')
 }

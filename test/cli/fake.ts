@@ -39,6 +39,8 @@ export function fakeIo(more: Partial<Io> = {}): FakeIo {
     print: (text) => (take === undefined ? io.out(text) : take(text)),
     onStop: (stop) => on('stop', stop),
     onUncaught: (caught) => on('uncaught', caught),
+    onExit: () => () => undefined,
+    exitSoon: () => undefined,
     exit: (code) => void (io.exited = code),
     ...more,
   }
@@ -70,6 +72,7 @@ export class FakeRun implements Run {
     Promise.resolve().then(() => {
       planTopology(runnable.definition.draft(options.params ?? {}), options.config)
       this.started.push({ runnable, options })
+      options.signal?.addEventListener('abort', () => void this.stop())
       this.#isStarted()
       return this
     })

@@ -23,6 +23,10 @@ describe('usage', () => {
   test.each([
     [[], 'no command given', 'squall --help'],
     [['rnu', 'x.ts'], "unknown command 'rnu'", 'did you mean run?'],
+    [['help', 'rnu'], "unknown command 'rnu'", 'did you mean run?'],
+    [['RUN', 'x.ts'], "unknown command 'RUN'", 'did you mean run?'],
+    [['words.ts'], "unknown command 'words.ts'", 'did you mean squall run words.ts?'],
+    [['run', ''], 'the name of the file is empty', 'name a definition file'],
     [['run'], "missing required argument 'file'", 'squall run --help'],
     [['run', 'a.ts', 'b.ts'], 'too many arguments', 'squall run --help'],
     [['run', 'a.ts', '--jsn'], "unknown option '--jsn'", 'did you mean --json?'],
@@ -79,7 +83,7 @@ describe('validate', () => {
   test('every fault, each with a place and a remedy', async () => {
     const { code, stdout, stderr } = await squall('validate', join(flux, 'faults.yaml'))
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/^(error\[[\w-]+\]: .+\n {2}at .+\nhelp: .+\n)+$/)
+    expect(stderr).toMatch(/^(error\[[\w-]+\]: .+\n {2}at .+\nhelp: .+\n){20}and \d+ more: correct these first\n$/)
   })
 
   test('faults as JSON', async () => {
@@ -175,7 +179,7 @@ describe('run', () => {
     expect(await main(['run', tiny(), '--set', 'n=many'], io)).toBe(1)
     expect(run.started).toEqual([])
     expect(io.stdout).toBe('')
-    expect(io.stderr).toMatch(/^error\[bad-param\]: .*\n {2}at .*tiny\.ts, topology tiny\nhelp: .*\n$/)
+    expect(io.stderr).toMatch(/^error\[bad-param\]: .*\n {2}at .*tiny\.ts:7:\d+, topology tiny\nhelp: .*\n$/)
   })
 
   test('--json prints JSON lines and nothing else; what components print goes to stderr', async () => {
@@ -269,17 +273,60 @@ describe('run', () => {
     expect(log).toContain('another')
   })
 
-  test('an error that no one caught ends the process, with its place', async () => {
-    const code = main(['run', tiny()], io)
+  test('many more executors than cores are warned of', async () => {
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const code = main(['run', tiny(), '--executors', '100000'], io)
     await run.whenStarted()
-    await vi.advanceTimersByTimeAsync(0)
-    io.signals.emit('uncaught', Object.assign(new Error('stray'), { stack: 'Error: stray\n    at Timeout.later (/a/b.ts:7:9)' }))
-    expect(io.exited).toBe(1)
-    expect(io.stderr).toBe(
-      'error[uncaught]: an error that nothing caught: stray\n  at /a/b.ts:7:9\nhelp: catch it where it happens: errors in timers and callbacks of their own belong to no tuple\n',
-    )
     run.finish()
     await code
+    const log = written.mock.calls.map(([text]) => String(text)).join('')
+    written.mockRestore()
+    expect(log).toMatch(/WARN .*many more executors than cores/)
+  })
+
+  test('an error that no one caught ends the run, with its place', async () => {
+    const code = main(['run', tiny()], io)
+    const { signal } = await run.whenStarted()
+    await vi.advanceTimersByTimeAsync(0)
+    io.signals.emit('uncaught', Object.assign(new Error('stray'), { stack: 'Error: stray\n    at Timeout.later (/a/b.ts:7:9)' }))
+    const error = signal?.reason as SquallError
+    expect(error).toMatchObject({ code: 'uncaught', where: { file: '/a/b.ts', line: 7, column: 9 } })
+    run.finish({ state: 'failed', error })
+    expect(await code).toBe(1)
+    expect(io.exited).toBeUndefined()
+    // what is left of its components goes on until the process is gone
+    io.signals.emit('uncaught', new SquallError('emit-outside', { component: 'late' }, { component: 'late', task: 3 }))
+    expect(io.exited).toBe(1)
+    expect(io.stderr).toMatch(
+      /error\[uncaught\]: .*stray\n.*\nhelp: .*\nerror\[emit-outside\]: late .*\n {2}at component late task 3\nhelp: .*\n$/,
+    )
+  })
+
+  test('a signal before anything has started ends the command at once', async () => {
+    const early = (stop: (why: 'signal') => void): (() => void) => {
+      queueMicrotask(() => stop('signal'))
+      return () => undefined
+    }
+    io = fakeIo({ startRun: run.start, onStop: early })
+    const code = main(['run', tiny()], io)
+    await run.whenStarted()
+    expect(io.exited).toBe(130)
+    run.finish({ state: 'stopped' })
+    await code
+  })
+
+  test('what no one caught need not be an error', async () => {
+    const code = main(['run', tiny()], io)
+    const { signal } = await run.whenStarted()
+    io.signals.emit('uncaught', null)
+    expect(signal?.reason).toMatchObject({ what: 'an error that nothing caught: null' })
+    run.finish()
+    await code
+    for (const odd of [undefined, 'a text', Object.create(null)]) io.signals.emit('uncaught', odd)
+    expect(io.exited).toBe(1)
+    expect(io.stderr.match(/^error\[.*$/gm)).toEqual(
+      ['failed', 'a text', '[Object: null prototype] {}'].map((reason) => `error[uncaught]: an error that nothing caught: ${reason}`),
+    )
   })
 })
 

@@ -1,38 +1,9 @@
 /** The built command as users meet it: a process with an exit code, a stdout and a stderr. */
-import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
-
-const bin = fileURLToPath(new URL('../../bin/squall.js', import.meta.url))
-
-interface Outcome {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-interface Options {
-  readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
-  /** called with all of stdout so far, whenever there is more */
-  readonly onOut?: (stdout: string, child: ReturnType<typeof spawn>) => void
-}
-
-function squall(argv: readonly string[], { cwd, env = {}, onOut }: Options = {}): Promise<Outcome> {
-  return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [bin, ...argv], { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-    let [stdout, stderr] = ['', '']
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text
-      onOut?.(stdout, child)
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    // a source that was saved meanwhile makes the command build first, and say so
-    child.once('error', failed).once('close', (code) => done({ code, stdout, stderr: stderr.replace(/^building\.\.\.\n/, '') }))
-  })
-}
+import { bash, bin, squall } from './command.ts'
 
 /** One coded error, with its place and its remedy, and nothing else. */
 function onlyError(code: string): RegExp {
@@ -116,6 +87,33 @@ describe('bad input: one clear coded error, exit code not 0, nothing started', (
   })
 })
 
+describe('a world that is not as it should be', () => {
+  test('no folder for temporary files', async () => {
+    const outcome = await squall(['run', 'tiny.ts'], { cwd: folderOf({ 'tiny.ts': tinyTopology }), env: { TMPDIR: '/nowhere' } })
+    expect(outcome).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(onlyError('temp-unwritable')) as string })
+  })
+
+  test('a current folder that was deleted', async () => {
+    const cwd = folderOf({ x: '' })
+    const gone = await bash(`cd '${cwd}' && rm -r '${cwd}' && '${process.execPath}' '${bin}' run a.ts`)
+    expect(gone).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(onlyError('current-folder')) as string })
+  })
+
+  test.runIf(existsSync('/dev/full')).each(['run', 'validate', 'graph'])('a full disk behind the stdout of %s', async (verb) => {
+    const cwd = folderOf({ 'tiny.ts': tinyTopology })
+    const { code, stderr } = await bash(`cd '${cwd}' && '${process.execPath}' '${bin}' ${verb} tiny.ts > /dev/full`)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(onlyError('output-failed'))
+  })
+
+  test('odd names of files and folders, on two executors', async () => {
+    const odd = folderOf({ 'a #1%20?.ts': tinyTopology, 'tmp #2%/x': '' })
+    const env = { TMPDIR: join(odd, 'tmp #2%') }
+    const { code, stderr } = await squall(['run', 'a #1%20?.ts', '--executors', '2', '--set', 'n=5'], { cwd: odd, env })
+    expect([code, stderr]).toEqual([0, ''])
+  })
+})
+
 describe('run', () => {
   test('ends with 0 and a summary; what bolts print is on stdout', async () => {
     const { code, stdout, stderr } = await squall(['run', 'tiny.ts', '--set', 'n=25'], { cwd: folderOf({ 'tiny.ts': tinyTopology }) })
@@ -155,7 +153,7 @@ describe('run', () => {
     expect(stderr).toContain('boom (3 times in all)')
   })
 
-  test.each(['SIGINT', 'SIGTERM'] as const)('%s stops it: state stopped, exit code 130', async (signal) => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s stops it: state stopped, exit code 130', async (signal) => {
     let isAsked = false
     const { code, stdout } = await squall(['run', 'endless.ts', '--no-table'], {
       cwd: folderOf({ 'endless.ts': endless }),

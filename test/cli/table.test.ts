@@ -97,4 +97,7 @@ test('a line of progress and the last line', () => {
   expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1_000, acked: 1_000 })).toBe(
     'x finished after 2.00 s: emitted 1,000, acked 1,000 (500/s), failed 0, expired 0, replayed 0, dead letters 0',
   )
+  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 3, acked: 1, deadLettered: 2 })).toMatch(
+    /dead letters 2\n2 tuples were given up after all their replays: they are dead letters$/,
+  )
 })

@@ -4,6 +4,8 @@ import { dirname, join, posix } from 'node:path'
 import { expect, test } from 'vitest'
 import { settings } from '../../lib/config.ts'
 import * as library from '../../lib/index.ts'
+import { graphSvg } from '../../lib/topology/graph-svg.ts'
+import { planTopology } from '../../lib/topology/plan.ts'
 import { repository } from '../house/repository.ts'
 import { anchorsOf, linksOf, pages, read } from './pages.ts'
 
@@ -27,6 +29,13 @@ test('the table of settings in docs/API.md is that of lib/config.ts', async () =
   const page = read('docs/API.md').replace(/(?<=^<!-- settings:.*\n)[\s\S]*?(?=^<!-- end of settings)/m, () => `\n${settingsTable()}\n`)
   expect(page).toContain(settingsTable())
   await expect(page).toMatchFileSnapshot(join(repository, 'docs', 'API.md'))
+})
+
+/** After a change of the picture: `npx vitest run test/docs/pages.test.ts --update` draws it again. */
+test('the picture in README.md is what squall graph draws', async () => {
+  const { default: wordCount } = await import('../../topologies/word-count.ts')
+  const picture = graphSvg(planTopology(wordCount.draft({})))
+  await expect(picture).toMatchFileSnapshot(join(repository, 'docs', 'images', 'word-count.svg'))
 })
 
 function settingsTable(): string {

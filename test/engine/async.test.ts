@@ -153,6 +153,65 @@ describe.each([1, 2])('on %d executors', (executors) => {
   })
 })
 
+/* oxlint-disable unicorn/no-thenable -- what users may do by mistake */
+test('what execute returns may be any object with a then: it settles once', async () => {
+  const odd = [
+    {
+      // both, and both twice
+      then(resolve: () => void, reject: (error: Error) => void) {
+        resolve()
+        reject(new Error('no'))
+        resolve()
+        reject(new Error('no'))
+      },
+    },
+    {
+      then(_resolve: () => void, reject: (error: Error) => void) {
+        reject(new Error('rejected'))
+        reject(new Error('no'))
+      },
+    },
+    {
+      then() {
+        throw new Error('thrown')
+      },
+    },
+    {
+      get then() {
+        throw new Error('got')
+      },
+    },
+    // no promise at all
+    { then: 5 },
+    new Map(),
+  ]
+  for (const ack of ['auto', 'manual'] as const) {
+    const fed = feeder(Num)
+    const bolt = defineBolt({
+      input: Num,
+      ack: ack as 'manual',
+      concurrency: 2,
+      execute({ num }, out, tuple) {
+        if (ack === 'manual' && [0, 4, 5].includes(num)) out.ack(tuple)
+        return odd[num] as never
+      },
+    })
+    await using cluster = await LocalCluster.start({ seed: 13 })
+    const running = await cluster.submit(topology('odd', (t) => void t.bolt('odd', bolt).shuffle(t.spout('source', fed.spout))))
+    odd.forEach((_, num) => fed.feed({ num }, num))
+    fed.end()
+    await running.complete()
+    expect(fed.acked.toSorted()).toEqual([0, 4, 5])
+    expect(fed.failed.map(({ id, failure }) => [id, failure.message]).toSorted()).toEqual([
+      [1, 'rejected'],
+      [2, 'thrown'],
+      [3, 'got'],
+    ])
+    expect(running.snapshot().components.find(({ id }) => id === 'odd')?.tasks[0]).toMatchObject({ acked: 3, failed: 3, pending: 0 })
+  }
+})
+
+/* oxlint-enable unicorn/no-thenable */
 test('an emit after execute has returned is refused, in its promise or without one', async () => {
   const kept: BoltOutput<{ readonly default: Num }>[] = []
   const refused: unknown[] = []

@@ -1,6 +1,7 @@
 /** The hooks of components: when they run, in which order, and how often. */
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import type { TaskContext } from '../../lib/index.ts'
 import { LocalCluster, feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
@@ -105,7 +106,7 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
       t.bolt('broken', broken, { parallelism: 2 }).shuffle(source)
     })
     await using cluster = await start()
-    const fault = { code: 'component-start', message: 'broken could not start: no connection', where: { component: 'broken' } }
+    const fault = { code: 'component-start', what: 'broken could not start: no connection', where: { component: 'broken' } }
     await expect(cluster.submit(wired)).rejects.toMatchObject(fault)
     expect(count(log, 'activate')).toBe(0)
     expect([count(log, 'cleanup good'), count(log, 'close')]).toEqual([count(log, 'prepare good'), count(log, 'open')])
@@ -211,6 +212,33 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
     expect((await running.complete()).state).toBe('finished')
     expect(running.nowMs).toBeGreaterThanOrEqual(5_000)
     expect(log).toEqual(['finish'])
+  })
+
+  test('every hook may wait for the clock of the run', async () => {
+    const waited: string[] = []
+    const wait = async ({ now, sleep }: TaskContext, hook: string): Promise<void> => {
+      const before = now()
+      await sleep(250)
+      waited.push(`${hook} ${now() - before >= 250}`)
+    }
+    const source = defineSpout({
+      output: Num,
+      async open(context) {
+        await wait(context, 'open')
+        return { nextTuple: (out) => out.end(), close: () => wait(context, 'close') }
+      },
+    })
+    const sink = defineBolt({
+      input: Num,
+      async prepare(context) {
+        await wait(context, 'prepare')
+        return { execute: () => undefined, finish: () => wait(context, 'finish'), cleanup: () => wait(context, 'cleanup') }
+      },
+    })
+    await using cluster = await start()
+    const done = await cluster.complete(topology('waits', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source))))
+    expect(done.result.state).toBe('finished')
+    expect(waited.toSorted()).toEqual(['cleanup true', 'close true', 'finish true', 'open true', 'prepare true'])
   })
 
   test('the context: names, numbers, time, chance, counters', async () => {

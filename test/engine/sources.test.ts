@@ -11,7 +11,7 @@ const numsOf = (tuples: readonly object[]): number[] => tuples.map((tuple) => (t
 describe.each([1, 2])('on %d executors', (executors) => {
   const start = () => LocalCluster.start({ seed: 17, executors })
 
-  test.each(['function', 'object', 'promise', 'generator', 'sleeping generator', 'class'] as const)(
+  test.each(['function', 'object', 'promise', 'generator', 'sleeping generator', 'sync generator', 'array', 'class'] as const)(
     'a source as a %s gives all it has, once, and ends',
     async (kind) => {
       class Source {
@@ -30,6 +30,11 @@ describe.each([1, 2])('on %d executors', (executors) => {
           if (kind === 'function') return give
           if (kind === 'object') return { nextTuple: give }
           if (kind === 'promise') return (out) => sleep(30).then(() => give(out))
+          if (kind === 'array') return Array.from({ length: 10 }, (_, i) => ({ num: i }))
+          if (kind === 'sync generator')
+            return (function* () {
+              for (; num < 10; num++) yield { num }
+            })()
           return (async function* () {
             for (; num < 10; num++) {
               if (kind === 'sleeping generator') await sleep(40)
@@ -145,6 +150,104 @@ describe.each([1, 2])('on %d executors', (executors) => {
     expect(asked).toBeGreaterThanOrEqual(7)
     expect(done.result).toMatchObject({ state: 'finished', emitted: 6, acked: 3, failed: 3, replayed: 0 })
   })
+
+  test.each(['sync', 'async'] as const)(
+    'a spout that says end() once has ended again when it emits nothing after a fail (%s)',
+    async (kind) => {
+      const failures: unknown[] = []
+      const spout = defineSpout({
+        output: Num,
+        open({ sleep }) {
+          const queue = [0, 1, 2]
+          let hasSaidSo = false
+          const next = (out: { emit(values: Num, id: number): void; end(): void }): void => {
+            const num = queue.shift()
+            if (num !== undefined) return out.emit({ num }, num)
+            if (!hasSaidSo) out.end()
+            hasSaidSo = true
+          }
+          return {
+            async nextTuple(out) {
+              await sleep(5)
+              next(out)
+            },
+            ...(kind === 'sync' && { nextTuple: next }),
+            fail(id) {
+              failures.push(id)
+              // the second failure of a tuple is let go
+              if (failures.filter((failed) => failed === id).length < 2) queue.push(id as number)
+            },
+          }
+        },
+      })
+      const never = defineBolt({
+        input: Num,
+        prepare:
+          ({ sleep }) =>
+          async ({ num }) => {
+            // failures come one by one, and while it is asked
+            await sleep(num * 7)
+            throw new Error('never')
+          },
+      })
+      await using cluster = await start()
+      const done = await cluster.complete(topology('again', (t) => void t.bolt('never', never).shuffle(t.spout('source', spout))))
+      expect((failures as number[]).toSorted()).toEqual([0, 0, 1, 1, 2, 2])
+      expect(done.result).toMatchObject({ state: 'finished', emitted: 6, acked: 0, failed: 6 })
+    },
+  )
+
+  test.each(['a loop', 'an async loop', 'a callback'] as const)(
+    'a spout that emits without an end and without being asked, in %s, is stopped with a coded error',
+    { timeout: 120_000 },
+    async (kind) => {
+      let emitted = 0
+      const spout = defineSpout({
+        output: Num,
+        tracked: kind !== 'a loop',
+        open: () => (out) => {
+          const flood = (): void => {
+            for (let i = 0; i < 10_000; i++) out.emit({ num: emitted++ })
+          }
+          if (kind === 'a callback') {
+            const again = (): void => {
+              flood()
+              setImmediate(again)
+            }
+            if (emitted === 0) again()
+            return undefined
+          }
+          if (kind === 'a loop') for (;;) flood()
+          return (async () => {
+            for (;;) {
+              flood()
+              await Promise.resolve()
+            }
+          })()
+        },
+      })
+      const holds = defineBolt({ input: Num, ack: 'manual', execute: () => undefined })
+      const uncaught: unknown[] = []
+      const note = (error: unknown): void => void uncaught.push(error)
+      const others = process.listeners('uncaughtException')
+      process.removeAllListeners('uncaughtException').on('uncaughtException', note)
+      try {
+        await using cluster = await start()
+        await expect(
+          cluster.complete(
+            topology('flood', (t) => void t.bolt('holds', holds).shuffle(t.spout('source', spout))),
+            { config: { check: false, messageTimeouts: false } },
+          ),
+        ).rejects.toMatchObject({ code: 'too-many-emits', where: { component: 'source', task: 0 } })
+      } finally {
+        process.removeAllListeners('uncaughtException')
+        for (const listener of others) process.on('uncaughtException', listener)
+      }
+      expect(emitted).toBeGreaterThan(1_000_000)
+      expect(emitted).toBeLessThan(1_200_000)
+      expect(uncaught).toMatchObject(kind === 'a callback' ? [{ code: 'too-many-emits' }] : [])
+    },
+  )
 
   test('a spout that throws stops the run with a coded error: now, in its promise, in its generator, in open', async () => {
     const throws = (kind: 'now' | 'promise' | 'generator' | 'open') =>
@@ -297,4 +400,51 @@ test('deactivate pauses every kind of source, activate goes on, and the hooks ru
   await running.advance('1s')
   for (const [i, count] of seen().entries()) expect(count - (before[i] as number)).toBeGreaterThanOrEqual(8)
   expect(hooks).toEqual(['activate', 'deactivate', 'activate'])
+})
+
+test.each(['auto', 'manual'] as const)('what an async bolt emits is executed while it goes on (%s)', async (ack) => {
+  let heard: () => void = () => undefined
+  const hasHeard = new Promise<void>((resolve) => (heard = resolve))
+  const waits = defineBolt({
+    input: Num,
+    output: Num,
+    ack: ack as 'manual',
+    async execute(values, out, tuple) {
+      // outside of any turn, and nothing else wakes the executor before this promise settles
+      await new Promise((resolve) => setImmediate(resolve))
+      out.emit(values)
+      await hasHeard
+      if (ack === 'manual') out.ack(tuple)
+    },
+  })
+  const hears = defineBolt({ input: Num, execute: () => heard() })
+  const one = defineSpout({ output: Num, open: () => [{ num: 1 }] })
+  await using cluster = await LocalCluster.start({ seed: 17, time: 'real' })
+  const done = await cluster.complete(
+    topology('wake', (t) => void t.bolt('hears', hears).shuffle(t.bolt('waits', waits).shuffle(t.spout('source', one)))),
+    { config: { messageTimeouts: false } },
+  )
+  expect(done.result).toMatchObject({ emitted: 1, acked: 1 })
+})
+
+test('what an async nextTuple emits is executed while it goes on', async () => {
+  let heard: () => void = () => undefined
+  const hasHeard = new Promise<void>((resolve) => (heard = resolve))
+  const spout = defineSpout({
+    output: Num,
+    open: () => async (out) => {
+      // outside of any turn, and nothing else wakes the executor before this promise settles
+      await new Promise((resolve) => setImmediate(resolve))
+      out.emit({ num: 1 })
+      await hasHeard
+      out.end()
+    },
+  })
+  const hears = defineBolt({ input: Num, execute: () => heard() })
+  await using cluster = await LocalCluster.start({ seed: 17, time: 'real' })
+  const done = await cluster.complete(
+    topology('wake', (t) => void t.bolt('hears', hears).shuffle(t.spout('source', spout))),
+    { config: { messageTimeouts: false } },
+  )
+  expect(done.result).toMatchObject({ emitted: 1, acked: 1 })
 })

@@ -163,6 +163,21 @@ describe('an executor that dies', () => {
     },
   )
 
+  test('counters of its components go on', async () => {
+    const { run, shared } = await halfWay(2)
+    const counted = (): number =>
+      (run.snapshot().components.find(({ id }) => id === 'work')?.tasks ?? []).reduce(
+        (sum, { counters }) => sum + (counters['worked'] ?? 0),
+        0,
+      )
+    const worked = (): number => shared.worked().reduce((sum, times) => sum + times, 0)
+    await until('all counters', run, () => counted() === worked())
+    run.killExecutor(1)
+    shared.openGate()
+    expectAllDone(await run.done, shared)
+    expect(counted()).toBe(worked())
+  })
+
   test('and another, once the first is back', async () => {
     const { run, shared } = await halfWay(2)
     for (const victim of [0, 1, 0]) {
@@ -233,7 +248,7 @@ describe('bolts that misbehave', () => {
     for (const refuses of [0, 1, 3])
       await expect(start(100, { executors: 2, faults: { refuses } })).rejects.toMatchObject({
         code: 'component-start',
-        message: 'work could not start: no connection',
+        what: 'work could not start: no connection',
         where: { component: 'work' },
       })
     expect(workers).toHaveLength(6)

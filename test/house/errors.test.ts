@@ -14,9 +14,9 @@ test('docs/ERRORS.md lists the codes of lib/errors.ts with their texts', async (
 })
 
 test('each error has one line of text, a remedy, and a code in kebab-case', () => {
-  for (const [code, { what, help }] of Object.entries(errorTable)) {
+  for (const [code, { what, help, yaml = help }] of Object.entries(errorTable)) {
     expect(code).toMatch(/^[a-z]+(-[a-z0-9]+)*$/)
-    for (const text of [what, help]) expect(text, code).toMatch(/^\S(.*\S)?$/)
+    for (const text of [what, help, yaml]) expect(text, code).toMatch(/^\S(.*\S)?$/)
   }
 })
 
@@ -38,7 +38,10 @@ const beforeTheStart = {
 }
 
 function page(): string {
-  const entries = Object.entries(errorTable).map(([code, { what, help }]) => `## ${code}\n\n- **What:** ${what}\n- **Help:** ${help}\n`)
+  const entries = Object.entries(errorTable).map(
+    ([code, { what, help, yaml }]) =>
+      `## ${code}\n\n- **What:** ${what}\n- **Help:** ${help}\n${yaml === undefined ? '' : `- **Help in YAML:** ${yaml}\n`}`,
+  )
   return `# Errors
 
 <!-- Made from lib/errors.ts by \`npm run errors-page\`; a test compares the two. Do not edit by hand. -->

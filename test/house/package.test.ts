@@ -23,7 +23,7 @@ const lock = Lock.parse(JSON.parse(read('package-lock.json')))
 /** A longer file holds more than one idea, as a rule. The exceptions, with the reason. */
 const longFiles: Readonly<Record<string, string>> = {
   'lib/topology/component.ts': 'what users write components with, types and all: one page to read',
-  'lib/engine/executor.ts': 'the turn and all that it needs of one executor: whoever reads the loop reads it here',
+  'lib/engine/executor.ts': 'the turn, and the lives of the tasks that it runs: one loop to point at',
 }
 const linesMax = 450
 

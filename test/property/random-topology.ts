@@ -23,7 +23,7 @@ export interface SpoutShape {
 }
 
 export interface BoltShape {
-  readonly kind: 'auto' | 'manual' | 'batching' | 'async' | 'ordered'
+  readonly kind: 'auto' | 'manual' | 'batching' | 'timer' | 'async' | 'ordered'
   readonly parallelism: number
   /** tuples it emits for each it takes */
   readonly emits: number
@@ -31,6 +31,8 @@ export interface BoltShape {
   readonly reads: readonly { readonly from: number; readonly grouping: (typeof groupings)[number] }[]
   /** in a hundred */
   readonly fails: number
+  /** in a hundred: custom groupings of what it reads from bolts throw */
+  readonly refuses: number
   readonly forgets: number
 }
 
@@ -51,11 +53,12 @@ const spoutShape: fc.Arbitrary<SpoutShape> = fc.record({
 })
 
 const boltShape: fc.Arbitrary<BoltShape> = fc.record({
-  kind: fc.constantFrom('auto', 'auto', 'manual', 'batching', 'async', 'ordered'),
+  kind: fc.constantFrom('auto', 'auto', 'manual', 'batching', 'timer', 'async', 'ordered'),
   parallelism: fc.integer({ min: 1, max: 4 }),
   emits: fc.nat(2),
   reads: fc.array(fc.record({ from: fc.nat(100), grouping: fc.constantFrom(...groupings) }), { minLength: 1, maxLength: 3 }),
   fails: fc.constantFrom(0, 0, 5, 30),
+  refuses: fc.constantFrom(0, 0, 10),
   forgets: fc.constantFrom(0, 0, 0, 10),
 })
 
@@ -70,7 +73,7 @@ export const shape: fc.Arbitrary<Shape> = fc.record({
 
 /** The same shape, with nothing that fails or is forgotten. */
 export function harmless(given: Shape): Shape {
-  return { ...given, bolts: given.bolts.map((bolt) => ({ ...bolt, fails: 0, forgets: 0 })) }
+  return { ...given, bolts: given.bolts.map((bolt) => ({ ...bolt, fails: 0, refuses: 0, forgets: 0 })) }
 }
 
 export interface Executed {
@@ -170,7 +173,8 @@ export function build(given: Shape, seen: Seen): TopologyDefinition {
     })
     given.bolts.forEach((bolt, i) => {
       const declarer = t.bolt(`bolt${i}`, boltOf(given, bolt, i, seen), { parallelism: bolt.parallelism })
-      for (const { from, grouping } of readsOf(given, i)) read(declarer, sources[from] as StreamHandle<Hop>, grouping)
+      for (const { from, grouping } of readsOf(given, i))
+        read(declarer, sources[from] as StreamHandle<Hop>, grouping, from < given.spouts.length ? 0 : bolt.refuses)
       sources.push(declarer)
     })
   })
@@ -178,14 +182,23 @@ export function build(given: Shape, seen: Seen): TopologyDefinition {
 
 const graveyard = defineBolt({ input: z.object({ values: z.unknown(), attempts: z.int() }), execute: () => undefined })
 
-function read(bolt: BoltDeclarer<Streams, Streams>, source: StreamHandle<Hop>, grouping: (typeof groupings)[number]): void {
+function read(
+  bolt: BoltDeclarer<Streams, Streams>,
+  source: StreamHandle<Hop>,
+  grouping: (typeof groupings)[number],
+  refuses: number,
+): void {
   if (grouping === 'fields' || grouping === 'partialKey') bolt[grouping](source, ['path'])
   else if (grouping === 'custom')
     bolt.custom(source, {
-      prepare:
-        ({ targets }) =>
-        ({ path }) =>
-          targets[path.length % targets.length] as number,
+      prepare({ targets }) {
+        // without chance, which groupings are not given: one in so many
+        let asked = 0
+        return ({ path }) => {
+          if (refuses > 0 && ++asked % Math.round(100 / refuses) === 0) throw new Error('nowhere')
+          return targets[path.length % targets.length] as number
+        }
+      },
     })
   else bolt[grouping](source)
 }
@@ -232,6 +245,7 @@ function boltOf(given: Shape, { kind, emits, fails, forgets }: BoltShape, bolt: 
   interface Own {
     readonly taskIndex: number
     readonly now: () => number
+    readonly sleep: (ms: number) => Promise<void>
     readonly random: { below(n: number): number }
   }
   /** Notes the execution; what to emit for it. */
@@ -275,6 +289,27 @@ function boltOf(given: Shape, { kind, emits, fails, forgets }: BoltShape, bolt: 
         }
       },
       tick: '100ms',
+    })
+  if (kind === 'timer')
+    return defineBolt({
+      ...Same,
+      ack: 'manual',
+      prepare: (own) => (values, out, tuple) => {
+        const emitted = look(own, values)
+        if (chance(own, forgets)) return
+        const settle = (): void => {
+          try {
+            for (const one of emitted) out.emit(one, { anchors: tuple })
+          } catch (error) {
+            return out.fail(tuple, error)
+          }
+          if (chance(own, fails)) return out.fail(tuple, 'as drawn')
+          succeed(own, values)
+          out.ack(tuple)
+        }
+        // nobody waits for this promise: it settles between two turns
+        void own.sleep(own.random.below(30)).then(settle)
+      },
     })
   if (kind === 'auto')
     return defineBolt({

@@ -121,8 +121,19 @@ describe('time', () => {
       ),
     ).rejects.toMatchObject({
       code: 'not-done-in-time',
-      message: 'limit was not done after 2000 ms of its time',
+      what: 'limit was not done after 2000 ms of its time',
     })
+  })
+
+  test('complete gives up when a hook never settles', { timeout: 60_000 }, async () => {
+    const stuck = defineBolt({
+      input: Num,
+      prepare: () => ({ execute: () => undefined, finish: () => new Promise<void>(() => undefined) }),
+    })
+    const wired = topology('stuck', (t) => void t.bolt('stuck', stuck).shuffle(t.spout('source', feeder(Num).spout)))
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const options = { sources: { source: [] }, config: { messageTimeouts: false, closeTimeoutMs: 1 } }
+    await expect(cluster.complete(wired, options)).rejects.toMatchObject({ code: 'not-done-in-time' })
   })
 })
 
@@ -169,4 +180,15 @@ test('each cluster has a seed, its own unless one is given, and one seed gives o
   expect(second.seed).not.toBe(first.seed)
   expect(second.drawn).not.toEqual(first.drawn)
   expect((await run(first.seed)).drawn).toEqual(first.drawn)
+})
+
+test('names of components and streams that are not there', async () => {
+  await using local = await LocalCluster.start({ seed: 1 })
+  const Word = z.object({ word: z.string() })
+  const pass = defineBolt({ input: Word, outputs: { late: Word }, execute: () => undefined })
+  const done = await local.complete(topology('t', (t) => void t.bolt('pass', pass).shuffle(t.spout('words', fixedSpout(Word, [])))))
+  expect(() => done.tuples('pas')).toThrow(expect.objectContaining({ code: 'unknown-component', help: 'did you mean pass?' }))
+  expect(() => done.executed('wrods')).toThrow(expect.objectContaining({ code: 'unknown-component', help: 'did you mean words?' }))
+  expect(() => done.tuples('pass')).toThrow(expect.objectContaining({ code: 'unknown-stream', help: 'known: late' }))
+  expect([done.tuples('pass', 'late'), done.tuples('words', 'dead-letter')]).toEqual([[], []])
 })

@@ -103,6 +103,41 @@ describe('SVG', () => {
     }
   })
 
+  test('labels lie on the curves of their edges', () => {
+    const Any = z.object({ w: z.string() })
+    const source = defineSpout({ output: Any, open: () => (out) => out.end() })
+    const sink = defineBolt({ input: Any, execute: () => undefined })
+    // two edges cross in their middle, so one label must go elsewhere
+    const crowded = topology('crowded', (t) => {
+      const [one, other] = [t.spout('one', source), t.spout('other', source)]
+      t.bolt('left', sink).shuffle(one).fields(other, ['w'])
+      t.bolt('right', sink).shuffle(other).fields(one, ['w'])
+    })
+    const drawn = graphSvg(planTopology(crowded.draft({})))
+    const numbers = (text: string): number[] => text.match(/-?[\d.]+/g)?.map(Number) ?? []
+    const curves = [...drawn.matchAll(/<path class="edge" d="([^"]+)"/g)].flatMap(([, d = '']) => {
+      const points = d.split(/(?=[MLC])/).map(numbers)
+      return points
+        .slice(1)
+        .map((to, i) => [
+          ...(points[i] as number[]).slice(-2),
+          ...(to.length === 2 ? [...(points[i] as number[]).slice(-2), ...to, ...to] : to),
+        ])
+    })
+    const labels = [...drawn.matchAll(/class="label" x="([\d.]+)" y="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y) - 4] as const)
+    expect(labels).toHaveLength(4)
+    const bezier = (t: number, [a, b, c, d]: readonly number[]): number =>
+      (a as number) * (1 - t) ** 3 + 3 * (b as number) * t * (1 - t) ** 2 + 3 * (c as number) * t * t * (1 - t) + (d as number) * t ** 3
+    for (const [x, y] of labels) {
+      const nearest = curves.flatMap(([x0, y0, x1, y1, x2, y2, x3, y3]) =>
+        Array.from({ length: 401 }, (_, i) =>
+          Math.hypot(bezier(i / 400, [x0, x1, x2, x3] as number[]) - x, bezier(i / 400, [y0, y1, y2, y3] as number[]) - y),
+        ),
+      )
+      expect(Math.min(...nearest)).toBeLessThan(0.6)
+    }
+  })
+
   test('a single spout has a picture too', () => {
     expect(graphSvg(planTopology(topology('one', (t) => void t.spout('only', words)).draft({})))).toContain('>only</text>')
   })

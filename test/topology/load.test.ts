@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { SquallError, renderError } from '../../lib/errors.ts'
 import { importTopology, loadTopology } from '../../lib/topology/load/load.ts'
 import { planTopology } from '../../lib/topology/plan.ts'
@@ -65,8 +66,10 @@ describe('a file that cannot be loaded', () => {
     ['nowhere.ts', 'file-not-found'],
     ['folder.ts', 'file-unreadable'],
     ['notes.txt', 'definition-format'],
+    ['common.cts', 'definition-format'],
+    ['LOUD.TS', 'definition-format'],
   ])('%s: %s', async (file, code) => {
-    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '' }, file)
+    const error = await faultOf({ 'folder.ts/x': '', 'notes.txt': '', 'common.cts': tinyTopology, 'LOUD.TS': tinyTopology }, file)
     expect(error.code).toBe(code)
   })
 
@@ -101,7 +104,7 @@ describe('a file that cannot be loaded', () => {
 
   test('one that throws says what and where', async () => {
     const error = await faultOf({ 'bad.ts': `const a: number = 1\n\nthrow new Error('no database ' + a)\n` }, 'bad.ts')
-    expect(error).toMatchObject({ code: 'definition-threw', message: 'the definition file threw while it was loaded: no database 1' })
+    expect(error).toMatchObject({ code: 'definition-threw', what: 'the definition file threw while it was loaded: no database 1' })
   })
 
   test.each([
@@ -122,7 +125,7 @@ describe('a file that cannot be loaded', () => {
       'node_modules/fast-thing/build/fast.node': 'not really',
     }
     const error = await faultOf({ ...addon, 'bad.ts': `import fast from 'fast-thing'\nexport default fast` }, 'bad.ts')
-    expect(error).toMatchObject({ code: 'native-addon', message: expect.stringContaining('fast-thing') as string })
+    expect(error).toMatchObject({ code: 'native-addon', what: expect.stringContaining('fast-thing') as string })
     const folder = folderOf({
       ...addon,
       'node_modules/careful/index.js': `try { require('fast-thing') } catch {}`,
@@ -137,6 +140,20 @@ describe('a file that cannot be loaded', () => {
     const error = await faultOf({ 'bad.ts': 'throw new Error("x")' }, 'bad.ts')
     expect(error.cause).toBeInstanceOf(Error)
   })
+})
+
+test('bundles that killed processes have left are swept away, some time later', async () => {
+  const { pid } = spawnSync(process.execPath, ['--version'])
+  const own = folderOf({ 'tiny.ts': tinyTopology })
+  const [old, young, alive, foreign] = [`squall-${pid}-abcdef`, `squall-${pid}-ghijkl`, `squall-${process.pid}-mnopqr`, 'squall-abcdef']
+  const twoDaysAgo = Date.now() / 1_000 - 2 * 86_400
+  for (const name of [old, young, alive, foreign]) mkdirSync(join(own, name))
+  for (const name of [old, alive, foreign]) utimesSync(join(own, name), twoDaysAgo, twoDaysAgo)
+  vi.stubEnv('TMPDIR', own)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const loaded = await loadTopology(join(own, 'tiny.ts'))
+  loaded.dispose()
+  expect(readdirSync(own).toSorted()).toEqual([foreign, alive, young, 'tiny.ts'].toSorted())
 })
 
 test('a function of a topology that throws is a coded error too', async () => {

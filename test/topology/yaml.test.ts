@@ -1,4 +1,5 @@
 /** Definition files in the shape of Flux, case by case in the spirit of its own conformance suite. */
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -34,7 +35,7 @@ async function instanceOf(of: Plan, id: string): Promise<Record<string, unknown>
   if (definition.kind !== 'spout') throw new Error('a spout is wanted')
   const spout = definition.create()
   await spout.open({} as never)
-  return spout.instance() as unknown as Record<string, unknown>
+  return spout.instance() as Record<string, unknown>
 }
 
 async function faultsOf(promise: Promise<unknown>): Promise<readonly SquallError[]> {
@@ -211,9 +212,7 @@ describe('substitution', () => {
 
   test('what is not there is a fault at its place, and the environment needs permission', async () => {
     const faults = await faultsOf(plan('substitution.yaml', { first: 'one', hosts: 'no list' }))
-    const of = faults
-      .filter(({ code }) => code === 'bad-substitution')
-      .map(({ message, where: { line, column } }) => [message, line, column])
+    const of = faults.filter(({ code }) => code === 'bad-substitution').map(({ what, where: { line, column } }) => [what, line, column])
     expect(of).toContainEqual(['${topology.name} cannot be replaced: it is not set', 1, 7])
     expect(of).toContainEqual(['${ENV-SQUALL_TEST} cannot be replaced: the environment may not be used', 4, 19])
     expect(of).toContainEqual(['${hosts[0]} cannot be replaced: hosts is not a list', 6, 15])
@@ -309,6 +308,90 @@ describe('faults', () => {
     const folder = folderOf({ 'a.yaml': 'name: a\nspouts:\n  - { id: s, className: not-installed#words }\n' })
     expect(await faultsOf(planFile(join(folder, 'a.yaml')))).toMatchObject([{ code: 'module-not-found', where: { line: 3, column: 25 } }])
   })
+})
+
+describe('one mistake is one fault', () => {
+  const parts = `import { defineBolt, defineSpout, z } from 'squall'
+const Word = z.object({ word: z.string() })
+export const source = defineSpout({ output: Word, open: () => (out) => out.end() })
+export const same = defineBolt({ input: Word, output: Word, execute() {} })
+export class Picky {
+  static input = Word
+  constructor(n) { if (typeof n !== 'number') throw new Error('no number') }
+  execute() {}
+}`
+  const sound = `name: t
+spouts:
+  - { id: words, className: ./parts.ts#source }
+bolts:
+  - { id: same, className: ./parts.ts#same }
+streams:
+  - { from: words, to: same, grouping: { type: SHUFFLE } }
+`
+  test.each<[string, string, string, string]>([
+    ['streams:', 'stream:', 'unknown-key', 'did you mean streams?'],
+    ['spouts:', 'spoust:', 'unknown-key', 'did you mean spouts?'],
+    ['to: same', 'to: smae', 'unknown-component', 'did you mean same?'],
+    ['type: SHUFFLE', 'typ: SHUFFLE', 'unknown-key', 'did you mean type?'],
+    ['from: words, ', '', 'missing-key', 'add from: COMPONENT'],
+    ['from: words', 'from: wrods', 'unknown-component', 'did you mean words?'],
+    [', className: ./parts.ts#same', '', 'missing-key', 'add className: ./module.ts#name'],
+    ['./parts.ts#same', '${name}', 'bad-substitution', 'pass --set name=VALUE, or give a default: ${name:-VALUE}'],
+    ['id: same', 'id: same, parallelism: "${n}"', 'bad-substitution', 'pass --set n=VALUE, or give a default: ${n:-VALUE}'],
+    ['#same', '#Picky, constructorArgs: ["${n}"]', 'bad-substitution', 'pass --set n=VALUE, or give a default: ${n:-VALUE}'],
+    ['name: t', 'name: ${n}\nconfig: { a: "${n}", b: "${n}" }', 'bad-substitution', 'pass --set n=VALUE, or give a default: ${n:-VALUE}'],
+    ['type: SHUFFLE', 'type: SHUFLE', 'bad-value', expect.stringContaining('did you mean SHUFFLE?') as string],
+    ['spouts:\n', 'spouts:\n  - 5\n', 'bad-value', expect.stringContaining('a map with the keys id') as string],
+    [
+      sound.slice(sound.indexOf('streams:')),
+      '',
+      'no-input',
+      'add one under streams: { from: COMPONENT, to: same, grouping: { type: SHUFFLE } }',
+    ],
+    [sound, '', 'bad-value', expect.stringContaining('a map with the keys name') as string],
+    [sound, 'name: t', 'no-spout', 'add one under spouts: { id: NAME, className: ./module.ts#name }'],
+    [sound, '{ "name": "t", "spouts": [', 'yaml-syntax', 'correct the YAML at this place'],
+  ])('%j as %j', async (right, wrong, code, help) => {
+    const text = sound.replace(right, () => wrong)
+    const folder = folderOf({ 'parts.ts': parts, 'a.yaml': text })
+    const faults = await faultsOf(planFile(join(folder, 'a.yaml')))
+    expect(faults.map((fault) => [fault.code, fault.help])).toEqual([[code, help]])
+  })
+
+  test('a parameter that is misspelt here or there', async () => {
+    const folder = folderOf({ 'parts.ts': parts, 'a.yaml': sound.replace('id: same', 'id: same, parallelism: "${tasks}"') })
+    const faults = await faultsOf(planFile(join(folder, 'a.yaml'), { taks: '2' }))
+    expect(faults).toMatchObject([
+      { code: 'unknown-param', help: expect.stringContaining('did you mean tasks?') as string, where: { line: 5, column: 30 } },
+    ])
+  })
+
+  test('a class that threw a coded error: its text, without its place and remedy', async () => {
+    const folder = folderOf({
+      'a.yaml': sound.replace('./parts.ts#same', 'squall#rollingCount, constructorArgs: [{ window: never }]'),
+      'parts.ts': parts,
+    })
+    const [fault] = await faultsOf(planFile(join(folder, 'a.yaml')))
+    expect(fault?.code).toBe('component-threw')
+    expect(fault?.what).not.toContain('help:')
+  })
+})
+
+test('files that are no text files are refused, also as includes, with the place that names them', async () => {
+  const folder = folderOf({
+    'a.yaml':
+      'name: a\nspouts: [{ id: s, className: squall#files.lines, constructorArgs: [a] }]\nincludes: [{ file: folder }, { file: latin.yaml }]\n',
+    'folder/x': '',
+  })
+  writeFileSync(join(folder, 'latin.yaml'), Buffer.from('name: caf\u00e9\n', 'latin1'))
+  const faults = await faultsOf(planFile(join(folder, 'a.yaml')))
+  expect(faults.map(({ code, what, where: { line, column } }) => [code, what, line, column])).toEqual([
+    ['file-unreadable', 'cannot read folder: it is a folder', 3, 20],
+    ['file-unreadable', 'cannot read latin.yaml: it is not UTF-8 text', 3, 38],
+  ])
+  expect(await faultsOf(planFile(join(folder, 'latin.yaml')))).toMatchObject([
+    { what: expect.stringContaining('it is not UTF-8 text') as string },
+  ])
 })
 
 test('anchors, aliases and merge keys', async () => {

@@ -6,9 +6,10 @@
  */
 import { posix } from 'node:path'
 import { SquallError } from '../../errors.ts'
+import { hintFor } from '../../std/words.ts'
 import { isTopologyDefinition } from '../draft.ts'
 import type { Argument, Bean, ClassName } from './flux.ts'
-import { hintFor, placeAt, valueOf } from './tree.ts'
+import { isUnknown, placeAt, valueOf } from './tree.ts'
 
 /** `./split.ts#default` from the folder `inc` is the module `inc/split.ts`; a package is itself. `undefined`: no class name. */
 export function moduleOf({
@@ -44,13 +45,17 @@ export class Beans {
     this.#checkCycles(faults)
   }
 
-  /** Whether all that a bean refers to is there. */
+  /** Whether all that a bean is made of is there: it has a class name, and what it refers to is known. */
   checkRefs(bean: Bean, faults: SquallError[]): boolean {
     const before = faults.length
+    const values = argumentsOf(bean).flatMap((argument) => (argument.kind === 'value' ? [argument.tree] : []))
     for (const { id, at } of refsOf(bean))
-      if (!this.#byId.has(id))
-        faults.push(new SquallError('unknown-ref', { id, known: [...this.#byId.keys()].join(', ') || 'none' }, placeAt(at)))
-    return faults.length === before
+      if (!this.#byId.has(id)) faults.push(new SquallError('unknown-ref', { id, hint: this.#hintFor(id) }, placeAt(at)))
+    return faults.length === before && bean.className.text !== '' && !values.some(isUnknown)
+  }
+
+  #hintFor(id: string): string {
+    return hintFor(id, [...this.#byId.keys()])
   }
 
   #checkCycles(faults: SquallError[]): void {
@@ -139,9 +144,7 @@ export class Beans {
     const bean = this.#byId.get(id)
     const found = bean === undefined ? undefined : this.find(bean.className)
     if (bean === undefined || found === undefined || found instanceof SquallError || this.#open.has(id))
-      throw new BeanFault(
-        found instanceof SquallError ? found : new SquallError('unknown-ref', { id, known: [...this.#byId.keys()].join(', ') }),
-      )
+      throw new BeanFault(found instanceof SquallError ? found : new SquallError('unknown-ref', { id, hint: this.#hintFor(id) }))
     this.#open.add(id)
     try {
       const object = this.instance(bean, found, made)
@@ -193,19 +196,17 @@ export class BeanFault extends Error {
   readonly fault: SquallError
 
   constructor(fault: SquallError) {
-    super(fault.message)
+    super(fault.what)
     this.fault = fault
   }
 }
 
-function refsOf({ constructorArgs, properties, configMethods, factoryArgs }: Bean): readonly { id: string; at: ClassName['at'] }[] {
-  const all = [
-    ...(constructorArgs ?? []),
-    ...factoryArgs,
-    ...properties.map(({ value }) => value),
-    ...configMethods.flatMap(({ args }) => args),
-  ]
-  return all.flatMap((argument) => (argument.kind === 'ref' ? [argument] : argument.kind === 'reflist' ? argument.ids : []))
+function refsOf(bean: Bean): readonly { id: string; at: ClassName['at'] }[] {
+  return argumentsOf(bean).flatMap((argument) => (argument.kind === 'ref' ? [argument] : argument.kind === 'reflist' ? argument.ids : []))
+}
+
+function argumentsOf({ constructorArgs, properties, configMethods, factoryArgs }: Bean): readonly Argument[] {
+  return [...(constructorArgs ?? []), ...factoryArgs, ...properties.map(({ value }) => value), ...configMethods.flatMap(({ args }) => args)]
 }
 
 /** A class, also one in the old style: a function with methods on its prototype. */

@@ -5,8 +5,9 @@
  * `input` and `feedback` of a stream, references in any order.
  */
 import { SquallError } from '../../errors.ts'
+import { hintFor } from '../../std/words.ts'
 import type { Grouping } from '../grouping.ts'
-import { MapReader, hintFor, placeAt, showTree } from './tree.ts'
+import { MapReader, placeAt, showTree } from './tree.ts'
 import type { At, MapEntry, SourceDocument, Tree } from './tree.ts'
 
 export interface FluxFile {
@@ -17,6 +18,8 @@ export interface FluxFile {
   readonly bolts: readonly ComponentBean[]
   readonly streams: readonly StreamEntry[]
   readonly source: SourceBean | undefined
+  /** there is something under spouts, but none could be read, which is a fault already */
+  readonly lostSpouts: boolean
   readonly at: At
 }
 
@@ -33,6 +36,7 @@ export interface Bean {
 }
 
 export interface ClassName {
+  /** empty: there is none, which is a fault already */
   readonly text: string
   readonly at: At
   /** of the file that names it, relative to the main file's folder */
@@ -57,6 +61,8 @@ export interface StreamEntry {
   readonly streamId: string
   readonly input: string
   readonly feedback: boolean
+  /** what is wrong with it is a fault already: its bolt reads something, and that is all that is known */
+  readonly broken: boolean
   /** a custom grouping is made from its bean */
   readonly grouping: Exclude<Grouping, { type: 'custom' }> | { readonly type: 'custom'; readonly bean: Bean }
 }
@@ -140,14 +146,17 @@ function readOne(reader: MapReader, folder: string, faults: SquallError[]): Flux
     what: string,
     read: (tree: Tree, what: string, folder: string, faults: SquallError[]) => T | undefined,
   ): readonly T[] => reader.list(key).flatMap((tree) => read(tree, what, folder, faults) ?? [])
+  const spouts = components('spouts', 'a spout', readComponent)
+  const given = reader.get('spouts')
   const file: FluxFile = {
-    name: reader.text('name'),
+    name: reader.text('name') ?? (reader.has('name') ? { text: 'unnamed', at: reader.at } : undefined),
     config: reader.map('config'),
     components: components('components', 'a bean under components', readBean),
-    spouts: components('spouts', 'a spout', readComponent),
+    spouts,
     bolts: components('bolts', 'a bolt', readComponent),
     streams: components('streams', 'a stream', readStream),
     source: source === undefined ? undefined : readSource(source, folder, faults),
+    lostSpouts: given !== undefined && spouts.length === 0 && !(given.kind === 'list' && given.items.length === 0),
     at: reader.at,
   }
   duplicates(file.components, faults)
@@ -179,6 +188,7 @@ function merge(file: FluxFile, more: FluxFile, override: boolean): FluxFile {
     bolts: both(file.bolts, more.bolts, byId),
     streams: [...file.streams, ...more.streams],
     source: override ? (more.source ?? file.source) : (file.source ?? more.source),
+    lostSpouts: file.lostSpouts || more.lostSpouts,
     at: file.at,
   }
 }
@@ -224,8 +234,9 @@ function bean(reader: MapReader, folder: string, faults: SquallError[], id: 'req
     factory,
     factoryArgs: args(reader.list('factoryArgs'), faults),
   }
-  if (className === undefined || (named === undefined && id === 'required')) return undefined
-  return { ...made, id: named?.text ?? '', className: { text: className.text, at: className.at, folder } }
+  if (named === undefined && id === 'required') return undefined
+  // no class name is a fault already; others may still refer to the id
+  return { ...made, id: named?.text ?? '', className: { text: className?.text ?? '', at: className?.at ?? reader.at, folder } }
 }
 
 function args(trees: readonly Tree[], faults: SquallError[]): readonly Argument[] {
@@ -279,18 +290,24 @@ function readStream(tree: Tree, what: string, folder: string, faults: SquallErro
   const from = reader.text('from', 'COMPONENT')
   const to = reader.text('to', 'COMPONENT')
   const grouping = reader.get('grouping')
-  if (grouping === undefined) {
+  if (grouping === undefined)
     faults.push(new SquallError('missing-key', { place: what, key: 'grouping', example: '{ type: SHUFFLE }' }, placeAt(reader.at)))
-    return undefined
+  const how =
+    grouping === undefined
+      ? undefined
+      : MapReader.read(grouping, 'a grouping', ['type', 'streamId', 'args', 'customClass', 'feedback', 'input'], faults)
+  const type = how === undefined ? undefined : readGrouping(how, folder, faults)
+  const nobody = { text: '', at: reader.at }
+  return {
+    at: reader.at,
+    from: from ?? nobody,
+    to: to ?? nobody,
+    streamId: how?.text('streamId')?.text ?? 'default',
+    input: how?.text('input')?.text ?? 'default',
+    feedback: how?.flag('feedback') ?? false,
+    broken: from === undefined || to === undefined || type === undefined,
+    grouping: type ?? { type: 'shuffle' },
   }
-  const how = MapReader.read(grouping, 'a grouping', ['type', 'streamId', 'args', 'customClass', 'feedback', 'input'], faults)
-  if (how === undefined) return undefined
-  const streamId = how.text('streamId')?.text ?? 'default'
-  const input = how.text('input')?.text ?? 'default'
-  const feedback = how.flag('feedback')
-  const type = readGrouping(how, folder, faults)
-  if (from === undefined || to === undefined || type === undefined) return undefined
-  return { at: reader.at, from, to, streamId, input, feedback, grouping: type }
 }
 
 function readGrouping(reader: MapReader, folder: string, faults: SquallError[]): StreamEntry['grouping'] | undefined {

@@ -5,12 +5,12 @@
  * threads import the same bundle again (`importTopology`), and so does, one day, a worker on another host: what runs is
  * what was loaded. The bundle imports this running library by its URL, so there is one instance of it in a thread.
  */
-import { accessSync, constants, realpathSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
 import { isTopologyDefinition } from '../draft.ts'
@@ -46,18 +46,22 @@ export interface LoadedTopology {
  */
 export async function loadTopology(file: string, options: LoadOptions = {}): Promise<LoadedTopology> {
   const path = resolve(file)
-  const extension = extname(path).toLowerCase()
-  const yaml = extension === '.yaml' || extension === '.yml'
+  const extension = extname(path)
+  const yaml = /^\.ya?ml$/i.test(extension)
   checkReadable(file, path)
   if (!yaml && !['.ts', '.mts', '.js', '.mjs'].includes(extension)) throw new SquallError('definition-format', { file })
-  const folder = await mkdtemp(join(realpathSync(tmpdir()), 'squall-'))
+  const folder = await temporary(() => {
+    const root = realpathSync(tmpdir())
+    sweep(root)
+    return mkdtemp(join(root, `squall-${process.pid}-`))
+  })
   const dispose = removeAtExit(folder)
   try {
     const module = join(folder, 'topology.mjs')
     // the YAML reader is for YAML files only: it costs time that a TypeScript file need not pay
     const entry = yaml ? await (await import('./yaml-entry.ts')).yamlEntry(file, path, options) : { path }
     const { text, sha256, inputs } = await makeBundle(entry, module)
-    await writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' })
+    await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
     const definition = await importTopology(module, file, inputs)
     return { file, definition, module, sha256, dispose }
   } catch (error) {
@@ -99,7 +103,7 @@ async function loadError(error: unknown, file: string, inputs: readonly string[]
   if (isNativeAddon(error)) return new SquallError('native-addon', { package: error.package }, { file }, { cause: error })
   const missing = /does not provide an export named '([^']+)'/.exec(error instanceof Error ? error.message : '')?.[1]
   if (missing !== undefined) return missingExport(missing, file, inputs, error)
-  return new SquallError('definition-threw', { reason: messageOf(error) }, placeOf(error, file), { cause: error })
+  return new SquallError('definition-threw', { reason: reasonOf(error) }, placeOf(error, file), { cause: error })
 }
 
 /** An import that the library does not have: Node tells the name and the place in the bundle; this finds the place in the source. */
@@ -124,7 +128,7 @@ function checkReadable(file: string, path: string): void {
     if (code === 'ENOENT' || code === 'ENOTDIR') throw new SquallError('file-not-found', { file }, {}, { cause: error })
     throw new SquallError(
       'file-unreadable',
-      { file, reason: code === 'EACCES' ? 'permission denied' : messageOf(error) },
+      { file, reason: code === 'EACCES' ? 'permission denied' : reasonOf(error) },
       {},
       { cause: error },
     )
@@ -134,10 +138,6 @@ function checkReadable(file: string, path: string): void {
 function placeOf(error: unknown, file: string): Place {
   const frame = frameOf(error)
   return frame === undefined ? { file } : { ...frame, file: displayPath(frame.file) }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
 }
 
 function isNativeAddon(error: unknown): error is { package: string } {
@@ -150,6 +150,14 @@ function describe(value: unknown): string {
 }
 
 // ------------------------------------------------------------------------------------------------ the private folder
+
+async function temporary<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    throw new SquallError('temp-unwritable', { folder: tmpdir(), reason: reasonOf(error) }, {}, { cause: error })
+  }
+}
 
 const folders = new Set<string>()
 
@@ -164,4 +172,29 @@ function removeAtExit(folder: string): () => void {
 
 function removeAll(): void {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+}
+
+/** A folder this old whose process is gone is nobody's. (A process in another container may look gone from here.) */
+const staleMs = 24 * 3_600_000
+
+/** Removes the folders of processes that were killed before they could. */
+function sweep(root: string): void {
+  for (const name of readdirSync(root)) {
+    const pid = /^squall-(\d+)-\w{6}$/.exec(name)?.[1]
+    if (pid === undefined || isAlive(Number(pid))) continue
+    const folder = join(root, name)
+    try {
+      if (Date.now() - statSync(folder).mtimeMs > staleMs) rmSync(folder, { recursive: true, force: true })
+    } catch {
+      // another process has swept it, or it is another user's
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }

@@ -7,12 +7,14 @@
  * Unicode's private area, because in some places the braces would mean something to it.
  */
 import { SquallError } from '../../errors.ts'
+import { meantBy } from '../../std/words.ts'
+import type { Params } from '../params.ts'
 import { placeAt, treeOf } from './tree.ts'
 import type { At, MapEntry, Tree } from './tree.ts'
 
 /** What may stand for the keys. */
 export interface Values {
-  readonly params: Readonly<Record<string, unknown>>
+  readonly params: Params
   /** `undefined`: the environment may not be used */
   readonly env: Readonly<Record<string, string | undefined>> | undefined
 }
@@ -41,26 +43,27 @@ export function cover(text: string): { text: string; uncover: (part: string) => 
   return { text: hidden, uncover }
 }
 
-/** `tree` with everything replaced; `asked` collects the keys that were looked up. */
-export function substitute(tree: Tree, values: Values, faults: SquallError[], asked: Set<string>): Tree {
+/** `tree` with everything replaced. What cannot be is marked as unknown, and is a fault (or a miss of the parameters) already. */
+export function substitute(tree: Tree, values: Values, faults: SquallError[]): Tree {
   switch (tree.kind) {
     case 'scalar': {
       if (typeof tree.value !== 'string' || !tree.value.includes('${')) return tree
-      const replaced = replaceIn(tree.value, tree.at, values, faults, asked)
+      const replaced = replaceIn(tree.value, tree.at, values, faults)
+      if (replaced.isUnknown) return { ...tree, value: replaced.text, isUnknown: true }
       if (!tree.plain) return { ...tree, value: replaced.text }
       return replaced.whole !== undefined && typeof replaced.whole !== 'string'
         ? treeOf(replaced.whole, tree.at)
         : treeOf(read(replaced.text), tree.at)
     }
     case 'list':
-      return { ...tree, items: tree.items.map((item) => substitute(item, values, faults, asked)) }
+      return { ...tree, items: tree.items.map((item) => substitute(item, values, faults)) }
     case 'map':
       return {
         ...tree,
         entries: tree.entries.map(({ key, at, value }): MapEntry => ({
-          key: key.includes('${') ? replaceIn(key, at, values, faults, asked).text : key,
+          key: key.includes('${') ? replaceIn(key, at, values, faults).text : key,
           at,
-          value: substitute(value, values, faults, asked),
+          value: substitute(value, values, faults),
         })),
       }
   }
@@ -73,21 +76,30 @@ export function envNames(text: string): readonly string[] {
   )
 }
 
-function replaceIn(text: string, at: At, values: Values, faults: SquallError[], asked: Set<string>): { text: string; whole?: unknown } {
+function replaceIn(text: string, at: At, values: Values, faults: SquallError[]): { text: string; whole?: unknown; isUnknown: boolean } {
   let whole: unknown
+  let isUnknown = false
   const replaced = text.replace(pattern, (match, inside: string) => {
     if (match.startsWith('$$')) return match.slice(1)
-    const value = lookUp(inside, match, at, values, faults, asked)
+    const value = lookUp(inside, match, at, values, faults)
+    if (value === unknown) {
+      isUnknown = true
+      return match
+    }
     if (match === text) whole = value
     return textOf(value)
   })
-  return { text: replaced, whole }
+  return { text: replaced, whole, isUnknown }
 }
 
-function lookUp(inside: string, match: string, at: At, { params, env }: Values, faults: SquallError[], asked: Set<string>): unknown {
-  const wrong = (reason: string, hint: string): string => {
-    faults.push(new SquallError('bad-substitution', { text: match, reason, hint }, placeAt(at)))
-    return match
+const unknown = Symbol('unknown')
+
+function lookUp(inside: string, match: string, at: At, { params, env }: Values, faults: SquallError[]): unknown {
+  const fault = (reason: string, hint: string): SquallError =>
+    new SquallError('bad-substitution', { text: match, reason, hint }, placeAt(at))
+  const wrong = (reason: string, hint: string): typeof unknown => {
+    faults.push(fault(reason, hint))
+    return unknown
   }
   const [, expression = '', fallback] = /^(.*?)(?::-(.*))?$/.exec(inside) ?? []
   const [, name, index] = /^([\w.-]+)(?:\[(\d+)\])?$/.exec(expression) ?? []
@@ -101,9 +113,14 @@ function lookUp(inside: string, match: string, at: At, { params, env }: Values, 
       wrong('the environment has no such variable', `set ${name.slice(4)}, or give a default: \${${name}:-VALUE}`)
     )
   }
-  asked.add(name)
-  const value = Object.hasOwn(params, name) ? params[name] : undefined
-  if (value === undefined) return fallback ?? wrong('it is not set', `pass --set ${name}=VALUE, or give a default: \${${name}:-VALUE}`)
+  const value = params.ask(name)
+  if (value === undefined) {
+    if (fallback !== undefined) return fallback
+    const meant = meantBy(name, Object.keys(params.given))
+    const hint = `pass --set ${name}=VALUE, or give a default: \${${name}:-VALUE}`
+    params.miss(name, fault('it is not set', meant === undefined ? hint : `did you mean \${${meant}}? Or ${hint}`))
+    return unknown
+  }
   if (index === undefined) return value
   const elements = Array.isArray(value) ? (value as unknown[]) : listOf(textOf(value))
   if (elements === undefined) return wrong(`${name} is not a list`, `give a list: --set '${name}=["a", "b"]'`)

@@ -4,6 +4,7 @@
  */
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
+import { hintFor, meantBy, shown } from '../../std/words.ts'
 
 /** file, line, column */
 export type At = readonly [string, number, number]
@@ -16,6 +17,8 @@ export interface Scalar {
   readonly value: string | number | boolean | null
   /** not quoted: after a substitution the text is read again, so that `${n}` can be a number */
   readonly plain: boolean
+  /** something in it could not be replaced, which is a fault already: nothing is said of the value */
+  readonly isUnknown?: boolean
 }
 
 export interface List {
@@ -74,10 +77,13 @@ export function treeOf(value: unknown, at: At): Tree {
 export function showTree(tree: Tree): string {
   if (tree.kind === 'list') return 'a list'
   if (tree.kind === 'map') return 'a map'
-  return tree.value === null ? 'empty' : JSON.stringify(tree.value)
+  return tree.value === null ? 'empty' : shown(tree.value)
 }
 
-/** Reads a mapping whose keys are known: faults for what is unknown, missing or of the wrong kind. */
+/**
+ * Reads a mapping whose keys are known: faults for what is unknown, missing or of the wrong kind. A key that is nearly one of
+ * them is a fault, and then taken for the one that was meant: its absence is not told as well.
+ */
 export class MapReader {
   readonly at: At
   readonly #what: string
@@ -88,15 +94,21 @@ export class MapReader {
     this.at = tree.at
     this.#what = what
     this.#faults = faults
-    this.#entries = new Map(tree.entries.map((entry) => [entry.key, entry]))
-    for (const { key, at } of tree.entries)
-      if (!keys.includes(key))
-        faults.push(new SquallError('unknown-key', { place: what, key: JSON.stringify(key), hint: hintFor(key, keys) }, placeAt(at)))
+    const entries = new Map(tree.entries.map((entry) => [entry.key, entry]))
+    for (const entry of tree.entries) {
+      const { key, at } = entry
+      if (keys.includes(key)) continue
+      faults.push(new SquallError('unknown-key', { place: what, key: JSON.stringify(key), hint: hintFor(key, keys) }, placeAt(at)))
+      const meant = meantBy(key, keys)
+      if (meant !== undefined && !entries.has(meant)) entries.set(meant, entry)
+    }
+    this.#entries = entries
   }
 
   /** `undefined` (and a fault) when `tree` is no mapping. */
   static read(tree: Tree, what: string, keys: readonly string[], faults: SquallError[]): MapReader | undefined {
     if (tree.kind === 'map') return new MapReader(tree, what, keys, faults)
+    if (isUnknown(tree)) return undefined
     faults.push(
       new SquallError('bad-value', { what, value: showTree(tree), expected: `a map with the keys ${keys.join(', ')}` }, placeAt(tree.at)),
     )
@@ -121,7 +133,8 @@ export class MapReader {
   text(key: string, example?: string): { readonly text: string; readonly at: At } | undefined {
     const tree = this.#required(key, example)
     if (tree === undefined) return undefined
-    if (tree.kind === 'scalar' && tree.value !== null && tree.value !== '') return { text: String(tree.value), at: tree.at }
+    if (tree.kind === 'scalar' && tree.isUnknown !== true && tree.value !== null && tree.value !== '')
+      return { text: String(tree.value), at: tree.at }
     return this.#wrong(key, tree, 'a text')
   }
 
@@ -167,30 +180,14 @@ export class MapReader {
   }
 
   #wrong(key: string, tree: Tree, expected: string): undefined {
+    if (isUnknown(tree)) return undefined
     this.#faults.push(new SquallError('bad-value', { what: `${key} of ${this.#what}`, value: showTree(tree), expected }, placeAt(tree.at)))
     return undefined
   }
 }
 
-/** The known word that `word` was probably meant to be, or all of them. */
-export function hintFor(word: string, known: readonly string[]): string {
-  const meant = known.map((one) => [distance(word.toLowerCase(), one.toLowerCase()), one] as const).sort(([a], [b]) => a - b)[0]
-  return meant !== undefined && meant[0] <= Math.max(1, Math.floor(word.length / 3))
-    ? `did you mean ${meant[1]}?`
-    : `known: ${known.join(', ')}`
-}
-
-/** Edits between two words, two swapped letters counting as one. */
-function distance(a: string, b: string): number {
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, i) => i)]
-  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    rows.push(row)
-    for (let j = 1; j <= b.length; j++) {
-      row[j] = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1))
-      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] && i > 1 && j > 1) row[j] = Math.min(at(i, j), at(i - 2, j - 2) + 1)
-    }
-  }
-  return at(a.length, b.length)
+/** Whether a part of `tree` could not be replaced. */
+export function isUnknown(tree: Tree): boolean {
+  if (tree.kind === 'list') return tree.items.some(isUnknown)
+  return tree.kind === 'map' ? tree.entries.some(({ value }) => isUnknown(value)) : tree.isUnknown === true
 }

@@ -3,7 +3,6 @@
  * class name mentions. The bundler takes it from there as it would a TypeScript file.
  */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path'
 import { SquallError, errorData } from '../../errors.ts'
 import type { ErrorData, Place } from '../../errors.ts'
@@ -11,9 +10,11 @@ import { displayPath } from '../../std/stack.ts'
 import { moduleOf } from './beans.ts'
 import type { Entry } from './bundle.ts'
 import { classNamesOf, includesOf } from './flux.ts'
+import { Params } from '../params.ts'
 import type { LoadOptions } from './load.ts'
 import { envNames, substitute } from './substitute.ts'
 import type { Values } from './substitute.ts'
+import { readTextFile } from './text-file.ts'
 import { placeAt } from './tree.ts'
 import type { SourceDocument, Tree } from './tree.ts'
 import { parseYaml } from './yaml-source.ts'
@@ -21,8 +22,8 @@ import { parseYaml } from './yaml-source.ts'
 /** Reads a YAML definition file. Rejects when a file is not YAML; all other faults wait in the bundle to be told together. */
 export async function yamlEntry(file: string, path: string, { params = {}, env = false }: LoadOptions): Promise<Entry> {
   const environment = env === true ? process.env : env === false ? undefined : env
-  const reader = new IncludeReader(dirname(path), { params, env: environment })
-  const document = await reader.read(file, path, [])
+  const reader = new IncludeReader(dirname(path), { params: new Params(params), env: environment })
+  const document = await reader.read(file, path)
   const imports = reader.imports()
   const names = [...imports.keys()]
   const source = [
@@ -51,8 +52,11 @@ class IncludeReader {
     this.#values = values
   }
 
-  async read(file: string, path: string, parents: readonly string[]): Promise<SourceDocument> {
-    const text = await readFile(path, 'utf8')
+  async read(file: string, path: string): Promise<SourceDocument> {
+    return this.#document(await readTextFile(file, path), file, path, [])
+  }
+
+  async #document(text: string, file: string, path: string, parents: readonly string[]): Promise<SourceDocument> {
     const root = parseYaml(text, file)
     for (const name of envNames(text)) this.env[name] = this.#values.env?.[name]
     const folder = posix.dirname(relative(this.#folder, path).split(sep).join('/'))
@@ -63,11 +67,10 @@ class IncludeReader {
       if ([...parents, path].includes(inner)) {
         const cycle = [...parents, path, inner].map(displayPath)
         this.#fault(new SquallError('include-cycle', { path: cycle.join(' -> ') }, where))
-      } else if (!existsSync(inner)) {
-        this.#fault(new SquallError('file-not-found', { file: include.file }, where))
       } else {
         const name = isAbsolute(include.file) ? include.file : join(dirname(file), include.file)
-        included[include.file] = await this.read(name, inner, [...parents, path])
+        const text = await readTextFile(include.file, inner, where).catch((error: unknown) => this.#fault(error))
+        if (text !== undefined) included[include.file] = await this.#document(text, name, inner, [...parents, path])
       }
     }
     const document = { file, folder, root, included }
@@ -90,10 +93,11 @@ class IncludeReader {
 
   /** `tree` as far as it can be substituted before the parameters are final; nobody is told of what is missing yet. */
   #now(tree: Tree): Tree {
-    return substitute(tree, this.#values, [], new Set())
+    return substitute(tree, this.#values, [])
   }
 
-  #fault(fault: SquallError): void {
+  #fault(fault: unknown): undefined {
+    if (!(fault instanceof SquallError)) throw fault
     // our own stack would only make the bundle differ from place to place
     this.faults.push({ ...errorData(fault), stack: '' })
   }

@@ -20,9 +20,13 @@ export function parseYaml(text: string, file: string): Tree {
   }
   if (document.errors.length > 0)
     throw allFaults(
-      document.errors.map(
-        ({ message, pos }) => new SquallError('yaml-syntax', { reason: uncover(firstLine(message)) }, placeAt(at(pos[0]))),
-      ),
+      document.errors
+        // one mistake may be told from inside to outside
+        .filter(({ pos }, i, all) => i === 0 || all[i - 1]?.pos[0] !== pos[0])
+        .map(({ code, message, pos }) => {
+          const reason = code === 'MULTIPLE_DOCS' ? 'a second document begins here, a file holds one' : uncover(firstLine(message))
+          return new SquallError('yaml-syntax', { reason }, placeAt(at(pos[0])))
+        }),
     )
   return new Reader(document, at, uncover).tree(document.contents)
 }

@@ -4,15 +4,17 @@
  * `draft(params)` substitutes, reads the grammar (`flux.ts`), finds the classes and functions that were bundled, and writes
  * down a draft like any other. Each fault carries its line and column; planning finds the rest.
  */
-import { defaults, resolveConfig } from '../../config.ts'
+import { resolveConfig, soundSettings } from '../../config.ts'
 import type { Config, ConfigInput } from '../../config.ts'
-import { SquallError, errorFrom } from '../../errors.ts'
+import { SquallError, errorFrom, reasonOf } from '../../errors.ts'
 import type { ErrorData, Place } from '../../errors.ts'
-import { boltOf, spoutOf } from '../component.ts'
+import { hintFor, listed, meantBy } from '../../std/words.ts'
+import { boltOf, isDefinition, spoutOf, standIn } from '../component.ts'
 import type { BoltClass, BoltDefinition, SpoutClass, SpoutDefinition } from '../component.ts'
 import { isTopologyDefinition } from '../draft.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDefinition, TopologyDraft } from '../draft.ts'
 import type { CustomGrouping } from '../grouping.ts'
+import { Params } from '../params.ts'
 import { BeanFault, Beans, describe, isClass } from './beans.ts'
 import { readFlux } from './flux.ts'
 import type { Bean, ClassName, ComponentBean, FluxFile, SourceBean, StreamEntry } from './flux.ts'
@@ -51,14 +53,13 @@ function nameOf({ root, included }: SourceDocument): string {
 
 class Drafter {
   readonly #bundle: YamlBundle
-  readonly #params: Readonly<Record<string, unknown>>
-  readonly #asked = new Set<string>()
+  readonly #params: Params
   readonly #faults: SquallError[] = []
   #beans: Beans
 
   constructor(bundle: YamlBundle, params: Readonly<Record<string, unknown>>) {
     this.#bundle = bundle
-    this.#params = params
+    this.#params = new Params(params)
     this.#beans = new Beans(bundle.modules, [])
   }
 
@@ -72,13 +73,20 @@ class Drafter {
 
   #substituted(document: SourceDocument): SourceDocument {
     const values = { params: this.#params, env: this.#bundle.env ?? undefined }
-    const root = substitute(document.root, values, this.#faults, this.#asked)
+    const root = substitute(document.root, values, this.#faults)
     const included = Object.fromEntries(Object.entries(document.included).map(([name, inner]) => [name, this.#substituted(inner)]))
     return { ...document, root, included }
   }
 
   #empty({ root }: SourceDocument): TopologyDraft {
-    return { name: '', config: {}, components: [], faults: this.#faults, where: placeAt(root.at) }
+    return {
+      name: '',
+      config: {},
+      components: [],
+      faults: [...this.#faults, ...this.#params.misses],
+      broken: true,
+      where: placeAt(root.at),
+    }
   }
 
   /** Spouts, bolts and streams as the file lists them. */
@@ -95,30 +103,15 @@ class Drafter {
       ...file.spouts.map((bean) => this.#component(bean, 'spout', name, [])),
       ...file.bolts.map((bean) => this.#component(bean, 'bolt', name, subscriptions.get(bean.id) ?? [])),
     ]
-    this.#checkParams(name, where)
-    return { name, config, components, faults: this.#faults, asked: [...this.#asked], where }
+    const faults = [...this.#faults, ...this.#params.faults(name, where)]
+    return { name, config, components, faults, asked: this.#params.asked, ...(file.lostSpouts && { broken: true }), where }
   }
 
-  #checkParams(name: string, where: Place): void {
-    for (const param of Object.keys(this.#params)) {
-      if (this.#asked.has(param)) continue
-      this.#faults.push(
-        new SquallError('unknown-param', { topology: name, name: param, known: [...this.#asked].join(', ') || 'none' }, where),
-      )
-    }
-  }
-
-  /** Settings are checked one by one, because here each has a place; the plan then sees only good ones. */
   #config(entries: readonly MapEntry[], where: Place): ConfigInput {
-    const good: Record<string, unknown> = {}
-    for (const { key, at, value } of entries) {
-      const faults: SquallError[] = []
-      const setting = { [key]: valueOf(value) }
-      resolveConfig(setting, defaults, faults, { ...where, ...placeAt(at) })
-      this.#faults.push(...faults)
-      if (faults.length === 0) Object.assign(good, setting)
-    }
-    return good
+    return soundSettings(
+      entries.map(({ key, at, value }) => [key, valueOf(value), { ...where, ...placeAt(at) }] as const),
+      this.#faults,
+    )
   }
 
   // ---------------------------------------------------------------------------------------------- spouts and bolts
@@ -214,11 +207,10 @@ class Drafter {
       return make()
     } catch (error) {
       const where = placeAt(bean.className.at, bean.id === '' ? {} : { component: bean.id })
-      const reason = error instanceof Error ? error.message : String(error)
       this.#faults.push(
         error instanceof BeanFault
           ? error.fault
-          : new SquallError('component-threw', { className: bean.className.text, reason }, where, { cause: error }),
+          : new SquallError('component-threw', { className: bean.className.text, reason: reasonOf(error) }, where, { cause: error }),
       )
       return undefined
     }
@@ -255,43 +247,35 @@ class Drafter {
 
   #subscriptions({ spouts, bolts, streams }: FluxFile, topology: string): ReadonlyMap<string, readonly DraftSubscription[]> {
     const byBolt = new Map<string, DraftSubscription[]>(bolts.map(({ id }) => [id, []]))
-    const known = [...byBolt.keys()].join(', ') || 'none'
+    const known = [...byBolt.keys()]
     for (const stream of streams) {
-      const { from, to } = stream
-      // what could not be replaced is a fault already
-      if (`${from.text}${to.text}`.includes('${')) continue
-      const target = byBolt.get(to.text)
-      if (target !== undefined) {
-        const subscription = this.#subscription(stream, topology)
-        if (subscription !== undefined) target.push(subscription)
-      } else if (spouts.some(({ id }) => id === to.text)) {
-        this.#faults.push(
-          new SquallError(
-            'bad-value',
-            { what: 'the target of a stream', value: `the spout ${to.text}`, expected: `a bolt: ${known}` },
-            placeAt(to.at),
-          ),
-        )
-      } else {
-        this.#faults.push(
-          new SquallError(
-            'unknown-component',
-            { component: to.text, known: [...new Set([...spouts, ...bolts].map(({ id }) => id))].join(', ') || 'none' },
-            placeAt(to.at),
-          ),
-        )
-      }
+      const { to } = stream
+      // what is nearly the name of a bolt was meant to be it: that it reads no stream is not another fault
+      const target = byBolt.get(to.text) ?? byBolt.get(meantBy(to.text, known) ?? '')
+      target?.push(this.#subscription(stream, topology))
+      if (byBolt.has(to.text) || to.text === '') continue
+      this.#faults.push(
+        spouts.some(({ id }) => id === to.text)
+          ? new SquallError(
+              'bad-value',
+              { what: 'the target of a stream', value: `the spout ${to.text}`, expected: `a bolt: ${listed(known)}` },
+              placeAt(to.at),
+            )
+          : new SquallError('unknown-component', { component: to.text, hint: hintFor(to.text, known) }, placeAt(to.at)),
+      )
     }
     return byBolt
   }
 
-  #subscription({ at, from, to, streamId, input, feedback, grouping }: StreamEntry, topology: string): DraftSubscription | undefined {
+  #subscription({ at, from, to, streamId, input, feedback, grouping, broken }: StreamEntry, topology: string): DraftSubscription {
     const where = placeAt(at, { topology, component: to.text })
-    const read = { input, component: from.text, stream: streamId, feedback, where }
+    const read = { input, component: from.text, stream: streamId, feedback, where, ...(broken && { broken }) }
     if (grouping.type !== 'custom') return { ...read, grouping }
     const custom = this.#custom(grouping.bean)
-    // a grouping that cannot be made is a fault already; the bolt still reads the stream
-    return { ...read, grouping: custom === undefined ? { type: 'shuffle' } : { type: 'custom', custom } }
+    // a grouping that cannot be made is a fault already
+    return custom === undefined
+      ? { ...read, grouping: { type: 'shuffle' }, broken: true }
+      : { ...read, grouping: { type: 'custom', custom } }
   }
 
   /** A custom grouping: an object with `prepare`, or a class or function that makes one, asked anew by each sender. */
@@ -336,15 +320,16 @@ class Drafter {
         "name a topology('name', ...), or a class or function whose getTopology (or methodName) returns one",
       )
     if (!isTopologyDefinition(made))
-      return { name: file.name?.text ?? '', config, components: [], faults: this.#faults, broken: true, where }
-    const inner = made.draft(Object.fromEntries(Object.entries(this.#params).filter(([name]) => !this.#asked.has(name))))
+      return { name: file.name?.text ?? '', config, components: [], faults: [...this.#faults, ...this.#params.misses], broken: true, where }
+    const { asked, misses } = this.#params
+    const inner = made.draft(Object.fromEntries(Object.entries(this.#params.given).filter(([name]) => !asked.includes(name))))
     const name = file.name?.text ?? inner.name
     return {
       ...inner,
       name,
       config: { ...inner.config, ...config },
-      faults: [...this.#faults, ...inner.faults],
-      asked: [...this.#asked, ...(inner.asked ?? [])],
+      faults: [...this.#faults, ...misses, ...inner.faults],
+      asked: [...asked, ...(inner.asked ?? [])],
     }
   }
 
@@ -374,18 +359,3 @@ function withStatics(base: object, make: () => object): new () => object {
 function fromClass(kind: 'spout' | 'bolt', made: new () => object): SpoutDefinition | BoltDefinition {
   return kind === 'spout' ? spoutOf(made as SpoutClass) : boltOf(made as BoltClass)
 }
-
-function isDefinition(value: unknown, kind: 'spout' | 'bolt'): value is SpoutDefinition | BoltDefinition {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (value as { kind?: unknown }).kind === kind &&
-    typeof (value as { create?: unknown }).create === 'function'
-  )
-}
-
-/** Stands where a component could not be made, so that the rest of the plan is still checked. */
-const standIn = {
-  spout: spoutOf(class {} as unknown as SpoutClass),
-  bolt: boltOf(class {} as unknown as BoltClass),
-} as const

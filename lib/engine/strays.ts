@@ -1,0 +1,31 @@
+/** What no task can be blamed for: errors that nothing caught, a component that ends the process, our own mistakes. */
+import { SquallError } from '../errors.ts'
+import type { Place } from '../errors.ts'
+import { displayPath, frameOf, isOwnFault } from '../std/stack.ts'
+import { isCoded, messageOf } from './faults.ts'
+
+/** An error that nothing caught: a coded one stays what it is. */
+export function uncaught(error: unknown): SquallError {
+  if (isCoded(error)) return error
+  if (isOwnFault(error)) return executorFailed(error)
+  return new SquallError('uncaught', { reason: messageOf(error) }, placeOf(error), { cause: error })
+}
+
+/** To be called where Node says that the process (or a thread) exits: what called `process.exit` is then still on the stack. */
+export function exitCalled(code: number): SquallError {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 50
+  const here = new Error('exit')
+  Error.stackTraceLimit = limit
+  return new SquallError('exit-called', { exit: code }, placeOf(here))
+}
+
+/** An error where none can be: a coded one was meant for the user, anything else is a mistake of ours. */
+export function executorFailed(error: unknown): SquallError {
+  return isCoded(error) ? error : new SquallError('executor-failed', { reason: messageOf(error) }, {}, { cause: error })
+}
+
+function placeOf(error: unknown): Place {
+  const frame = frameOf(error)
+  return frame === undefined ? {} : { ...frame, file: displayPath(frame.file) }
+}

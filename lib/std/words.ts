@@ -1,0 +1,55 @@
+/** Words for messages: what a mistyped word was probably meant to be, lists that stay readable, values as text. */
+
+/** The known word that `word` was probably meant to be: a third of its letters may be wrong, two swapped ones count as one. */
+export function meantBy(word: string, known: Iterable<string>, editsMax = Math.max(1, Math.floor(word.length / 3))): string | undefined {
+  let best: string | undefined
+  let edits = editsMax
+  for (const one of known) {
+    if (Math.abs(one.length - word.length) > edits) continue
+    const needed = distance(word.toLowerCase(), one.toLowerCase())
+    if (needed > edits || (needed === edits && best !== undefined)) continue
+    best = one
+    edits = needed
+  }
+  return best
+}
+
+/** The known word that was probably meant, or else all of them: for the remedy of an error. */
+export function hintFor(word: string, known: readonly string[]): string {
+  const meant = meantBy(word, known)
+  return meant === undefined ? `known: ${listed(known)}` : `did you mean ${meant}?`
+}
+
+const namesMax = 30
+
+/** Names in a row; of very many only the first. */
+export function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'none'
+  const rest = names.length - namesMax
+  return rest > 0 ? `${names.slice(0, namesMax).join(', ')} and ${rest} more` : names.join(', ')
+}
+
+/** What a value is, short: texts in quotes, numbers as they are, the rest by its kind. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return value.length > 100 ? `${JSON.stringify(value.slice(0, 100))}...` : JSON.stringify(value)
+  if (Array.isArray(value)) return 'a list'
+  if (value instanceof Promise) return 'a promise'
+  if (typeof value === 'function') return `a ${/^class\b/.test(Function.prototype.toString.call(value)) ? 'class' : 'function'}`
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return typeof value === 'bigint' ? `${value}n` : String(value)
+}
+
+/** Edits between two words, two swapped letters counting as one. */
+function distance(a: string, b: string): number {
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, i) => i)]
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    rows.push(row)
+    for (let j = 1; j <= b.length; j++) {
+      row[j] = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1))
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] && i > 1 && j > 1) row[j] = Math.min(at(i, j), at(i - 2, j - 2) + 1)
+    }
+  }
+  return at(a.length, b.length)
+}
