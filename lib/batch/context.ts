@@ -39,7 +39,7 @@ export interface SourceOptions<T, P extends { readonly index: number }> {
   /** Gives the values of a partition, the same ones each time. */
   read(partition: P, push: Push<T>): void
   /** the task that reads a partition (`partition % count`) */
-  readonly owner?: (partition: number) => number
+  readonly owner?: ((partition: number) => number) | undefined
 }
 
 export class RddContext {
@@ -136,12 +136,13 @@ export class RddContext {
   }
 
   /** An RDD of a source of one's own. */
-  source<T, P extends { readonly index: number }>({ name, partitions, read, owner }: SourceOptions<T, P>): RDD<T> {
+  source<T, P extends { readonly index: number }>(options: SourceOptions<T, P>): RDD<T> {
+    const { name, partitions, owner } = options
     this.checkRuns(name)
     partitions.forEach(({ index }, i) => {
       if (index !== i) throw new SquallError('bad-partitions', { rdd: name, at: i, index })
     })
-    const compute = (partition: number, push: Push<T>): void => read(partitions[partition] as P, push)
+    const compute = (partition: number, push: Push<T>): void => options.read(partitions[partition] as P, push)
     return new RDD(new Node<T>(this, { name, partitions: partitions.length, owner, dependencies: [], compute }))
   }
 

@@ -39,7 +39,7 @@ export function take<T>(node: Node<T>, num: number, name = 'take'): Promise<T[]>
       const guess = values.length === 0 ? seen * scaleUp : Math.ceil((1.5 * num * seen) / values.length) - seen
       const count = seen === 0 ? 1 : Math.min(Math.max(1, guess), seen * scaleUp, node.partitions - seen)
       const round = Array.from({ length: count }, (_, i) => seen + i)
-      for (const found of await computed(node, `${name} of ${node}`, round, (read) => firstOf(read, left)))
+      for (const found of await computed(node, `${name} of ${node.title}`, round, (read) => firstOf(read, left)))
         for (let i = 0; i < found.length && values.length < num; i++) values.push(found[i] as T)
       seen += count
     }
@@ -80,24 +80,31 @@ export function takeSample<T>(node: Node<T>, withReplacement: boolean, num: numb
     if (num === 0) return []
     await prepare(node)
     const all = Array.from({ length: node.partitions }, (_, partition) => partition)
-    const counts = await computed(node, `count of ${node}`, all, countOf)
+    const counts = await computed(node, `count of ${node.title}`, all, countOf)
     const total = counts.reduce((sum, count) => sum + count, 0)
     if (total === 0) return []
     const random = randomOf(seed, -1)
     if (!withReplacement && num >= total) {
-      const parts = await computed(node, `takeSample of ${node}`, all, gathered)
+      const parts = await computed(node, `takeSample of ${node.title}`, all, gathered)
       return random.shuffle(parts.flat())
     }
     const fraction = fractionFor(num, total, withReplacement)
     for (;;) {
       const sampler = samplerOf(withReplacement, fraction, random.int32())
-      const parts = await computed(node, `takeSample of ${node}`, all, (read, partition) =>
+      const parts = await computed(node, `takeSample of ${node.title}`, all, (read, partition) =>
         gathered<T>((push) => read(taken(sampler, partition, push))),
       )
       const values = parts.flat()
       if (values.length >= num) return random.shuffle(values).slice(0, num)
     }
   })
+}
+
+/** The values of all partitions, in order. */
+export function concatenated<T>(parts: readonly (readonly T[])[]): T[] {
+  const values: T[] = []
+  for (const part of parts) for (let i = 0; i < part.length; i++) values.push(part[i] as T)
+  return values
 }
 
 export function countOf(read: (push: Push<unknown>) => void): number {
@@ -121,7 +128,7 @@ export function foreachPartition<T>(node: Node<T>, f: (values: readonly T[], par
         fault = error instanceof SquallError ? error : failed(node, partition, error, 1)
       }
     }
-    await share(context, `foreachPartition of ${node}`, () => {
+    await share(context, `foreachPartition of ${node.title}`, () => {
       if (fault !== undefined) throw fault
     })
   })
@@ -142,7 +149,7 @@ export function saveAsTextFile(node: Node<unknown>, folder: string): Promise<voi
       rmSync(aside, { recursive: true, force: true })
       mkdirSync(aside, { recursive: true })
     })
-    await computed(node, `saveAsTextFile of ${node}`, all, (read, partition) => {
+    await computed(node, `saveAsTextFile of ${node.title}`, all, (read, partition) => {
       const lines: string[] = []
       read((value) => void lines.push(`${String(value)}\n`))
       writing(folder, () => writeFileSync(join(aside, `part-${String(partition).padStart(5, '0')}`), lines.join('')))
@@ -154,7 +161,7 @@ export function saveAsTextFile(node: Node<unknown>, folder: string): Promise<voi
   }).then(() => undefined)
 
   function onDriver(of: Node<unknown>, act: () => void): Promise<unknown> {
-    return trade(of.context, `saveAsTextFile of ${of}`, () => {
+    return trade(of.context, `saveAsTextFile of ${of.title}`, () => {
       if (of.context.index === 0) writing(folder, act)
       return new Array<null>(of.context.count).fill(null)
     })

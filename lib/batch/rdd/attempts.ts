@@ -73,7 +73,7 @@ export function triedTogether(node: Node<unknown>, partitions: readonly number[]
       for (const partition of partitions) {
         current = partition
         guarded(() => {
-          node.context.onAttempt?.({ rdd: node.toString(), partition, attempt: (failures.get(partition) ?? 0) + 1 })
+          node.context.onAttempt?.({ rdd: node.title, partition, attempt: (failures.get(partition) ?? 0) + 1 })
           each(partition)
         })
       }
@@ -101,5 +101,5 @@ export function failed(node: Node<unknown>, partition: number, cause: unknown, t
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
   const frame = frameOf(cause)
   const where = frame === undefined ? {} : { file: displayPath(frame.file), line: frame.line, column: frame.column }
-  return new SquallError('rdd-failed', { rdd: node.toString(), partition, times, reason }, where, { cause })
+  return new SquallError('rdd-failed', { rdd: node.title, partition, times, reason }, where, { cause })
 }

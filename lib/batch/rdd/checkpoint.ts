@@ -15,7 +15,7 @@ export async function writeCheckpoints(node: Node<unknown>): Promise<void> {
   for (const marked of markedOf(node)) {
     const folder = await folderOf(context)
     const fileOf = (partition: number): string => join(folder, `rdd-${marked.id}`, `part-${partition}`)
-    await share(context, `checkpoint of ${marked}`, () => {
+    await share(context, `checkpoint of ${marked.title}`, () => {
       for (let partition = 0; partition < marked.partitions; partition++)
         if (marked.owner(partition) === context.index)
           writeValues(

@@ -30,5 +30,5 @@ function parents(node: Node<unknown>, rest: string, corner: string): string[] {
 
 function titleOf(node: Node<unknown>): string {
   const flags = [...(node.level === undefined ? [] : [node.level]), ...(node.checkpointState === 'done' ? ['checkpointed'] : [])]
-  return `${node}${flags.length === 0 ? '' : ` [${flags.join(', ')}]`}`
+  return `${node.title}${flags.length === 0 ? '' : ` [${flags.join(', ')}]`}`
 }

@@ -70,7 +70,7 @@ export class Scatter<T> implements Stage {
   async run(): Promise<void> {
     const { context } = this.#parent
     if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
-    const got = await trade(context, `exchange of ${this.#parent}`, () => this.#divide())
+    const got = await trade(context, `exchange of ${this.#parent.title}`, () => this.#divide())
     const segments = Array.from({ length: this.#partitions }, (): Segment<T>[] => [])
     for (const block of got as readonly (readonly unknown[])[])
       for (let i = 0; i < block.length; i += 3)
@@ -127,9 +127,9 @@ export function byKey<K, V>(partitioner: Partitioner): Router<readonly [K, V]> {
 // ------------------------------------------------------------------------------------------------ combined by key
 
 export interface Combiner<V, C> {
-  create(value: V): C
-  mergeValue(combined: C, value: V): C
-  mergeCombined(a: C, b: C): C
+  readonly create: (value: V) => C
+  readonly mergeValue: (combined: C, value: V) => C
+  readonly mergeCombined: (a: C, b: C) => C
 }
 
 /** Adds the values of a partition to `cells`. */
@@ -178,7 +178,7 @@ export class Combine<K, V, C> implements Stage {
     const { context } = this.#parent
     if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
     let divided: Cell<K, C>[][] = []
-    const got = await trade(context, `exchange of ${this.#parent}`, () => {
+    const got = await trade(context, `exchange of ${this.#parent.title}`, () => {
       divided = this.#divide(this.#combine())
       return Array.from({ length: context.count }, (_, task) => (task === context.index ? [] : flat(divided, task, context.count)))
     })
@@ -271,7 +271,7 @@ class Move<T> implements Stage {
   async run(): Promise<void> {
     const parent = this.#parent
     const { context } = parent
-    const got = await trade(context, `move of ${parent}`, () => {
+    const got = await trade(context, `move of ${parent.title}`, () => {
       const blocks = Array.from({ length: context.count }, (): unknown[] => [])
       for (const partition of ownedBy(parent)) {
         const others = this.#needers(partition).filter((task) => task !== context.index)

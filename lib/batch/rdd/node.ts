@@ -32,7 +32,7 @@ export interface Dependency {
 
 export interface Lineage<T> {
   readonly dependencies: readonly Dependency[]
-  compute(partition: number, push: Push<T>): void
+  compute(this: void, partition: number, push: Push<T>): void
 }
 
 export interface NodeOptions<T> extends Lineage<T> {
@@ -79,7 +79,7 @@ export class Node<T> {
   }
 
   /** `name[id]`, for people. */
-  toString(): string {
+  get title(): string {
     return `${this.name}[${this.id}]`
   }
 
@@ -118,7 +118,7 @@ export class Node<T> {
 
   persist(level: StorageLevel): void {
     if (this.#level !== undefined && this.#level !== level)
-      throw new SquallError('storage-level', { rdd: this.toString(), from: this.#level, to: level })
+      throw new SquallError('storage-level', { rdd: this.title, from: this.#level, to: level })
     this.#level = level
   }
 

@@ -114,7 +114,7 @@ export class RangePartitioner<K = unknown> implements Partitioner {
     const wanted = Math.min(keysPerPartition * this.partitions, keysMax)
     const keysEach = Math.ceil((oversampling * wanted) / Math.max(1, source.partitions))
     const all = Array.from({ length: source.partitions }, (_, partition) => partition)
-    const samples = await computed(source, `sample of ${source}`, all, (read, partition) =>
+    const samples = await computed(source, `sample of ${source.title}`, all, (read, partition) =>
       reservoir<K>((push) => read((pair) => push(pair[0])), keysEach, new Random(source.id * 31 + partition)),
     )
     return samples.flatMap(({ count, keys }) => keys.map((key): Candidate<K> => [key, count / keys.length]))

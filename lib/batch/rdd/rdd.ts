@@ -8,7 +8,7 @@ import { SquallError } from '../../errors.ts'
 import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import { KeyMap, isSameKey } from '../keyed.ts'
-import { countOf, firstOf, foreachPartition, saveAsTextFile, take, takeOrdered, takeSample, zeroOf } from './actions.ts'
+import { countOf, concatenated, foreachPartition, saveAsTextFile, take, takeOrdered, takeSample, zeroOf } from './actions.ts'
 import { guarded } from './attempts.ts'
 import { cogrouped, combined, grouped, partitioned, partitionerFor, valuesOf, withoutKeys } from './by-key.ts'
 import type { PairNode, Partitions } from './by-key.ts'
@@ -83,7 +83,7 @@ export class RDD<T> {
   }
 
   toString(): string {
-    return this.node.toString()
+    return this.node.title
   }
 
   /** Its lineage as a tree, a line an RDD; stages are indented, with the number of their partitions. */
@@ -428,7 +428,7 @@ export class RDD<T> {
 
   /** All values, in the order of the partitions. */
   collect(): Promise<T[]> {
-    return runJob(this.node, 'collect', gathered).then((parts) => parts.flat() as T[])
+    return runJob<T, T[]>(this.node, 'collect', gathered).then(concatenated)
   }
 
   count(): Promise<number> {
@@ -539,7 +539,7 @@ export class RDD<T> {
   /** The values, one partition at a time: the next one is computed when it is asked for. */
   async *toLocalIterator(): AsyncGenerator<T, void, undefined> {
     for (let partition = 0; partition < this.partitions; partition++)
-      for (const values of await runJob(this.node, 'toLocalIterator', gathered, [partition])) yield* values as T[]
+      for (const values of await runJob<T, T[]>(this.node, 'toLocalIterator', gathered, [partition])) yield* values
   }
 
   /** The smallest value. Without any: `rdd-empty`. */
@@ -560,7 +560,7 @@ export class RDD<T> {
     return inOrder(this.context, 'lookup', async () => {
       await prepare(node)
       const wanted = partitioner === undefined ? Array.from({ length: node.partitions }, (_, p) => p) : [partitionOf(partitioner, key)]
-      return (await computed(node, `lookup in ${node}`, wanted, (read) => valuesOf<K, V>(read, (other) => isSameKey(key, other)))).flat()
+      return (await computed(node, `lookup in ${node.title}`, wanted, (read) => valuesOf<K, V>(read, (other) => isSameKey(key, other)))).flat()
     })
   }
 

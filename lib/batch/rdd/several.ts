@@ -91,7 +91,7 @@ export function zippedPartitions<U>(
   const [first] = parents as [Node<unknown>]
   const different = parents.find(({ partitions }) => partitions !== first.partitions)
   if (different !== undefined)
-    throw new SquallError('zip-partitions', { a: first.toString(), m: first.partitions, b: different.toString(), n: different.partitions })
+    throw new SquallError('zip-partitions', { a: first.title, m: first.partitions, b: different.title, n: different.partitions })
   const all = parents.map((parent) => reachable(parent, (partition) => [first.owner(partition)]))
   return new Node<U>(first.context, {
     name,
@@ -152,7 +152,7 @@ class Offsets implements Stage {
   /** Counts all partitions but the last. */
   async run(): Promise<void> {
     const counted = Array.from({ length: this.#parent.partitions - 1 }, (_, partition) => partition)
-    const counts = await computed(this.#parent, `count of ${this.#parent}`, counted, (read) => {
+    const counts = await computed(this.#parent, `count of ${this.#parent.title}`, counted, (read) => {
       let count = 0
       read(() => void count++)
       return count
