@@ -213,6 +213,46 @@ const table = {
     help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer',
   },
   'unknown-source': { what: 'there is no spout {component} to replace', help: '{hint}' },
+  // -- RDDs
+  'rdd-failed': {
+    what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',
+    help: 'repair the function that was given to one of its operations, at this place',
+  },
+  'rdd-nested': {
+    what: '{what} is used inside a function that an RDD or an action runs',
+    help: 'RDDs cannot be nested: collect the values before and use them in the function, or use join or cartesian',
+  },
+  'rdd-stopped': { what: 'the context is stopped, {what} cannot be used any more', help: 'stop the context when all is done' },
+  'rdd-empty': { what: '{action} has no value of an RDD without values', help: 'ask isEmpty() first, or use fold with a zero value' },
+  'bad-partitions': {
+    what: 'the partition at {at} of the RDD {rdd} has the index {index}',
+    help: 'number the partitions of a source from 0, in order',
+  },
+  'zip-partitions': {
+    what: '{a} has {m} partitions, {b} has {n}: they cannot be zipped',
+    help: 'zip RDDs of as many partitions, e.g. one made from the other with map',
+  },
+  'zip-values': {
+    what: 'the RDDs to be zipped have {m} and {n} values in partition {partition}',
+    help: 'zip RDDs of as many values in each partition, e.g. one made from the other with map; or number both with zipWithIndex and join',
+  },
+  'bad-key': {
+    what: '{what} cannot be a key',
+    help: 'use strings, numbers, booleans, bigints, dates, bytes, or arrays and plain objects of these',
+  },
+  'bad-partition': { what: 'a partitioner puts the key {key} into partition {partition}', help: 'return a whole number from 0 to {max}' },
+  'no-bounds': {
+    what: 'the bounds of a range partitioner are not known yet',
+    help: 'make it with await RangePartitioner.of(rdd, partitions)',
+  },
+  'no-order': { what: '{a} and {b} have no natural order', help: 'give the operation a function that compares them' },
+  'bad-buckets': { what: 'there is no such histogram: {reason}', help: 'give it a number of buckets, or their bounds in ascending order' },
+  'storage-level': { what: '{rdd} is persisted as {from} and cannot be as {to}', help: 'unpersist it first, or persist it once' },
+  'no-checkpoint-folder': {
+    what: '{rdd} cannot be checkpointed: no folder is set',
+    help: 'make the context with checkpointFolder: new RddContext({ checkpointFolder })',
+  },
+  'output-exists': { what: 'the folder {folder} exists', help: 'remove it, or write to another: what is there is never overwritten' },
   'too-many-executors': { what: '{value} executors', help: 'use a whole number from 1 to {max}' },
   'threads-need-a-file': {
     what: 'a topology without a file cannot run on several executors',

@@ -1,0 +1,316 @@
+/**
+ * The stages behind wide dependencies. Each task computes its partitions of the parent, divides the values by the partition they
+ * go to, trades them with the other tasks, and keeps what it got for as long as the RDD lives: later jobs skip the stage.
+ *
+ * Budget of `Combine`, which is behind `reduceByKey` and its kind: a value costs one look-up in one map a *task*; what is
+ * traded is a key and its combined value, once a task. With one task nothing is copied.
+ */
+import { KeyMap } from '../keyed.ts'
+import type { Cell } from '../keyed.ts'
+import { tried, triedTogether } from './attempts.ts'
+import type { Dependency, Node, Push, Stage } from './node.ts'
+import { partitionOf } from './partitioners.ts'
+import type { Partitioner } from './partitioners.ts'
+import { RangePartitioner } from './range-partitioner.ts'
+import { trade } from './trade.ts'
+
+/** The partitions of `node` that this task computes. */
+function ownedBy(node: Node<unknown>): readonly number[] {
+  return Array.from({ length: node.partitions }, (_, partition) => partition).filter((p) => node.owner(p) === node.context.index)
+}
+
+/** What must be computed before keys can be divided by `partitioner`, besides the parent. */
+function inputsOf(parent: Node<unknown>, partitioner: Partitioner | undefined): readonly Node<unknown>[] {
+  const sampled = partitioner instanceof RangePartitioner ? partitioner.unsampled : undefined
+  return sampled === undefined || sampled === parent ? [parent] : [parent, sampled]
+}
+
+// ------------------------------------------------------------------------------------------------ every value to a partition
+
+/** The values that one partition of the parent gives to one partition of the child. */
+interface Segment<T> {
+  readonly from: number
+  readonly values: readonly T[]
+}
+
+/** Says for a partition of the parent where each of its values goes. */
+export type Router<T> = (from: number) => (value: T) => number
+
+/** Each value to the partition that a router says. They arrive in the order of the parent's partitions. */
+export class Scatter<T> implements Stage {
+  readonly #parent: Node<T>
+  readonly #partitions: number
+  readonly #router: Router<T>
+  readonly #partitioner: Partitioner | undefined
+  readonly #arrange: ((values: T[]) => void) | undefined
+  /** what arrived, by partition; only of the partitions of this task */
+  #segments: (readonly Segment<T>[])[] | undefined
+
+  /** `arrange` puts the values of a partition in order. `partitioner` is what the router goes by, if it does. */
+  constructor(parent: Node<T>, partitions: number, router: Router<T>, partitioner?: Partitioner, arrange?: (values: T[]) => void) {
+    this.#parent = parent
+    this.#partitions = partitions
+    this.#router = router
+    this.#partitioner = partitioner
+    this.#arrange = arrange
+  }
+
+  get inputs(): readonly Node<unknown>[] {
+    return inputsOf(this.#parent, this.#partitioner)
+  }
+
+  get isDone(): boolean {
+    return this.#segments !== undefined
+  }
+
+  get dependency(): Dependency {
+    return { kind: 'wide', node: this.#parent, stage: this }
+  }
+
+  async run(): Promise<void> {
+    const { context } = this.#parent
+    if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
+    const got = await trade(context, `exchange of ${this.#parent.title}`, () => this.#divide())
+    const segments = Array.from({ length: this.#partitions }, (): Segment<T>[] => [])
+    for (const block of got as readonly (readonly unknown[])[])
+      for (let i = 0; i < block.length; i += 3)
+        segments[block[i] as number]?.push({ from: block[i + 1] as number, values: block[i + 2] as readonly T[] })
+    if (context.count > 1) for (const list of segments) list.sort((a, b) => a.from - b.from)
+    this.#segments = segments
+  }
+
+  read(partition: number, push: Push<T>): void {
+    const segments = this.#segments as (readonly Segment<T>[])[]
+    for (const { values } of this.#arrange === undefined ? (segments[partition] as Segment<T>[]) : this.#arranged(partition, this.#arrange))
+      for (let i = 0; i < values.length; i++) push(values[i] as T)
+  }
+
+  /** For each task: partition, partition of the parent, values, and so on. */
+  #divide(): unknown[][] {
+    const { context } = this.#parent
+    const blocks = Array.from({ length: context.count }, (): unknown[] => [])
+    for (const from of ownedBy(this.#parent)) {
+      const buckets = tried(this.#parent, from, () => {
+        const found: (T[] | undefined)[] = new Array<undefined>(this.#partitions).fill(undefined)
+        const route = this.#router(from)
+        this.#parent.read(from, (value) => {
+          const to = route(value)
+          const bucket = found[to]
+          if (bucket === undefined) found[to] = [value]
+          else bucket.push(value)
+        })
+        return found
+      })
+      buckets.forEach((bucket, to) => {
+        if (bucket !== undefined) blocks[to % context.count]?.push(to, from, bucket)
+      })
+    }
+    return blocks
+  }
+
+  #arranged(partition: number, arrange: (values: T[]) => void): readonly Segment<T>[] {
+    const segments = this.#segments as (readonly Segment<T>[])[]
+    const known = segments[partition] as readonly Segment<T>[]
+    if (known.length === 0 || known[0]?.from === -1) return known
+    const values: T[] = []
+    for (const segment of known) for (const value of segment.values) values.push(value)
+    arrange(values)
+    return (segments[partition] = [{ from: -1, values }])
+  }
+}
+
+/** Sends pairs where a partitioner says. */
+export function byKey<K, V>(partitioner: Partitioner): Router<readonly [K, V]> {
+  return () => (pair) => partitionOf(partitioner, pair[0])
+}
+
+// ------------------------------------------------------------------------------------------------ combined by key
+
+export interface Combiner<V, C> {
+  readonly create: (value: V) => C
+  readonly mergeValue: (combined: C, value: V) => C
+  readonly mergeCombined: (a: C, b: C) => C
+}
+
+/** Adds the values of a partition to `cells`. */
+export function combineInto<K, V, C>(
+  cells: KeyMap<K, C>,
+  read: (push: Push<readonly [K, V]>) => void,
+  { create, mergeValue }: Combiner<V, C>,
+): void {
+  read((pair) => {
+    const key = pair[0]
+    const cell = cells.find(key)
+    if (cell === undefined) cells.add(key, create(pair[1]))
+    else cell.value = mergeValue(cell.value, pair[1])
+  })
+}
+
+/** The values of each key combined: first in each task, then those of all tasks. */
+export class Combine<K, V, C> implements Stage {
+  readonly #parent: Node<readonly [K, V]>
+  readonly #partitioner: Partitioner
+  readonly #combiner: Combiner<V, C>
+  /** by partition: what this task had, and then what the partitions of this task are once they were read */
+  #cells: (readonly Cell<K, C>[])[] | undefined
+  /** by partition: keys and combined values in turn, a list from each of the other tasks; until they were read */
+  #received = new Map<number, (readonly unknown[])[]>()
+
+  constructor(parent: Node<readonly [K, V]>, partitioner: Partitioner, combiner: Combiner<V, C>) {
+    this.#parent = parent
+    this.#partitioner = partitioner
+    this.#combiner = combiner
+  }
+
+  get inputs(): readonly Node<unknown>[] {
+    return inputsOf(this.#parent, this.#partitioner)
+  }
+
+  get isDone(): boolean {
+    return this.#cells !== undefined
+  }
+
+  get dependency(): Dependency {
+    return { kind: 'wide', node: this.#parent, stage: this }
+  }
+
+  async run(): Promise<void> {
+    const { context } = this.#parent
+    if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
+    let divided: Cell<K, C>[][] = []
+    const got = await trade(context, `exchange of ${this.#parent.title}`, () => {
+      divided = this.#divide(this.#combine())
+      return Array.from({ length: context.count }, (_, task) => (task === context.index ? [] : flat(divided, task, context.count)))
+    })
+    for (const block of got as readonly (readonly unknown[])[])
+      for (let i = 0; i < block.length; i += 2) {
+        const partition = block[i] as number
+        const lists = this.#received.get(partition) ?? []
+        this.#received.set(partition, lists)
+        lists.push(block[i + 1] as readonly unknown[])
+      }
+    this.#cells = divided.map((cells, partition) => (partition % context.count === context.index ? cells : []))
+  }
+
+  read(partition: number, push: Push<[K, C]>): void {
+    for (const { key, value } of this.#merged(partition)) push([key, value])
+  }
+
+  #combine(): KeyMap<K, C> {
+    let cells = new KeyMap<K, C>()
+    triedTogether(this.#parent, ownedBy(this.#parent), () => {
+      cells = new KeyMap()
+      return (partition) => combineInto(cells, (push) => this.#parent.read(partition, push), this.#combiner)
+    })
+    return cells
+  }
+
+  #divide(cells: KeyMap<K, C>): Cell<K, C>[][] {
+    const partitioner = this.#partitioner
+    if (partitioner.partitions === 1) return [[...cells.cells()]]
+    const divided = Array.from({ length: partitioner.partitions }, (): Cell<K, C>[] => [])
+    cells.forEach((cell) => void divided[partitionOf(partitioner, cell.key)]?.push(cell))
+    return divided
+  }
+
+  /** Merged when it is read, so that a fault of the user's function is one of the partition that is computed then. */
+  #merged(partition: number): readonly Cell<K, C>[] {
+    const all = this.#cells as (readonly Cell<K, C>[])[]
+    const own = all[partition] as readonly Cell<K, C>[]
+    const lists = this.#received.get(partition)
+    if (lists === undefined) return own
+    const { mergeCombined } = this.#combiner
+    const merged = new KeyMap<K, C>()
+    for (const { key, value } of own) merged.add(key, value)
+    for (const list of lists)
+      for (let i = 0; i < list.length; i += 2) {
+        const [key, value] = [list[i] as K, list[i + 1] as C]
+        const cell = merged.find(key)
+        if (cell === undefined) merged.add(key, value)
+        else cell.value = mergeCombined(cell.value, value)
+      }
+    this.#received.delete(partition)
+    return (all[partition] = [...merged.cells()])
+  }
+}
+
+/** What goes to one task: partition, then its keys and values in turn, and so on. */
+function flat<K, C>(divided: readonly (readonly Cell<K, C>[])[], task: number, count: number): unknown[] {
+  const block: unknown[] = []
+  for (let partition = task; partition < divided.length; partition += count) {
+    const cells = divided[partition] as readonly Cell<K, C>[]
+    if (cells.length === 0) continue
+    const pairs: unknown[] = []
+    for (const { key, value } of cells) pairs.push(key, value)
+    block.push(partition, pairs)
+  }
+  return block
+}
+
+// ------------------------------------------------------------------------------------------------ whole partitions
+
+/** Whole partitions to the tasks that need them. */
+class Move<T> implements Stage {
+  readonly #parent: Node<T>
+  readonly #needers: (partition: number) => readonly number[]
+  #moved: Map<number, readonly T[]> | undefined
+
+  constructor(parent: Node<T>, needers: (partition: number) => readonly number[]) {
+    this.#parent = parent
+    this.#needers = needers
+  }
+
+  get inputs(): readonly Node<unknown>[] {
+    return [this.#parent]
+  }
+
+  get isDone(): boolean {
+    return this.#moved !== undefined
+  }
+
+  async run(): Promise<void> {
+    const parent = this.#parent
+    const { context } = parent
+    const got = await trade(context, `move of ${parent.title}`, () => {
+      const blocks = Array.from({ length: context.count }, (): unknown[] => [])
+      for (const partition of ownedBy(parent)) {
+        const others = this.#needers(partition).filter((task) => task !== context.index)
+        if (others.length === 0) continue
+        const values = tried(parent, partition, () => parent.gather(partition))
+        for (const task of others) blocks[task]?.push(partition, values)
+      }
+      return blocks
+    })
+    this.#moved = new Map()
+    for (const block of got as readonly (readonly unknown[])[])
+      for (let i = 0; i < block.length; i += 2) this.#moved.set(block[i] as number, block[i + 1] as readonly T[])
+  }
+
+  read(partition: number, push: Push<T>): void {
+    const values = this.#moved?.get(partition)
+    if (values === undefined) this.#parent.read(partition, push)
+    else for (let i = 0; i < values.length; i++) push(values[i] as T)
+  }
+}
+
+/** Partitions of a node as other tasks than their owners may read them. */
+export interface Reachable<T> {
+  readonly dependency: Dependency
+  read(partition: number, push: Push<T>): void
+}
+
+/** A narrow dependency on partitions that `needers` read. Nothing is moved where these are the owners. */
+export function reachable<T>(parent: Node<T>, needers: (partition: number) => readonly number[]): Reachable<T> {
+  const isLocal = (partition: number): boolean => needers(partition).every((task) => task === parent.owner(partition))
+  const all = Array.from({ length: parent.partitions }, (_, partition) => partition)
+  if (parent.context.count === 1 || all.every(isLocal))
+    return { dependency: { kind: 'narrow', node: parent }, read: (partition, push) => parent.read(partition, push) }
+  const move = new Move(parent, needers)
+  return { dependency: { kind: 'narrow', node: parent, stage: move }, read: (partition, push) => move.read(partition, push) }
+}
+
+export function gathered<T>(read: (push: Push<T>) => void): T[] {
+  const values: T[] = []
+  read((value) => values.push(value))
+  return values
+}

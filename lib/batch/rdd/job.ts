@@ -1,0 +1,47 @@
+/**
+ * Jobs: what an action starts. All tasks of the run start the same jobs in the same order, one at a time; each computes the
+ * partitions that it owns, and all get all results, so that the program goes on the same everywhere.
+ */
+import { SquallError } from '../../errors.ts'
+import type { RddContext } from '../context.ts'
+import { isComputing, isInCallback } from './attempts.ts'
+import { writeCheckpoints } from './checkpoint.ts'
+import type { Node } from './node.ts'
+import { computed } from './trade.ts'
+import type { PartitionBody } from './trade.ts'
+
+/** Runs `body` on the partitions of `node` (all of them, or those `wanted`); the results are in the order of the partitions. */
+export function runJob<T, R>(node: Node<T>, name: string, body: PartitionBody<T, R>, wanted?: readonly number[]): Promise<R[]> {
+  return inOrder(node.context, name, async () => {
+    await prepare(node)
+    const partitions = wanted ?? Array.from({ length: node.partitions }, (_, partition) => partition)
+    const results = await computed(node, name, partitions, body)
+    await writeCheckpoints(node)
+    return results
+  })
+}
+
+/**
+ * Queues a job of a context behind those that were started before it. An action of several rounds is one job all the same, so
+ * that rounds of two actions cannot mix in another order in another task.
+ *
+ * Throws at once, and not by its promise, where no action may be: nobody there would await it.
+ */
+export function inOrder<R>(context: RddContext, name: string, job: () => Promise<R>): Promise<R> {
+  if (isComputing() || isInCallback()) throw new SquallError('rdd-nested', { what: `the action ${name}` })
+  context.checkRuns(name)
+  return context.enqueue(job)
+}
+
+/** Does everything that must be done by all tasks before partitions of `node` can be computed. What is done is skipped. */
+export async function prepare(node: Node<unknown>, seen = new Set<Node<unknown>>()): Promise<void> {
+  if (seen.has(node)) return
+  seen.add(node)
+  for (const { node: parent, stage } of node.dependencies) {
+    if (stage === undefined) await prepare(parent, seen)
+    else if (!stage.isDone) {
+      for (const input of stage.inputs) await prepare(input, seen)
+      await stage.run()
+    }
+  }
+}
