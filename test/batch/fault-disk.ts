@@ -136,6 +136,7 @@ export class FaultDisk implements FileSystem {
       size: async () => inode.bytes.length,
       read: async (into, at) => inode.bytes.copy(into, 0, at, at + into.length),
       append: async (bytes) => {
+        if (this.#isDown) this.#next()
         const part = this.#isNextCrash ? this.random.below(bytes.length + 1) : Math.min(bytes.length, this.room)
         inode.bytes = Buffer.concat([inode.bytes, bytes.subarray(0, part)])
         this.room -= part
@@ -162,7 +163,7 @@ export class FaultDisk implements FileSystem {
   }
 
   get #isNextCrash(): boolean {
-    return !this.#isDown && this.step + 1 >= this.crashAt
+    return this.step + 1 >= this.crashAt
   }
 
   #next(): void {

@@ -123,7 +123,10 @@ function pathOf(folder: string, name: string, number: number): string {
   return join(folder, `${name}-${String(number).padStart(8, '0')}.log`)
 }
 
-/** The numbers of the files there are, in order; one that is missing between two others is an error. */
+/**
+ * The numbers of the files there are, in order; one that is missing between two others is an error. Empty files at the end do not
+ * count: a roll that failed may have left one, and the log went on in the file before it.
+ */
 async function numbersOf(files: FileSystem, folder: string, name: string, from: number): Promise<number[]> {
   const numbers = (await files.list(folder))
     .filter((one) => one.startsWith(`${name}-`))
@@ -132,5 +135,13 @@ async function numbersOf(files: FileSystem, folder: string, name: string, from: 
     .sort((a, b) => a - b)
   const after = numbers.findIndex((number, i) => i > 0 && number !== (numbers[i - 1] as number) + 1)
   if (after !== -1) throw new SquallError('file-not-found', { file: pathOf(folder, name, (numbers[after] as number) - 1) })
+  while (numbers.length > 1 && (await sizeOf(files, pathOf(folder, name, numbers.at(-1) as number))) === 0) numbers.pop()
   return numbers
+}
+
+async function sizeOf(files: FileSystem, path: string): Promise<number> {
+  const file = await files.open(path, 'read')
+  const size = await file?.size()
+  await file?.close()
+  return size ?? 0
 }

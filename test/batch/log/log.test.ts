@@ -221,6 +221,21 @@ describe('a rolling log', () => {
     await expect(records(missing)).rejects.toMatchObject({ code: 'file-not-found', message: 'cannot find the file /d/wal-00000002.log' })
   })
 
+  test('a roll that fails leaves the log as it was, whatever file it left behind', async () => {
+    const { disk, log } = await rolled()
+    const full = disk.syncFolder.bind(disk)
+    disk.syncFolder = () => Promise.reject(new Error('no'))
+    await expect(log.roll()).rejects.toThrow('no')
+    disk.syncFolder = full
+    await log.append([bytes('d')])
+    const torn = disk.killed()
+    torn.tamper('/d/wal-00000003.log', (whole) => whole.subarray(0, -1))
+    expect(await records(torn)).toEqual(['1:a', '2:b', '3:c'])
+    expect(await log.roll()).toBe(4)
+    await log.append([bytes('e')])
+    expect(await records(disk)).toEqual(['1:a', '2:b', '3:c', '3:d', '4:e'])
+  })
+
   test('files of other names are left alone', async () => {
     const { disk, log } = await rolled()
     await (await RollingLog.open(disk, '/d', 'wal-other')).close()
