@@ -188,7 +188,7 @@ export class Table implements StateTable {
   }
 }
 
-function freeze(value: unknown): void {
+export function freeze(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return
   Object.freeze(value)
   for (const item of Object.values(value)) freeze(item)

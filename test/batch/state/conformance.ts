@@ -1,4 +1,5 @@
 /** What every state store must do, whatever it is made of; run over each by `store.test.ts`. */
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { StateStore } from '../../../lib/batch/state/store.ts'
 
@@ -274,6 +275,54 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
       await again.commit(2)
       expect(contentOf(again, 'counts')).toEqual({ '"a"': 1 })
       await again.close()
+    })
+
+    test('whatever is put, deleted, discarded, run again, snapshotted and restarted, the state is that of a plain map', async () => {
+      const key = fc.constantFrom('a', 'b', 'c', 'd', 'e')
+      const change = fc.tuple(key, fc.option(fc.nat(9), { nil: undefined }))
+      const step = fc.record({
+        kind: fc.constantFrom('next', 'next', 'next', 'again', 'discard', 'discard again', 'restart', 'snapshot'),
+        changes: fc.array(change, { maxLength: 5 }),
+      })
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+          const place = await placeOf()
+          let store = await place.open()
+          let before = new Map<string, number>()
+          let now = before
+          let txid = 0
+          for (const { kind, changes } of steps) {
+            if (kind === 'restart') {
+              await place.kill(store)
+              store = await place.open()
+            } else if (kind === 'snapshot') await store.snapshot()
+            else {
+              const isAgain = kind.endsWith('again') && txid > 0
+              store.begin(isAgain ? txid : txid + 1)
+              const base = isAgain ? before : now
+              const next = new Map(base)
+              for (const [at, value] of changes) {
+                expect(store.table('counts').get(at)).toBe(next.get(at))
+                store.table('counts').put(at, value)
+                if (value === undefined) next.delete(at)
+                else next.set(at, value)
+              }
+              expect(new Map(store.table('counts').entries() as Iterable<[string, number]>)).toEqual(next)
+              expect(store.table('counts').size).toBe(next.size)
+              if (kind.startsWith('discard')) store.discard()
+              else {
+                if (!isAgain) txid++
+                await store.commit(txid)
+                before = base
+                now = next
+              }
+            }
+            expect(new Map(store.table('counts').entries() as Iterable<[string, number]>)).toEqual(now)
+            expect(store.table('counts').size).toBe(now.size)
+          }
+        }),
+        { numRuns: 50 },
+      )
     })
 
     test('a snapshot changes nothing, undo included', async () => {

@@ -1,6 +1,10 @@
 /** The stores by the conformance suite, and the log store under crashes. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { LmdbStore } from '../../../lib/batch/state/lmdb-store.ts'
 import { LogStore, readLogState } from '../../../lib/batch/state/log-store.ts'
 import { MemoryStore } from '../../../lib/batch/state/memory-store.ts'
 import { Tables } from '../../../lib/batch/state/tables.ts'
@@ -30,6 +34,24 @@ conformance('log that snapshots all the time', async () => {
   return {
     open: ({ check = false } = {}) => LogStore.open({ folder: '/s', files: disk, check, logBytesMin: 1 }),
     kill: async () => void (disk = disk.killed()),
+  }
+})
+
+conformance('lmdb', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'squall-lmdb-'))
+  const stores: LmdbStore[] = []
+  onTestFinished(async () => {
+    for (const store of stores) await store.close()
+    await rm(folder, { recursive: true })
+  })
+  return {
+    async open({ check = false } = {}) {
+      const store = await LmdbStore.open({ folder, check, cachedMax: 1_000 })
+      stores.push(store)
+      return store
+    },
+    // what is not committed is in memory only
+    kill: async () => undefined,
   }
 })
 
