@@ -16,6 +16,7 @@ import { SquallError } from '../../errors.ts'
 import { assert } from '../../std/assert.ts'
 import { keyOf, readKey, writtenKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
+import { note } from './recovery.ts'
 import { LmdbTable } from './lmdb-table.ts'
 import type { Reader } from './lmdb-table.ts'
 import { decodeRecord, decodeValue, encodeEntries, encodeValue, kinds } from './records.ts'
@@ -210,11 +211,7 @@ export class LmdbStore implements StateStore, Reader {
     for (const { value } of this.#db.getRange({ start: undoStart, end: undoEnd })) {
       const record = decodeRecord(value)
       assert(record[0] === kinds.entries, 'a record of entries')
-      const [, operator, flat, deleted] = record
-      let changes = undo.get(operator)
-      if (changes === undefined) undo.set(operator, (changes = new Map()))
-      for (let i = 0; i < flat.length; i += 2) changes.set(readKey(flat[i] as MapKey), flat[i + 1])
-      for (const key of deleted) changes.set(readKey(key), undefined)
+      note(undo, record)
     }
     return undo
   }

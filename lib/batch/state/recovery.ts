@@ -17,12 +17,13 @@ import { Tables } from './tables.ts'
 import type { Changes } from './tables.ts'
 
 type Undo = Map<string, Changes>
+type Entries = LogRecord & readonly [typeof kinds.entries, ...unknown[]]
 
 export class Recovery {
   readonly tables: Tables
   #txid: number | undefined
-  /** the values before batch `#txid` */
-  #undo: Undo = new Map()
+  /** of batch `#txid`, which is held back until it is known whether it is the last, or was run again */
+  #held: Entries[] = []
   /** what the snapshot says of the last batch it may have seen */
   #end: { readonly txid: number | undefined; readonly undo: Undo } | undefined
   #entriesInto: 'state' | 'batch' | 'end' = 'state'
@@ -36,12 +37,14 @@ export class Recovery {
     const record = decodeRecord(bytes)
     switch (record[0]) {
       case kinds.entries:
-        return this.#entries(record)
+        if (this.#entriesInto === 'batch') this.#held.push(record)
+        else if (this.#entriesInto === 'state') this.#apply(record, undefined)
+        else note((this.#end as { undo: Undo }).undo, record)
+        return
       case kinds.batch:
         return this.#batch(record[1])
       case kinds.snapshot:
         this.#txid = record[1] ?? undefined
-        this.#entriesInto = 'state'
         return
       case kinds.end:
         this.#end = { txid: record[1] ?? undefined, undo: new Map() }
@@ -55,55 +58,58 @@ export class Recovery {
   }
 
   finish(): Tables {
-    this.#correctUndo()
-    this.tables.restored(this.#txid, this.#undo)
+    const undo: Undo = new Map()
+    for (const record of this.#held) this.#apply(record, undo)
+    this.tables.restored(this.#txid, this.#isAtEnd ? this.#end?.undo : undo)
     return this.tables
   }
 
+  /** The snapshot may hold what batch `#txid` has left. */
+  get #isAtEnd(): boolean {
+    return this.#end !== undefined && this.#end.txid === this.#txid
+  }
+
   #batch(txid: number): void {
-    this.#correctUndo()
-    // a batch that was run again: its first outcome has never been
-    if (txid === this.#txid) this.#goBack()
+    const isAgain = txid === this.#txid
+    // the first outcome of a batch that was run again has never been
+    if (!isAgain || this.#isAtEnd) for (const record of this.#held) this.#apply(record, undefined)
+    if (isAgain && this.#isAtEnd) this.#goBack()
     this.#txid = txid
-    this.#undo = new Map()
+    this.#held = []
     this.#entriesInto = 'batch'
   }
 
-  #entries([, operator, flat, deleted]: LogRecord & readonly [typeof kinds.entries, ...unknown[]]): void {
-    if (this.#entriesInto === 'end') {
-      const undo = changesOf((this.#end as { undo: Undo }).undo, operator)
-      for (let i = 0; i < flat.length; i += 2) undo.set(readKey(flat[i] as MapKey), flat[i + 1])
-      for (const key of deleted) undo.set(readKey(key), undefined)
-      return
-    }
+  #apply([, operator, flat, deleted]: Entries, undo: Undo | undefined): void {
     const entries = this.tables.table(operator).entriesByKey
-    const undo = this.#entriesInto === 'batch' ? changesOf(this.#undo, operator) : undefined
+    const old = undo === undefined ? undefined : changesOf(undo, operator)
     for (let i = 0; i < flat.length; i += 2) {
       const key = readKey(flat[i] as MapKey)
-      undo?.set(key, entries.get(key))
+      old?.set(key, entries.get(key))
       entries.set(key, flat[i + 1])
     }
     for (const one of deleted) {
       const key = readKey(one)
-      undo?.set(key, entries.get(key))
+      old?.set(key, entries.get(key))
       entries.delete(key)
     }
   }
 
-  #correctUndo(): void {
-    if (this.#end === undefined || this.#end.txid !== this.#txid) return
-    this.#undo = this.#end.undo
-    this.#end = { txid: NaN, undo: new Map() } // the same number again is another run of that batch
-  }
-
   #goBack(): void {
-    for (const [operator, changes] of this.#undo) {
+    for (const [operator, changes] of this.#end?.undo ?? []) {
       const entries = this.tables.table(operator).entriesByKey
       for (const [key, value] of changes)
         if (value === undefined) entries.delete(key)
         else entries.set(key, value)
     }
+    this.#end = { txid: NaN, undo: new Map() } // what follows is another run of that batch
   }
+}
+
+/** Adds the entries of a record to what is to be put back. */
+export function note(undo: Undo, [, operator, flat, deleted]: Entries): void {
+  const changes = changesOf(undo, operator)
+  for (let i = 0; i < flat.length; i += 2) changes.set(readKey(flat[i] as MapKey), flat[i + 1])
+  for (const key of deleted) changes.set(readKey(key), undefined)
 }
 
 /**
