@@ -127,6 +127,60 @@ const table = {
     what: 'the line of {file} that starts at byte {offset} is longer than {max} bytes',
     help: 'raise the option lineBytesMax of files.lines, or check that the file is a text of lines',
   },
+  // -- durable files and state
+  'disk-full': {
+    what: 'cannot write {file}: the disk is full',
+    help: 'make room on that disk and start again; nothing half-written was left behind',
+  },
+  'log-corrupt': {
+    what: '{file} is broken at byte {offset}, and more of it follows that is whole',
+    help: 'what was durable is lost there: bring the file back from a copy, or begin anew without its folder',
+  },
+  'state-key': {
+    what: '{what} cannot be a key of a state',
+    help: 'use null, booleans, numbers, strings, dates, bytes, or arrays and plain objects of these',
+  },
+  'state-value': {
+    what: 'the value of {key} in the state {operator} cannot be kept: {reason}',
+    help: 'use plain data: null, booleans, numbers, strings, dates, sets, bytes, arrays and plain objects',
+  },
+  'state-too-large': {
+    what: 'the state {operator} has more than {max} keys in one task',
+    help: 'use more tasks, or the store lmdb, which keeps its keys on disk',
+  },
+  'state-ahead': {
+    what: 'batch {txid} cannot run: the state is already at batch {found}',
+    help: 'the state is newer than the records of the run: bring the whole state directory back from one copy, or begin anew without it',
+  },
+  'state-of-another': {
+    what: '{folder} holds the state of the topology {found}, not of {topology}',
+    help: 'give each topology a state directory of its own',
+  },
+  'state-format': {
+    what: '{folder} was written in the format {found}; this version reads up to {known}',
+    help: 'use the version of Squall that wrote it, or a newer one',
+  },
+  'state-schema': {
+    what: 'the state {operator} in {folder} was written with the schema version {found}; the topology declares {wanted}',
+    help: 'declare the version it was written with, or give the changed state another name',
+  },
+  'state-key-groups': {
+    what: 'the state in {folder} has {found} key groups; the topology wants {wanted}',
+    help: 'their number is fixed for the life of a state: use {found}, or begin anew in another directory',
+  },
+  'state-in-use': {
+    what: 'the state directory {folder} is in use by the process {pid}',
+    help: 'stop that run first; two runs cannot share a state directory',
+  },
+  'state-torn': {
+    what: 'the tasks of the state in {folder} are at the batches {found}: too far apart',
+    help: 'some of its files are older than others: bring the whole state directory back from one copy',
+  },
+  'state-missing': { what: '{what}', help: '{hint}' },
+  'lmdb-missing': {
+    what: 'the store lmdb needs the package lmdb, which cannot be loaded: {reason}',
+    help: 'install it with: npm install lmdb@3.5; or use the store log',
+  },
   // -- the wire: what does not fit its schema or a limit, and what cannot be read
   'value-mismatch': {
     what: 'the value of {field} is {value}, its schema says {kind}',

@@ -1,0 +1,273 @@
+/**
+ * State in LMDB: for more than fits in memory. The package `lmdb` is only loaded when this store is used.
+ *
+ * The changes of a batch stay in memory until its commit, which writes them, what is needed to undo them, and the batch's number in one
+ * transaction, the keys in order. What was read or written lately stays in memory too, up to a bound.
+ *
+ * One database; a key's first byte says what it is:
+ *
+ *     0                        the number of the last batch; operators and their sizes
+ *     1, number                values before the last batch, in the records of the log store
+ *     2, operator u16, key     one entry; the key is 1 and UTF-8, or 2 and msgpack, or, when it is long, 3 and its SHA-256
+ */
+import { createHash } from 'node:crypto'
+import type { RootDatabase } from 'lmdb'
+import { SquallError } from '../../errors.ts'
+import { assert } from '../../std/assert.ts'
+import { keyOf, readKey, writtenKey } from './keys.ts'
+import type { MapKey } from './keys.ts'
+import { note } from './recovery.ts'
+import { LmdbTable } from './lmdb-table.ts'
+import type { Reader } from './lmdb-table.ts'
+import { decodeRecord, decodeValue, encodeEntries, encodeValue, kinds } from './records.ts'
+import type { StateStore, StateTable } from './store.ts'
+import { checkTxid } from './tables.ts'
+import type { Changes } from './tables.ts'
+
+export interface LmdbStoreOptions {
+  /** exists, and is this store's alone */
+  readonly folder: string
+  readonly check?: boolean
+  /** entries of each operator that may stay in memory between batches, about (200,000) */
+  readonly cachedMax?: number
+  /** nothing is written, another process may have it open (`false`) */
+  readonly isReadOnly?: boolean
+}
+
+interface Meta {
+  txid: number | undefined
+  /** in the order of their numbers */
+  readonly operators: { readonly name: string; size: number; sizeBefore: number }[]
+}
+
+type Database = RootDatabase<Buffer, Buffer>
+
+const metaKey = Buffer.of(0)
+const undoStart = Buffer.of(1)
+const undoEnd = Buffer.of(2)
+const operatorsMax = 1 << 16
+/** LMDB takes keys of up to 1,978 bytes */
+const keyBytesMax = 1_900
+
+export class LmdbStore implements StateStore, Reader {
+  readonly check: boolean
+  readonly cachedMax: number
+  readonly #folder: string
+  readonly #db: Database
+  readonly #meta: Meta
+  readonly #tables = new Map<string, LmdbTable>()
+  #open: number | undefined
+  #isBack = false
+
+  private constructor(db: Database, meta: Meta, { folder, check = false, cachedMax = 200_000 }: LmdbStoreOptions) {
+    this.#folder = folder
+    this.#db = db
+    this.#meta = meta
+    this.check = check
+    this.cachedMax = cachedMax
+    for (const { name, size } of meta.operators) this.#tables.set(name, new LmdbTable(this, name, size))
+  }
+
+  static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
+    const { open } = await loadLmdb()
+    try {
+      const db = open<Buffer, Buffer>({
+        path: options.folder,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        readOnly: options.isReadOnly ?? false,
+        noSubdir: false,
+      })
+      const bytes = db.get(metaKey)
+      const meta = bytes === undefined ? { txid: undefined, operators: [] } : (decodeValue(bytes) as Meta)
+      return new LmdbStore(db, meta, options)
+    } catch (error) {
+      throw new SquallError('file-unreadable', { file: options.folder, reason: (error as Error).message }, {}, { cause: error })
+    }
+  }
+
+  get txid(): number | undefined {
+    return this.#meta.txid
+  }
+
+  get openTxid(): number | undefined {
+    return this.#open
+  }
+
+  get operators(): readonly string[] {
+    return [...this.#tables.keys()].sort()
+  }
+
+  table<K, V>(operator: string): StateTable<K, V> {
+    return this.#table(operator) as StateTable as StateTable<K, V>
+  }
+
+  begin(txid: number): void {
+    assert(this.#open === undefined, `batch ${txid} begins while batch ${this.#open} is open`)
+    checkTxid(txid, this.#meta.txid)
+    if (txid === this.#meta.txid) {
+      const undo = this.#undo()
+      for (const { name, sizeBefore } of this.#meta.operators) this.#table(name).goBack(undo.get(name) ?? new Map(), sizeBefore)
+      this.#isBack = true
+    }
+    this.#open = txid
+  }
+
+  async commit(txid: number): Promise<void> {
+    assert(txid === this.#open, `commit of batch ${txid}, open is ${this.#open}`)
+    const meta = this.#metaAfter(txid)
+    const changes = [...this.#tables.values()].map((table) => this.#encoded(table))
+    const undo = [...this.#tables.values()].flatMap(({ operator, old }) => encodeEntries(operator, old.keys(), (key) => old.get(key)))
+    try {
+      this.#db.transactionSync(() => {
+        for (const entries of changes) for (const [key, value] of entries) this.#write(key, value)
+        for (const key of [...this.#db.getKeys({ start: undoStart, end: undoEnd })]) this.#write(key, undefined)
+        for (const [i, record] of undo.entries()) this.#write(undoKey(i), record)
+        this.#write(metaKey, encodeValue('', null, meta))
+      })
+      await this.#db.flushed
+    } catch (error) {
+      if (error instanceof SquallError) throw error
+      throw this.#writeError(error as Error)
+    }
+    Object.assign(this.#meta, meta)
+    for (const table of this.#tables.values()) table.committed()
+    this.#open = undefined
+    this.#isBack = false
+  }
+
+  discard(): void {
+    if (this.#open === undefined) return
+    for (const table of this.#tables.values()) table.discard(this.#meta.operators.find(({ name }) => name === table.operator)?.size ?? 0)
+    this.#open = undefined
+    this.#isBack = false
+  }
+
+  *lastChanged(operator: string): Iterable<unknown> {
+    for (const key of this.#undo().get(operator)?.keys() ?? []) yield keyOf(key)
+  }
+
+  async snapshot(): Promise<void> {
+    // the database is its own
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close()
+  }
+
+  // -- for the tables
+
+  read(operator: string, key: MapKey): unknown {
+    const [bytes, isHashed] = this.#keyBytes(operator, key)
+    const value = this.#db.getBinaryFast(bytes)
+    if (value === undefined) return undefined
+    return isHashed ? (decodeValue(value) as [MapKey, unknown])[1] : decodeValue(value)
+  }
+
+  *readAll(operator: string): Iterable<readonly [MapKey, unknown]> {
+    const number = this.#numberOf(operator)
+    for (const { key, value } of this.#db.getRange({ start: entryStart(number), end: entryStart(number + 1) })) {
+      if (key[3] === 3) {
+        const [own, of] = decodeValue(value) as [MapKey, unknown]
+        yield [readKey(own), of]
+      } else yield [readKey(key[3] === 1 ? key.toString('utf8', 4) : (decodeValue(key.subarray(4)) as MapKey)), decodeValue(value)]
+    }
+  }
+
+  #table(operator: string): LmdbTable {
+    let table = this.#tables.get(operator)
+    if (table === undefined) this.#tables.set(operator, (table = new LmdbTable(this, operator, 0)))
+    return table
+  }
+
+  #metaAfter(txid: number): Meta {
+    for (const { operator } of this.#tables.values()) this.#numberOf(operator)
+    const operators = this.#meta.operators.map(({ name, size, sizeBefore }) => ({
+      name,
+      size: this.#table(name).size,
+      sizeBefore: this.#isBack ? sizeBefore : size,
+    }))
+    return { txid, operators }
+  }
+
+  /** What is to be written of a table, in the order of the keys, or nearly: LMDB is quicker that way. */
+  #encoded(table: LmdbTable): (readonly [Buffer, Buffer | undefined])[] {
+    const changes = table.changes()
+    return [...changes.keys()].sort(inOrder).map((key) => {
+      const value = changes.get(key)
+      const [bytes, isHashed] = this.#keyBytes(table.operator, key)
+      if (value === undefined) return [bytes, undefined]
+      return [bytes, encodeValue(table.operator, key, isHashed ? [writtenKey(key), value] : value)]
+    })
+  }
+
+  #write(key: Buffer, value: Buffer | undefined): void {
+    if (value === undefined) this.#db.removeSync(key)
+    else this.#db.putSync(key, value)
+  }
+
+  #undo(): ReadonlyMap<string, Changes> {
+    const undo = new Map<string, Changes>()
+    for (const { value } of this.#db.getRange({ start: undoStart, end: undoEnd })) {
+      const record = decodeRecord(value)
+      assert(record[0] === kinds.entries, 'a record of entries')
+      note(undo, record)
+    }
+    return undo
+  }
+
+  #numberOf(operator: string): number {
+    const number = this.#meta.operators.findIndex(({ name }) => name === operator)
+    if (number !== -1) return number
+    assert(this.#meta.operators.length < operatorsMax, `more than ${operatorsMax} operators`)
+    return this.#meta.operators.push({ name: operator, size: 0, sizeBefore: 0 }) - 1
+  }
+
+  /** The key in the database, and whether it does not hold the key itself. */
+  #keyBytes(operator: string, key: MapKey): readonly [Buffer, boolean] {
+    const written = writtenKey(key)
+    const isText = typeof written === 'string'
+    const bytes = isText ? Buffer.from(`\0\0\0\0${written}`) : Buffer.concat([Buffer.alloc(4), encodeValue(operator, key, written)])
+    bytes[0] = 2
+    bytes.writeUInt16BE(this.#numberOf(operator), 1)
+    bytes[3] = isText ? 1 : 2
+    if (bytes.length <= keyBytesMax) return [bytes, false]
+    const hash = createHash('sha256').update(bytes).digest()
+    bytes[3] = 3
+    return [Buffer.concat([bytes.subarray(0, 4), hash]), true]
+  }
+
+  #writeError(error: Error): SquallError {
+    const isFull = /ENOSPC|EDQUOT|no space|MDB_MAP_FULL/i.test(error.message)
+    const params = { file: this.#folder, reason: error.message }
+    return new SquallError(isFull ? 'disk-full' : 'file-unwritable', params, {}, { cause: error })
+  }
+}
+
+async function loadLmdb(): Promise<typeof import('lmdb')> {
+  try {
+    return await import('lmdb')
+  } catch (error) {
+    throw new SquallError('lmdb-missing', { reason: (error as Error).message.split('\n')[0] }, {}, { cause: error })
+  }
+}
+
+function inOrder(a: MapKey, b: MapKey): number {
+  if (a === b) return 0
+  return (a as string) < (b as string) ? -1 : 1
+}
+
+function undoKey(number: number): Buffer {
+  const key = Buffer.alloc(5)
+  key[0] = 1
+  key.writeUInt32BE(number, 1)
+  return key
+}
+
+function entryStart(number: number): Buffer {
+  const key = Buffer.alloc(4)
+  key[0] = 2
+  if (number === operatorsMax) return Buffer.of(3)
+  key.writeUInt16BE(number, 1)
+  return key
+}

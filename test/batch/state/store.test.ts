@@ -1,0 +1,115 @@
+/** The stores by the conformance suite, and the log store under crashes. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, onTestFinished, test } from 'vitest'
+import { LmdbStore } from '../../../lib/batch/state/lmdb-store.ts'
+import { LogStore, readLogState } from '../../../lib/batch/state/log-store.ts'
+import { MemoryStore } from '../../../lib/batch/state/memory-store.ts'
+import { Tables } from '../../../lib/batch/state/tables.ts'
+import { Random } from '../../../lib/std/random.ts'
+import { Crash, FaultDisk } from '../fault-disk.ts'
+import { batch, conformance, contentOf } from './conformance.ts'
+
+conformance('memory', async () => {
+  let tables: Tables | undefined
+  return {
+    open: async ({ check } = {}) => new MemoryStore((tables ??= new Tables(check))),
+    kill: async () => undefined,
+  }
+})
+
+conformance('log', async () => {
+  let disk = new FaultDisk(new Random(1))
+  return {
+    open: ({ check = false } = {}) => LogStore.open({ folder: '/s', files: disk, check }),
+    kill: async () => void (disk = disk.killed()),
+  }
+})
+
+/** With a snapshot begun at each commit there is. */
+conformance('log that snapshots all the time', async () => {
+  let disk = new FaultDisk(new Random(1))
+  return {
+    open: ({ check = false } = {}) => LogStore.open({ folder: '/s', files: disk, check, logBytesMin: 1 }),
+    kill: async () => void (disk = disk.killed()),
+  }
+})
+
+conformance('lmdb', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'squall-lmdb-'))
+  const stores: LmdbStore[] = []
+  onTestFinished(async () => {
+    for (const store of stores) await store.close()
+    await rm(folder, { recursive: true })
+  })
+  return {
+    async open({ check = false } = {}) {
+      const store = await LmdbStore.open({ folder, check, cachedMax: 1_000 })
+      stores.push(store)
+      return store
+    },
+    // what is not committed is in memory only
+    kill: async () => undefined,
+  }
+})
+
+const open = (disk: FaultDisk, logBytesMin = 1): Promise<LogStore> => LogStore.open({ folder: '/s', files: disk, logBytesMin })
+
+interface Step {
+  readonly puts: Readonly<Record<string, number | undefined>>
+  /** run a second time, with other data */
+  readonly again: Readonly<Record<string, number | undefined>> | undefined
+}
+
+const keys = fc.constantFrom(...'abcdefghij')
+const puts = fc.dictionary(keys, fc.option(fc.nat(99), { nil: undefined, freq: 4 }), { maxKeys: 6 })
+const steps = fc.array(fc.record({ puts, again: fc.option(puts, { nil: undefined, freq: 3 }) }), { minLength: 1, maxLength: 7 })
+
+function applied(state: Readonly<Record<string, unknown>>, changes: Readonly<Record<string, number | undefined>>): Record<string, unknown> {
+  const next = { ...state }
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) delete next[`"${key}"`]
+    else next[`"${key}"`] = value
+  }
+  return next
+}
+
+test('after a crash between any two steps, and the same batch again, the state is right', async () => {
+  const property = async (seed: number, all: readonly Step[], isPower: boolean, parts: number): Promise<void> => {
+    for (let crashAt = 1; ; crashAt++) {
+      let disk = new FaultDisk(new Random(seed + crashAt))
+      let crashes = 0
+      disk.crashAt = crashAt
+      let store: LogStore | undefined
+      let state: Record<string, unknown> = {}
+      // runs a batch until it is committed, whatever happens to the disk
+      const run = async (txid: number, changes: Step['puts']): Promise<void> => {
+        for (;;)
+          try {
+            store ??= await LogStore.open({ folder: '/s', files: disk, logBytesMin: parts })
+            await batch(store, txid, changes)
+            expect(contentOf(store)).toEqual(applied(state, changes))
+            return
+          } catch (error) {
+            if (!(error instanceof Crash)) throw error
+            crashes++
+            disk = isPower ? disk.powerLost() : disk.killed()
+            if (disk.random.below(3) === 0) disk.crashAt = 1 + disk.random.below(40)
+            store = undefined
+          }
+      }
+      for (const [i, { puts: first, again }] of all.entries()) {
+        await run(i + 1, first)
+        if (again !== undefined) await run(i + 1, again)
+        state = applied(state, again ?? first)
+        expect(contentOf(store as unknown as LogStore)).toEqual(state)
+      }
+      await (store as unknown as LogStore).close()
+      expect(Object.keys(contentOf(await open(disk.killed())))).toEqual(Object.keys(state).sort())
+      if (crashes === 0) return
+    }
+  }
+  await fc.assert(fc.asyncProperty(fc.nat(), steps, fc.boolean(), fc.constantFrom(1, 200, 1 << 20), property), { numRuns: 40 })
+})
