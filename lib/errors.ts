@@ -199,6 +199,37 @@ const table = {
     help: 'run the same version of Squall in every worker',
   },
   'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
+  // -- micro-batches: what is written down of each batch
+  'metadata-version': {
+    what: 'the log of {log} has an entry of version v{version}: {reason}',
+    help: 'run the version of Squall that wrote it, or a newer one',
+  },
+  'metadata-broken': {
+    what: 'an entry of the log of {log} cannot be read: {reason}',
+    help: 'bring the log back from a copy, or begin anew without its folder',
+  },
+  // -- micro-batches: receivers and blocks
+  'receiver-state': {
+    what: 'the {what} of stream {stream} cannot {action}: it is {state}',
+    help: 'store while the receiver is started, from onStart until onStop; what was refused here is not stored, so do not acknowledge it',
+  },
+  'unknown-receiver': { what: 'no receiver has the stream {stream}', help: 'the streams with receivers: {known}' },
+  'block-unwritable': { what: 'the block {block} cannot be stored: {reason}', help: 'receive plain data: no functions, no symbols' },
+  'receiver-limit': {
+    what: '{what} of the receiver of stream {stream} is larger than {max}',
+    help: 'raise the option {option}, or send less at once',
+  },
+  'receiver-failed': {
+    what: 'the receiver of stream {stream} failed: {reason}',
+    help: 'repair what its onStart or onStop does, or the source it receives from',
+  },
+  // -- micro-batches: tuples by field
+  'unknown-tuple-field': { what: 'a tuple has no field {field}', help: 'its fields: {known}' },
+  'duplicate-tuple-field': {
+    what: 'a tuple would have the field {field} twice',
+    help: 'give the new field another name, or project the old one away first; its fields: {known}',
+  },
+  'tuple-size': { what: '{given} values were given for the fields {fields}', help: 'give {count} values, one a field' },
   // -- while a topology runs
   'trees-lost': {
     what: '{count} tuple trees failed for good',

@@ -53,3 +53,37 @@ export type { Attempt } from './batch/rdd/attempts.ts'
 export type { Partitions } from './batch/rdd/by-key.ts'
 export type { Compare } from './batch/rdd/ordering.ts'
 export type { Stats } from './batch/rdd/stats.ts'
+export { EventTimeStats, WatermarkTracker, watermarkDelayMs, watermarkPolicy } from './batch/event-time.ts'
+export type { WatermarkOptions, WatermarkPolicy } from './batch/event-time.ts'
+export {
+  SessionWindows,
+  TimeWindows,
+  mergeSessions,
+  sessionWindow,
+  slidingWindow,
+  tumblingWindow,
+  windowTime,
+} from './batch/time-windows.ts'
+export type { TimeWindow, TimeWindowOptions } from './batch/time-windows.ts'
+export { PidRateEstimator, TokenBucket, partitionLimits } from './batch/rate.ts'
+export type { PartitionLimitsOptions, PidOptions, TokenBucketOptions } from './batch/rate.ts'
+export { TupleLayout, TupleView } from './batch/trident/tuple-view.ts'
+export { MetadataLog, resumption } from './batch/metadata-log.ts'
+export type { MetadataLogOptions, Resumption } from './batch/metadata-log.ts'
+export { commitFormat, decodeEntry, encodeEntry, offsetFormat, parseBatchMetadata, pinnedConf } from './batch/metadata.ts'
+export type { BatchMetadata, CommitEntry, EntryFormat, OffsetEntry } from './batch/metadata.ts'
+export { BlockGenerator } from './batch/receiver/block-generator.ts'
+export type { BlockGeneratorListener, BlockGeneratorOptions } from './batch/receiver/block-generator.ts'
+export { ReceivedBlockTracker } from './batch/receiver/block-tracker.ts'
+export type { BlocksByStream, ReceivedBlockTrackerOptions, TrackerRecord } from './batch/receiver/block-tracker.ts'
+export { LoggedBlocks, MemoryBlocks, ReplicatedBlocks } from './batch/receiver/block-stores.ts'
+export type { LoggedBlocksOptions } from './batch/receiver/block-stores.ts'
+export type { BlockInfo, BlockStore as ReceivedBlockStore } from './batch/receiver/block.ts'
+export { ReceiverSupervisor } from './batch/receiver/supervisor.ts'
+export type { ReceiverEvent, ReceiverSupervisorOptions } from './batch/receiver/supervisor.ts'
+export type { Receiver, ReceiverOutput } from './batch/receiver/receiver.ts'
+export { realSchedule } from './std/schedule.ts'
+export type { Schedule } from './std/schedule.ts'
+export { nodeFileSystem } from './batch/log/file-system.ts'
+export type { FileSystem, OpenFile } from './batch/log/file-system.ts'
+export type { Clock, Duration } from './std/clock.ts'
