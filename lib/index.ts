@@ -25,7 +25,10 @@ export type {
   TuplesOf,
   Tuple,
 } from './topology/component.ts'
-export { topology } from './topology/builder.ts'
+export { topology } from './batch/builder.ts'
+export type { StreamOptions, StreamTopologyBuilder } from './batch/builder.ts'
+export { DStream } from './batch/dstream/dstream.ts'
+export { memorySource } from './batch/sources/memory.ts'
 export type { BoltDeclarer, ComponentHandle, Groupings, StreamHandle, TopologyBuilder } from './topology/builder.ts'
 export type { ComponentOptions, TopologyDefinition } from './topology/draft.ts'
 export type { CustomGrouping, GroupingContext } from './topology/grouping.ts'

@@ -25,10 +25,9 @@ export interface CommitOrder {
   readonly attempt: number
 }
 
-export interface ProcessOrder extends CommitOrder {
-  readonly timeMs: number
-  /** what it takes, by stream; a stream that gives nothing is left out */
-  readonly ranges: Readonly<Record<string, Range>>
+export interface ProcessOrder extends CommitOrder, BatchRecord {
+  /** batches before it that a task may have to make again: all that are remembered, in the first order and in one after a failure */
+  readonly history: readonly BatchRecord[]
 }
 
 export interface CoordinatorOptions {
@@ -43,11 +42,15 @@ export interface CoordinatorOptions {
   readonly recordsMax: number
   /** run a batch without data after one with data, so that what became due is given out; only without an interval */
   readonly noDataBatches: boolean
+  /** how far back the streams reach */
+  readonly rememberMs: number
   readonly log: BatchLog
 }
 
 interface Active extends BatchRecord {
   attempt: number
+  /** tasks may not have the batches before it */
+  needsHistory: boolean
   tries: number
   phase: 'waiting' | 'processing' | 'processed' | 'committing'
   /** not emitted again before */
@@ -60,6 +63,8 @@ interface OrderId {
   readonly attempt: number
 }
 
+/** Batches between two times that old ones are forgotten. */
+const forgetEvery = 64
 /** How long a batch that failed waits, at first. */
 const retryMs = 50
 
@@ -70,13 +75,20 @@ export class Coordinator {
   /** by txid, the oldest first */
   #active: Active[] = []
   #last: BatchRecord | undefined
+  /** batches that are done and may be needed again, the oldest first */
+  #history: BatchRecord[] = []
+  /** no batch of this coordinator's own was planned yet */
+  #isFirst = true
   /** where each source is */
   readonly #ranges = new Map<string, Range>()
+  /** the time of the first batch, with an interval */
+  readonly #firstMs: number
   #attempt: number
 
   private constructor(options: CoordinatorOptions, context: SpoutContext) {
     this.#options = options
     this.#context = context
+    this.#firstMs = (Math.floor(context.date() / options.intervalMs) + 1) * options.intervalMs
     // whatever a coordinator before this one has under way has another number
     this.#attempt = context.random.below(1 << 20) * 4_096
   }
@@ -85,8 +97,7 @@ export class Coordinator {
   static async open(options: CoordinatorOptions, context: SpoutContext): Promise<Coordinator> {
     const coordinator = new Coordinator(options, context)
     const { topology, log, date } = context
-    for (const [stream, source] of options.sources)
-      coordinator.#planners.set(stream, await source.planner({ topology, stream, log, date }))
+    for (const [stream, source] of options.sources) coordinator.#planners.set(stream, await source.planner({ topology, stream, log, date }))
     await coordinator.#recover()
     return coordinator
   }
@@ -94,12 +105,13 @@ export class Coordinator {
   async #recover(): Promise<void> {
     for (const record of await this.#options.log.read()) {
       this.#note(record)
-      if (!record.isCommitted) this.#active.push(this.#waiting(record))
+      if (record.isCommitted) this.#history.push(record)
+      else this.#active.push(this.#waiting(record, true))
     }
   }
 
   /** Gives the next order there is; asked again and again. */
-  async nextTuple(out: SpoutOutput<Orders>): Promise<void> {
+  nextTuple(out: SpoutOutput<Orders>): void | Promise<void> {
     const [head] = this.#active
     if (head?.phase === 'processed') {
       head.phase = 'committing'
@@ -108,7 +120,7 @@ export class Coordinator {
     }
     const waiting = this.#active.find(({ phase, dueMs }) => phase === 'waiting' && dueMs <= this.#context.now())
     if (waiting !== undefined) this.#process(waiting, out)
-    else if (this.#active.length < this.#options.pendingMax) await this.#plan(out)
+    else if (this.#active.length < this.#options.pendingMax && this.#isDue) return this.#plan(out)
   }
 
   ack(id: unknown): Promise<void> | void {
@@ -134,6 +146,7 @@ export class Coordinator {
       if (later.txid < batch.txid) continue
       later.phase = 'waiting'
       later.attempt = ++this.#attempt
+      later.needsHistory = true
       later.dueMs = dueMs
     }
   }
@@ -145,10 +158,13 @@ export class Coordinator {
 
   // ---------------------------------------------------------------------------------------------- new batches
 
-  /** Decides what the next batch contains, if it is time for one. */
+  get #isDue(): boolean {
+    return this.#options.intervalMs === 0 || this.#context.date() >= this.#nextTimeMs()
+  }
+
+  /** Decides what the next batch contains. */
   async #plan(out: SpoutOutput<Orders>): Promise<void> {
     const timeMs = this.#nextTimeMs()
-    if (this.#options.intervalMs > 0 && this.#context.date() < timeMs) return
     const ranges: Record<string, Range> = {}
     for (const [stream, planner] of this.#planners) {
       const range = await planner.next(this.#ranges.get(stream), this.#options.recordsMax)
@@ -162,7 +178,8 @@ export class Coordinator {
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
     await this.#options.log.planned(record)
     this.#note(record)
-    const batch = this.#waiting(record)
+    const batch = this.#waiting(record, this.#isFirst)
+    this.#isFirst = false
     this.#active.push(batch)
     this.#process(batch, out)
   }
@@ -173,7 +190,7 @@ export class Coordinator {
     const nowMs = this.#context.date()
     const last = this.#last
     if (intervalMs === 0) return Math.max(Math.floor(nowMs), (last?.timeMs ?? 0) + 1)
-    return last === undefined ? (Math.floor(nowMs / intervalMs) + 1) * intervalMs : last.timeMs + intervalMs
+    return last === undefined ? this.#firstMs : last.timeMs + intervalMs
   }
 
   /**
@@ -192,20 +209,26 @@ export class Coordinator {
     for (const [stream, range] of Object.entries(record.ranges)) this.#ranges.set(stream, range)
   }
 
-  #waiting({ txid, timeMs, ranges }: BatchRecord): Active {
-    return { txid, timeMs, ranges, attempt: ++this.#attempt, tries: 0, phase: 'waiting', dueMs: 0 }
+  #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
+    return { txid, timeMs, ranges, needsHistory, attempt: ++this.#attempt, tries: 0, phase: 'waiting', dueMs: 0 }
   }
 
   #process(batch: Active, out: SpoutOutput<Orders>): void {
     batch.phase = 'processing'
-    const { txid, attempt, timeMs, ranges } = batch
-    out.emitTo('process', { txid, attempt, timeMs, ranges }, idOf(batch))
+    const { txid, attempt, timeMs, ranges, needsHistory } = batch
+    const history = needsHistory ? this.#history : []
+    out.emitTo('process', { txid, attempt, timeMs, ranges, history }, idOf(batch))
   }
 
   // ---------------------------------------------------------------------------------------------- the end of a batch
 
   async #done(batch: Active): Promise<void> {
     this.#active = this.#active.filter((other) => other !== batch)
+    const { rememberMs, log } = this.#options
+    const { txid, timeMs, ranges } = batch
+    this.#history = [...this.#history, { txid, timeMs, ranges }].filter((other) => other.timeMs > timeMs - rememberMs)
+    const [oldest] = this.#history
+    if (txid % forgetEvery === 0) await log.forget(oldest?.txid ?? txid)
     for (const [stream, range] of Object.entries(batch.ranges)) await this.#planners.get(stream)?.committed?.(range)
   }
 

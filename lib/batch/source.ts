@@ -52,8 +52,6 @@ export interface Planner {
 export interface Reader<T> {
   /** How many partitions the records of `range` make: the same in every task. */
   partitions(range: Range): number
-  /** Fetches what `read` of these partitions will need, where that takes time. */
-  load?(range: Range, partitions: readonly number[]): Promise<void>
   /** Gives the records of a partition, in order. */
   read(range: Range, partition: number, push: (record: T) => void): void
   /** The batch that took `range` is committed: what was kept for it can go. */

@@ -5,10 +5,19 @@
  * keeps state has a file of its own.
  */
 import { SquallError } from '../../errors.ts'
+import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
+import { shown } from '../../std/words.ts'
+import { KeyMap } from '../keyed.ts'
 import type { RDD } from '../rdd/rdd.ts'
+import type { StateTable } from '../state/store.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
+import { eachPartition, foreachRdd, textFiles } from './outputs.ts'
+import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, Scope } from './scope.ts'
+import { KeyGroupPartitioner, partitionerOf, snapshotOf, updated } from './state-rdd.ts'
+import { runSpec } from './state-spec.ts'
+import type { Kept, StateSpec } from './state-spec.ts'
 
 export type Pair<K, V> = readonly [K, V]
 
@@ -22,6 +31,20 @@ export interface StreamShape {
   readonly lookBackMs?: number
   readonly isStateful?: boolean
 }
+
+export interface StateOptions {
+  /** what its state is called in the store: needed where two operators would have the same name (the operator and its input) */
+  readonly name?: string
+}
+
+/** A stream of `mapWithState`: what the function returned. */
+export type MapWithStateStream<K, S, R> = DStream<R> & {
+  /** The state of all keys, at each batch. */
+  stateSnapshots(): DStream<Pair<K, S>>
+}
+
+/** A value that enters a window, or leaves it. */
+type Slice<V> = readonly [isEntering: boolean, value: V]
 
 export class DStream<T> implements StreamNode<T> {
   readonly graph: StreamGraph
@@ -78,7 +101,7 @@ export class DStream<T> implements StreamNode<T> {
   /** What all of these streams have in each batch; they must have the same slide. */
   union(...others: readonly DStream<T>[]): DStream<T> {
     const parents = [this, ...others]
-    for (const other of others) this.#sameSlide('union', other)
+    for (const other of others) checkSlides(this, other, 'union')
     return new DStream(this.graph, { name: 'union', parents }, (scope) => {
       const rdds = parents.flatMap((parent) => scope.of(parent) ?? [])
       const [first, ...rest] = rdds
@@ -95,7 +118,7 @@ export class DStream<T> implements StreamNode<T> {
   }
 
   transformWith<U, V>(other: DStream<U>, f: (rdd: RDD<T>, other: RDD<U>, info: BatchInfo) => RDD<V>): DStream<V> {
-    this.#sameSlide('transformWith', other)
+    checkSlides(this, other, 'transformWith')
     return new DStream(this.graph, { name: 'transformWith', parents: [this, other] }, (scope) => {
       const mine = scope.of(this)
       const theirs = scope.of(other)
@@ -123,7 +146,7 @@ export class DStream<T> implements StreamNode<T> {
   }
 
   countByValue(partitions?: number): DStream<Pair<T, number>> {
-    return this.map((value) => [value, 1] as const).reduceByKey((a, b) => a + b, partitions)
+    return this.map((value): Pair<T, number> => [value, 1]).reduceByKey((a, b) => a + b, partitions)
   }
 
   // ---------------------------------------------------------------------------------------------- pairs, each batch by itself
@@ -154,7 +177,11 @@ export class DStream<T> implements StreamNode<T> {
     return via(this, 'flatMapValues', (rdd) => rdd.flatMapValues(f))
   }
 
-  cogroup<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: number): DStream<Pair<K, readonly [readonly V[], readonly W[]]>> {
+  cogroup<K, V, W>(
+    this: DStream<Pair<K, V>>,
+    other: DStream<Pair<K, W>>,
+    partitions?: number,
+  ): DStream<Pair<K, readonly [readonly V[], readonly W[]]>> {
     return both(this, other, 'cogroup', (a, b) => a.cogroup(b, partitions))
   }
 
@@ -162,15 +189,27 @@ export class DStream<T> implements StreamNode<T> {
     return both(this, other, 'join', (a, b) => a.join(b, partitions))
   }
 
-  leftOuterJoin<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: number): DStream<Pair<K, readonly [V, W | null]>> {
+  leftOuterJoin<K, V, W>(
+    this: DStream<Pair<K, V>>,
+    other: DStream<Pair<K, W>>,
+    partitions?: number,
+  ): DStream<Pair<K, readonly [V, W | null]>> {
     return both(this, other, 'leftOuterJoin', (a, b) => a.leftOuterJoin(b, partitions))
   }
 
-  rightOuterJoin<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: number): DStream<Pair<K, readonly [V | null, W]>> {
+  rightOuterJoin<K, V, W>(
+    this: DStream<Pair<K, V>>,
+    other: DStream<Pair<K, W>>,
+    partitions?: number,
+  ): DStream<Pair<K, readonly [V | null, W]>> {
     return both(this, other, 'rightOuterJoin', (a, b) => a.rightOuterJoin(b, partitions))
   }
 
-  fullOuterJoin<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: number): DStream<Pair<K, readonly [V | null, W | null]>> {
+  fullOuterJoin<K, V, W>(
+    this: DStream<Pair<K, V>>,
+    other: DStream<Pair<K, W>>,
+    partitions?: number,
+  ): DStream<Pair<K, readonly [V | null, W | null]>> {
     return both(this, other, 'fullOuterJoin', (a, b) => a.fullOuterJoin(b, partitions))
   }
 
@@ -184,7 +223,7 @@ export class DStream<T> implements StreamNode<T> {
 
   /** Keeps the RDDs of this stream at least so long. */
   remember(duration: Duration): this {
-    this.rememberMs = Math.max(this.rememberMs, millis(duration, 'remember'))
+    this.rememberMs = Math.max(this.rememberMs, wholeSlides(this, 'the time to remember', duration))
     return this
   }
 
@@ -217,22 +256,172 @@ export class DStream<T> implements StreamNode<T> {
   }
 
   countByValueAndWindow(length: Duration, slide: Duration): DStream<Pair<T, number>> {
-    return this.map((value) => [value, 1] as const).reduceByKeyAndWindow((a, b) => a + b, length, slide)
+    return this.map((value): Pair<T, number> => [value, 1]).reduceByKeyAndWindow((a, b) => a + b, length, slide)
   }
 
   countByWindow(length: Duration, slide: Duration): DStream<number> {
     return this.count().reduceByWindow((a, b) => a + b, length, slide)
   }
 
+  /**
+   * As above, but each window is made from the one before: what enters is added, what leaves is taken away with `inverse`. The cost
+   * follows what enters and leaves, not the window. A key stays, at whatever is left of it, unless `isKept` lets it go.
+   */
+  reduceByKeyAndWindowInverse<K, V>(
+    this: DStream<Pair<K, V>>,
+    f: (a: V, b: V) => V,
+    inverse: (a: V, b: V) => V,
+    length: Duration,
+    slide: Duration = this.slideMs,
+    { name, isKept }: StateOptions & { readonly isKept?: (key: K, value: V) => boolean } = {},
+  ): DStream<Pair<K, V>> {
+    const lengthMs = wholeSlides(this, 'the length', length)
+    const slideMs = wholeSlides(this, 'the slide', slide)
+    const stateName = this.graph.stateName(name ?? 'reduceByKeyAndWindow', this.name)
+    const slices = new DStream(this.graph, { name: 'reduceByKey', parents: [this] }, (scope) =>
+      scope.of(this)?.reduceByKey(f, partitionerOf(scope)),
+    ).persist()
+    const shape = { name: 'window', parents: [slices], slideMs, lookBackMs: lengthMs + slideMs, isStateful: true }
+    return new DStream(this.graph, shape, (scope) => {
+      const { timeMs } = scope
+      const between = (afterMs: number, untilMs: number, isEntering: boolean): RDD<Pair<K, Slice<V>>>[] => {
+        const rdds: RDD<Pair<K, Slice<V>>>[] = []
+        for (let at = afterMs + this.slideMs; at <= untilMs; at += this.slideMs) {
+          const rdd = scope.of(slices, at)
+          if (rdd !== undefined) rdds.push(rdd.mapValues((value): Slice<V> => [isEntering, value]))
+        }
+        return rdds
+      }
+      const leaving = between(timeMs - slideMs - lengthMs, timeMs - lengthMs, false)
+      const changes = scope.sc.union([...leaving, ...between(timeMs - slideMs, timeMs, true)]).partitionBy(partitionerOf(scope))
+      return updated<K, Slice<V>, Pair<K, V>>(
+        changes,
+        'window',
+        (read, push) => {
+          const table = scope.state.table<K, V>(stateName)
+          read(([key, [isEntering, value]]) => {
+            const before = table.get(key)
+            if (isEntering) table.put(key, before === undefined ? value : f(before, value))
+            else if (before !== undefined) table.put(key, inverse(before, value))
+          })
+          for (const [key, value] of [...table.entries()]) {
+            if (isKept === undefined || isKept(key, value)) push([key, value])
+            else table.delete(key)
+          }
+        },
+        true,
+      )
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------- state
+
+  /**
+   * A state for each key, kept exactly once: `f` gets the values of a batch and the state, and returns the new one, or `undefined` to
+   * forget the key. It is called at every batch for every key there is. The stream gives the state of all keys.
+   */
+  updateStateByKey<K, V, S>(
+    this: DStream<Pair<K, V>>,
+    f: (values: readonly V[], state: S | undefined, key: K, timeMs: number) => S | undefined,
+    { name, initialState = [] }: StateOptions & { readonly initialState?: readonly Pair<K, S>[] } = {},
+  ): DStream<Pair<K, S>> {
+    const stateName = this.graph.stateName(name ?? 'updateStateByKey', this.name)
+    return new DStream(this.graph, { name: 'updateStateByKey', parents: [this], isStateful: true }, (scope) => {
+      const input = scope.of(this)?.groupByKey(partitionerOf(scope))
+      return (
+        input &&
+        updated<K, readonly V[], Pair<K, S>>(
+          input,
+          'updateStateByKey',
+          (read, push) => {
+            const table = scope.state.table<K, S>(stateName)
+            beginState(scope, stateName, table, initialState)
+            const seen = new KeyMap<K, true>()
+            const step = (key: K, values: readonly V[]): void => {
+              const state = f(values, table.get(key), key, scope.timeMs)
+              if (state === undefined) table.delete(key)
+              else table.put(key, state)
+            }
+            read(([key, values]) => {
+              seen.set(key, true)
+              step(key, values)
+            })
+            for (const [key] of [...table.entries()]) if (!seen.has(key)) step(key, [])
+            for (const entry of table.entries()) push(entry)
+          },
+          true,
+        )
+      )
+    })
+  }
+
+  /** Calls a function for each record with its key's state; see `stateSpec`. Its cost follows the batch and not the state. */
+  mapWithState<K, V, S, R>(
+    this: DStream<Pair<K, V>>,
+    spec: StateSpec<K, V, S, R>,
+    { name }: StateOptions = {},
+  ): MapWithStateStream<K, S, R> {
+    const stateName = this.graph.stateName(name ?? 'mapWithState', this.name)
+    const table = (scope: Scope): StateTable<K, Kept<S>> => scope.state.table<K, Kept<S>>(stateName)
+    const mapped = new DStream<R>(this.graph, { name: 'mapWithState', parents: [this], isStateful: true }, (scope) => {
+      const input = scope.of(this)?.partitionBy(partitionerOf(scope))
+      return (
+        input &&
+        updated<K, V, R>(
+          input,
+          'mapWithState',
+          (read, push) => {
+            const initial = (spec.initialState ?? []).map(([key, state]): Pair<K, Kept<S>> => [key, [state, scope.timeMs]])
+            beginState(scope, stateName, table(scope), initial)
+            runSpec(spec, scope.timeMs, table(scope), scope.state.table<number, readonly K[]>(`${stateName}.due`), read, push)
+          },
+          false,
+        )
+      )
+    })
+    return Object.assign(mapped, {
+      stateSnapshots: () =>
+        new DStream<Pair<K, S>>(this.graph, { name: 'stateSnapshots', parents: [mapped], isStateful: true }, (scope) => {
+          const after = scope.of(mapped)
+          return after && snapshotOf(after, () => table(scope)).mapValues(([state]) => state)
+        }),
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------- outputs
+
+  /**
+   * Does something with each batch, once, in the order of the batches. The RDD has been brought to one executor; `f` may use its
+   * actions. When the batch is run again after a failure, `f` is called again with the same txid: what it writes should go by that.
+   */
+  foreachRDD(f: (rdd: RDD<T>, info: BatchInfo) => void | Promise<void>): void {
+    this.graph.addOutput(foreachRdd(this, f))
+  }
+
+  /** Does something with each partition of each batch, in the executor where it is; otherwise as `foreachRDD`. */
+  foreachPartition(f: (values: readonly T[], info: PartitionInfo) => void | Promise<void>): void {
+    this.graph.addOutput(eachPartition(this, f))
+  }
+
+  /** Prints the first values of each batch. */
+  print(n = 10): void {
+    this.foreachRDD(async (rdd, { timeMs }) => {
+      const first = await rdd.take(n + 1)
+      const line = '-------------------------------------------'
+      const more = first.length > n ? ['...'] : []
+      process.stdout.write(`${[line, `Time: ${timeMs} ms`, line, ...first.slice(0, n).map(shown), ...more, ''].join('\n')}\n`)
+    })
+  }
+
+  /** Writes each batch as a folder of text files, `prefix-TIME_MS[.suffix]`; a batch that is run again replaces its folder. */
+  saveAsTextFiles(prefix: string, suffix?: string): void {
+    this.graph.addOutput(textFiles(this, prefix, suffix))
+  }
+
   // ---------------------------------------------------------------------------------------------- inside
 
   #via<U>(name: string, f: (rdd: RDD<T>) => RDD<U>): DStream<U> {
     return via(this, name, f)
-  }
-
-  #sameSlide(of: string, other: StreamNode<unknown>): void {
-    if (other.slideMs !== this.slideMs)
-      this.graph.fault(new SquallError('slides-differ', { of, slideMs: this.slideMs, other: other.slideMs }, this.graph.where(this.name)))
   }
 
   #notNull<U>(of: string, rdd: RDD<U> | null | undefined): RDD<U> {
@@ -250,7 +439,20 @@ function via<T, U>(stream: DStream<T>, name: string, f: (rdd: RDD<T>) => RDD<U>)
 }
 
 function both<T, U, R>(a: DStream<T>, b: DStream<U>, name: string, f: (a: RDD<T>, b: RDD<U>) => RDD<R>): DStream<R> {
-  return a.transformWith(b, (mine, theirs) => f(mine, theirs)).named(name)
+  checkSlides(a, b, name)
+  return new DStream(a.graph, { name, parents: [a, b] }, (scope) => {
+    const mine = scope.of(a)
+    const theirs = scope.of(b)
+    return mine && theirs && f(mine, theirs)
+  })
+}
+
+/** What is looked at of a stream, whatever its values are. */
+type Timed = Pick<DStream<unknown>, 'slideMs' | 'graph' | 'name'>
+
+function checkSlides(a: Timed, b: Timed, of: string): void {
+  if (b.slideMs !== a.slideMs)
+    a.graph.fault(new SquallError('slides-differ', { of, slideMs: a.slideMs, other: b.slideMs }, a.graph.where(a.name)))
 }
 
 function windowed<T>(stream: DStream<T>, length: Duration, slide: Duration): DStream<T> {
@@ -266,4 +468,30 @@ function windowed<T>(stream: DStream<T>, length: Duration, slide: Duration): DSt
     const [first, ...rest] = rdds
     return first?.union(...rest)
   })
+}
+
+/** A duration that must be a multiple of a stream's slide. */
+function wholeSlides(stream: Timed, what: string, duration: Duration): number {
+  const ms = durationMs(duration)
+  const { slideMs, graph, name } = stream
+  if (ms !== undefined && ms > 0 && slideMs > 0 && ms % slideMs === 0) return ms
+  graph.fault(new SquallError('bad-window', { what, duration: String(duration), slideMs }, graph.where(name)))
+  return slideMs
+}
+
+/** The states that an operator begins with, put in before its first batch. */
+function beginState<K, S>({ sc, state }: Scope, name: string, table: StateTable<K, S>, initial: readonly Pair<K, S>[]): void {
+  const begun = state.table<string, true>('streams')
+  // the mark belongs to the task, whichever keys it owns
+  const mark = `${name} ${sc.index}`
+  if (initial.length === 0 || begun.get(mark) === true) return
+  begun.put(mark, true)
+  const partitioner = new KeyGroupPartitioner(sc.count)
+  for (const [key, value] of initial) if (partitioner.partitionOf(key) === sc.index) table.put(key, value)
+}
+
+function countOf(values: Iterable<unknown>): number {
+  let n = 0
+  for (const _ of values) n++
+  return n
 }

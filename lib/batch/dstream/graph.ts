@@ -4,9 +4,11 @@
  */
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
+import type { Duration } from '../../std/clock.ts'
+import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { BatchSource } from '../source.ts'
-import type { BatchInfo, Scope } from './scope.ts'
+import type { Scope } from './scope.ts'
 
 /** What a graph knows of a stream. */
 export interface StreamNode<T> {
@@ -32,7 +34,7 @@ export interface Output<T = unknown> {
   readonly name: string
   readonly stream: StreamNode<T>
   /** Runs in every task, one output after the other. */
-  run(rdd: RDD<T>, info: BatchInfo, scope: Scope): Promise<void>
+  readonly run: (rdd: RDD<T>, scope: Scope) => Promise<void>
 }
 
 export class StreamGraph {
@@ -41,16 +43,29 @@ export class StreamGraph {
   readonly outputs: Output[] = []
   readonly sources = new Map<string, BatchSource<unknown>>()
   readonly faults: SquallError[] = []
-  intervalMs: number
+  readonly #stateNames = new Set<string>()
+  /** the delays of the inputs with a watermark */
+  readonly watermarks = new Map<string, Duration>()
+  watermarkPolicy: WatermarkPolicy = 'min'
+  /** without an interval: a batch without data follows one with data */
+  noDataBatches = true
+  readonly intervalMs: number
 
   constructor(topology: string, intervalMs: number) {
     this.topology = topology
     this.intervalMs = intervalMs
   }
 
-  add<S extends StreamNode<never>>(stream: S): S {
-    this.streams.push(stream as unknown as StreamNode<unknown>)
-    return stream
+  add(stream: StreamNode<unknown>): void {
+    this.streams.push(stream)
+  }
+
+  /** What the state of an operator is called in the store. It must be stable, so a name that is taken is a fault and not changed. */
+  stateName(operator: string, input: string): string {
+    const name = operator.includes('.') ? operator : `${input}.${operator}`
+    if (this.#stateNames.has(name)) this.fault(new SquallError('state-name', { name }, this.where(input)))
+    this.#stateNames.add(name)
+    return name
   }
 
   addOutput<T>(output: Output<T>): void {
@@ -64,6 +79,11 @@ export class StreamGraph {
   /** Where an error of a stream is. */
   where(stream: string): Place {
     return { topology: this.topology, stream }
+  }
+
+  /** How far back streams reach, ms. */
+  get rememberMs(): number {
+    return Math.max(0, ...this.streams.map(({ rememberMs }) => rememberMs))
   }
 
   /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */

@@ -1,5 +1,6 @@
 /** What streams and outputs see of the batch that is run. */
 import type { RddContext } from '../context.ts'
+import type { EventTimeStats } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Range } from '../source.ts'
@@ -23,4 +24,10 @@ export interface Scope extends BatchInfo {
   readonly state: StateStore
   /** The RDD of a stream, of this batch or of an earlier one that is remembered. */
   of<T>(stream: StreamNode<T>, timeMs?: number): RDD<T> | undefined
+  /** The RDD of what the batch takes of a source. */
+  source<T>(stream: string): RDD<T>
+  /** What is seen of an input's event times in a partition; begun anew each time that the partition is computed. */
+  seen(input: string, partition: number): EventTimeStats
+  /** What was seen of each input in this task. */
+  eventTimes(): Readonly<Record<string, EventTimeStats>>
 }

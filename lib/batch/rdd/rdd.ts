@@ -560,7 +560,9 @@ export class RDD<T> {
     return inOrder(this.context, 'lookup', async () => {
       await prepare(node)
       const wanted = partitioner === undefined ? Array.from({ length: node.partitions }, (_, p) => p) : [partitionOf(partitioner, key)]
-      return (await computed(node, `lookup in ${node.title}`, wanted, (read) => valuesOf<K, V>(read, (other) => isSameKey(key, other)))).flat()
+      return (
+        await computed(node, `lookup in ${node.title}`, wanted, (read) => valuesOf<K, V>(read, (other) => isSameKey(key, other)))
+      ).flat()
     })
   }
 

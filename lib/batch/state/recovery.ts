@@ -13,7 +13,7 @@ import { readKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 import { decodeRecord, kinds } from './records.ts'
 import type { LogRecord } from './records.ts'
-import { Tables } from './tables.ts'
+import type { Tables } from './tables.ts'
 import type { Changes } from './tables.ts'
 
 type Undo = Map<string, Changes>

@@ -1,0 +1,153 @@
+/** `mapWithState`: a function called for each record with its key's state. */
+import { SquallError } from '../../errors.ts'
+import { durationMs } from '../../std/clock.ts'
+import type { Duration } from '../../std/clock.ts'
+import type { StateTable } from '../state/store.ts'
+import type { Pair } from './dstream.ts'
+
+/**
+ * What `mapWithState` does: for each record of the batch `f` gets its key, its value and the key's state, and returns what the
+ * stream gives (nothing, if it is `undefined`). With a timeout, a key that had no record for so long is given once more, without a
+ * value, while its state `isTimingOut`; then the state is gone.
+ *
+ * ```ts
+ * const running = stateSpec((word: string, n: number | undefined, state: State<number>) => {
+ *   const sum = (state.getOption() ?? 0) + (n ?? 0)
+ *   if (!state.isTimingOut) state.update(sum)
+ *   return [word, sum] as const
+ * }, { timeout: '10m' })
+ * ```
+ */
+export interface StateSpec<K, V, S, R> {
+  readonly f: (key: K, value: V | undefined, state: State<S>, timeMs: number) => R | undefined
+  readonly timeoutMs: number | undefined
+  readonly initialState: readonly Pair<K, S>[] | undefined
+}
+
+export function stateSpec<K, V, S, R>(
+  f: StateSpec<K, V, S, R>['f'],
+  options: { readonly timeout?: Duration; readonly initialState?: readonly Pair<K, S>[] } = {},
+): StateSpec<K, V, S, R> {
+  const { timeout, initialState } = options
+  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout)
+  if (timeout !== undefined && (timeoutMs === undefined || timeoutMs <= 0))
+    throw new SquallError('bad-option', {
+      option: 'timeout',
+      of: 'stateSpec',
+      value: String(timeout),
+      expected: "a duration such as '10m'",
+    })
+  return { f, timeoutMs, initialState }
+}
+
+/** The state of one key, for the length of a call. */
+export class State<S> {
+  #value: S | undefined
+  #wasUpdated = false
+  #wasRemoved = false
+  #isTimingOut = false
+
+  /** For a test of a function by itself. */
+  constructor(value?: S) {
+    this.wrap(value)
+  }
+
+  /** Starts anew with what is kept of a key. */
+  wrap(value: S | undefined): void {
+    this.#value = value
+    this.#wasUpdated = this.#wasRemoved = this.#isTimingOut = false
+  }
+
+  /** Starts anew with what is kept of a key that times out. */
+  wrapTimingOut(value: S): void {
+    this.wrap(value)
+    this.#isTimingOut = true
+  }
+
+  get exists(): boolean {
+    return this.#value !== undefined
+  }
+
+  /** Throws `no-state` where there is none. */
+  get(): S {
+    if (this.#value === undefined) throw new SquallError('no-state', {})
+    return this.#value
+  }
+
+  getOption(): S | undefined {
+    return this.#value
+  }
+
+  /** Throws `state-misuse` after `remove`, and while the state is timing out. */
+  update(value: S): void {
+    if (this.#wasRemoved || this.#isTimingOut)
+      throw new SquallError('state-misuse', { what: 'update', when: this.#isTimingOut ? 'while it is timing out' : 'after it was removed' })
+    this.#value = value
+    this.#wasUpdated = true
+  }
+
+  /** Throws `state-misuse` after `remove`, and while the state is timing out. */
+  remove(): void {
+    if (this.#wasRemoved || this.#isTimingOut)
+      throw new SquallError('state-misuse', { what: 'remove', when: this.#isTimingOut ? 'while it is timing out' : 'after it was removed' })
+    this.#value = undefined
+    this.#wasRemoved = true
+  }
+
+  get wasUpdated(): boolean {
+    return this.#wasUpdated
+  }
+
+  get wasRemoved(): boolean {
+    return this.#wasRemoved
+  }
+
+  get isTimingOut(): boolean {
+    return this.#isTimingOut
+  }
+}
+
+/** A key's state with the time of the last batch that had it. */
+export type Kept<S> = readonly [value: S, atMs: number]
+
+/**
+ * Runs a spec over the records of a task's batch. With a timeout, keys are also listed by when they would time out (`due`), so that the
+ * cost of a batch follows its records and not the state.
+ */
+export function runSpec<K, V, S, R>(
+  { f, timeoutMs }: StateSpec<K, V, S, R>,
+  timeMs: number,
+  kept: StateTable<K, Kept<S>>,
+  due: StateTable<number, readonly K[]>,
+  read: (push: (record: Pair<K, V>) => void) => void,
+  push: (result: R) => void,
+): void {
+  const state = new State<S>()
+  const touched: K[] = []
+  read(([key, value]) => {
+    const before = kept.get(key)
+    state.wrap(before?.[0])
+    const result = f(key, value, state, timeMs)
+    if (result !== undefined) push(result)
+    if (state.wasRemoved) kept.delete(key)
+    else if (state.wasUpdated || (before !== undefined && timeoutMs !== undefined)) {
+      kept.put(key, [state.get(), timeMs])
+      if (timeoutMs !== undefined && before?.[1] !== timeMs) touched.push(key)
+    }
+  })
+  if (timeoutMs === undefined) return
+  if (touched.length > 0) due.put(timeMs, [...(due.get(timeMs) ?? []), ...touched])
+  for (const [atMs, keys] of [...due.entries()]) {
+    // strictly before, as in Spark: a key that was seen at t is there until the batch after t + timeout
+    if (atMs >= timeMs - timeoutMs) continue
+    for (const key of keys) {
+      const entry = kept.get(key)
+      if (entry === undefined || entry[1] !== atMs) continue // seen again since
+      state.wrapTimingOut(entry[0])
+      const result = f(key, undefined, state, timeMs)
+      if (result !== undefined) push(result)
+      kept.delete(key)
+    }
+    due.delete(atMs)
+  }
+}
