@@ -176,6 +176,10 @@ const table = {
     what: 'the tasks of the state in {folder} are at the batches {found}: too far apart',
     help: 'some of its files are older than others: bring the whole state directory back from one copy',
   },
+  'state-file-txid': {
+    what: 'the file {file} is written outside of any batch',
+    help: 'give beginCommit the number of the batch: without it nothing can tell what a batch that comes again has written',
+  },
   'state-missing': { what: '{what}', help: '{hint}' },
   'lmdb-missing': {
     what: 'the store lmdb needs the package lmdb, which cannot be loaded: {reason}',

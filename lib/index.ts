@@ -90,3 +90,23 @@ export type { Schedule } from './std/schedule.ts'
 export { nodeFileSystem } from './batch/log/file-system.ts'
 export type { FileSystem, OpenFile } from './batch/log/file-system.ts'
 export type { Clock, Duration } from './std/clock.ts'
+export { CachedBatchReadsMap, CachedMap } from './batch/trident/state/caches.ts'
+export type { BatchRead } from './batch/trident/state/caches.ts'
+export { FileState } from './batch/trident/state/file-state.ts'
+export type { FileStateOptions } from './batch/trident/state/file-state.ts'
+export { NonTransactionalMap, OpaqueMap, SnapshottableMap, TransactionalMap } from './batch/trident/state/maps.ts'
+export { MemoryMapState } from './batch/trident/state/memory-map-state.ts'
+export type {
+  Awaitable,
+  BackingMap,
+  MapState,
+  ReadOnlyMapState,
+  ReadOnlySnapshottable,
+  ReadOnlyState,
+  RemovableMapState,
+  Snapshottable,
+  State,
+  ValueUpdater,
+} from './batch/trident/state/state.ts'
+export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
+export type { Serializer } from './batch/trident/state/values.ts'
