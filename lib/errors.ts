@@ -332,6 +332,10 @@ const table = {
   'no-state': { what: 'the key has no state', help: 'ask exists first, or use getOption()' },
   'state-misuse': { what: '{what} of a state {when}', help: 'ask isTimingOut first; a state can be removed once in a call' },
   'state-name': { what: 'two operators keep their state under the name {name}', help: "name one of them: { name: 'sessions' }" },
+  'source-changed': {
+    what: '{source} is not what it was when the topology read it before: {reason}',
+    help: 'bring back what was there, or start anew with an empty state directory',
+  },
   // -- RDDs
   'rdd-failed': {
     what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',
