@@ -106,6 +106,27 @@ export const settings = {
     default: 3_000,
     doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
   },
+  batchesPendingMax: {
+    type: 'count',
+    default: 1,
+    min: 1,
+    max: 1_000,
+    doc: 'micro-batches under way at the same time; they are committed one after the other all the same',
+  },
+  batchAttemptsMax: {
+    type: 'count',
+    default: 4,
+    min: 1,
+    max: 1_000_000,
+    doc: 'how often a micro-batch is tried before the topology fails',
+  },
+  batchRecordsMax: {
+    type: 'count',
+    default: 1_000_000,
+    min: 1,
+    max: 1 << 30,
+    doc: 'records that a micro-batch takes of one source, about',
+  },
   workers: {
     type: 'count',
     default: 1,

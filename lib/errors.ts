@@ -354,6 +354,40 @@ const table = {
     what: 'a topology without a file cannot run on several executors',
     help: 'load it from a definition file, or use one executor',
   },
+  // -- batches
+  'batch-failed': {
+    what: 'batch {txid} failed {times} times, the last time: {problem}',
+    help: 'repair what failed and start again: the batch runs again with the same data. batchAttemptsMax says how often one is tried',
+  },
+  'batch-superseded': { what: 'batch {txid} is run again; this was attempt {attempt}', help: 'nothing to do: the newer attempt goes on' },
+  'exchange-full': {
+    what: 'more than {max} bytes of blocks wait for an exchange between executors',
+    help: 'use smaller batches (batchRecordsMax), or combine by key before values are exchanged',
+  },
+  'no-output': {
+    what: 'the streams of {topology} have no output',
+    help: 'end at least one of them with foreachRDD, foreachPartition, print, saveAsTextFiles or a state',
+  },
+  'slides-differ': {
+    what: '{of}: the streams have batches every {slideMs} and every {other} ms',
+    help: 'give both the same slide, e.g. with window on the one with the shorter',
+  },
+  'bad-window': {
+    what: '{what} is {duration}, the batches are {slideMs} ms apart',
+    help: 'use a multiple of the time between batches, more than 0; a stream without an interval has no windows over batches (use event time)',
+  },
+  'no-rdd': { what: 'the function given to {of} returned no RDD', help: 'return an RDD, the empty one for nothing: rdd.context.empty()' },
+  'intervals-differ': {
+    what: 'the streams of {topology} have batches every {a} and every {b}',
+    help: 'give all streams of a topology the same batchInterval',
+  },
+  'no-state': { what: 'the key has no state', help: 'ask exists first, or use getOption()' },
+  'state-misuse': { what: '{what} of a state {when}', help: 'ask isTimingOut first; a state can be removed once in a call' },
+  'state-name': { what: 'two operators keep their state under the name {name}', help: "name one of them: { name: 'sessions' }" },
+  'source-changed': {
+    what: '{source} is not what it was when the topology read it before: {reason}',
+    help: 'bring back what was there, or start anew with an empty state directory',
+  },
 } as const satisfies Record<string, ErrorText>
 
 interface ErrorText {

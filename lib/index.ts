@@ -25,7 +25,6 @@ export type {
   TuplesOf,
   Tuple,
 } from './topology/component.ts'
-export { topology } from './topology/builder.ts'
 export type { BoltDeclarer, ComponentHandle, Groupings, StreamHandle, TopologyBuilder } from './topology/builder.ts'
 export type { ComponentOptions, TopologyDefinition } from './topology/draft.ts'
 export type { CustomGrouping, GroupingContext } from './topology/grouping.ts'
@@ -111,3 +110,11 @@ export type {
 } from './batch/trident/state/state.ts'
 export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
 export type { Serializer } from './batch/trident/state/values.ts'
+export { topology } from './batch/builder.ts'
+export type { StreamOptions, StreamTopologyBuilder } from './batch/builder.ts'
+export { DStream } from './batch/dstream/dstream.ts'
+export { State as KeyState, stateSpec } from './batch/dstream/state-spec.ts'
+export type { StateSpec } from './batch/dstream/state-spec.ts'
+export { memorySource } from './batch/sources/memory.ts'
+export { textLines } from './batch/sources/text-lines.ts'
+export type { TextLinesOptions } from './batch/sources/text-lines.ts'

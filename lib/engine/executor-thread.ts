@@ -59,7 +59,7 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
   const { default: definition } = (await import(data.module)) as { default: unknown }
   assert(isTopologyDefinition(definition), 'the main thread has imported the same module')
   return new Executor({
-    plan: planTopology(definition.draft(data.params), data.config),
+    plan: planTopology(definition.draft(data.params), data.config, data.to.length),
     index: data.index,
     placement: data.placement,
     seed: data.seed,

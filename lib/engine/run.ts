@@ -90,10 +90,10 @@ export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, opti
   const { seed } = options
   if (seed !== undefined && !Number.isSafeInteger(seed))
     throw new SquallError('bad-option', { option: 'seed', of: 'a run', value: String(seed), expected: 'a whole number' })
-  const plan = planTopology(definition.draft(options.params ?? {}), options.config)
   const executors = options.executors ?? 1
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
+  const plan = planTopology(definition.draft(options.params ?? {}), options.config, executors)
   const run = new LocalRun(plan, runnable, options, executors)
   await run.start(makeCrew)
   return run

@@ -34,8 +34,8 @@ export interface DraftSubscription extends Subscription {
 }
 
 export interface ComponentOptions {
-  /** tasks of this component (1) */
-  readonly parallelism?: number
+  /** tasks of this component (1); `executors`: one in each */
+  readonly parallelism?: number | 'executors'
   /** tasks, when they shall be more than the parallelism */
   readonly tasks?: number
   /** settings for this component alone */

@@ -83,8 +83,8 @@ const deadLetter: StreamDeclaration = Object.freeze({
 /** Tasks of a whole topology: a task number has 16 bits on the wire. */
 const allTasksMax = 65_536
 
-/** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own. Throws all faults at once. */
-export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Plan {
+/** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own, on so many executors. Throws all faults at once. */
+export function planTopology(draft: TopologyDraft, config: ConfigInput = {}, executors = 1): Plan {
   const faults = [...draft.faults]
   if (!isName(draft.name) && draft.broken !== true)
     faults.push(new SquallError('bad-name', { name: shown(draft.name), what: 'topology' }, draft.where))
@@ -101,10 +101,10 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}): Pl
     faults.push(new SquallError('no-spout', { topology: String(draft.name) }, draft.where))
   const checked = new Set<DraftSubscription>()
   for (const component of draft.components) checkInputs(component, byId, checked, faults)
-  checkTaskCount(draft, resolved.tasksMax, faults)
+  checkTaskCount(draft, resolved.tasksMax, executors, faults)
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
-  return number(draft.name, resolved, order)
+  return number(draft.name, resolved, order, executors)
 }
 
 // ------------------------------------------------------------------------------------------------ checks
@@ -122,7 +122,7 @@ function checkComponent({ id, definition, options, where }: DraftComponent, conf
   const max = config.tasksMax
   for (const what of ['parallelism', 'tasks'] as const) {
     const value = options[what]
-    if (value !== undefined && !isCount(value, max))
+    if (value !== undefined && value !== 'executors' && !isCount(value, max))
       faults.push(new SquallError('bad-parallelism', { what, component: id, value: shown(value), max }, where))
   }
   ownConfig(definition, options, config, faults, where)
@@ -140,9 +140,11 @@ function isCount(value: unknown, max: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max
 }
 
-function checkTaskCount({ name, components, where }: TopologyDraft, max: number, faults: SquallError[]): void {
+function checkTaskCount({ name, components, where }: TopologyDraft, max: number, executors: number, faults: SquallError[]): void {
   // a number that is out of its range is a fault already
-  const counts = components.map(({ id, options }) => ({ id, tasks: taskCountOf(options) })).filter(({ tasks }) => isCount(tasks, max))
+  const counts = components
+    .map(({ id, options }) => ({ id, tasks: taskCountOf(options, executors) }))
+    .filter(({ tasks }) => isCount(tasks, max))
   const value = counts.reduce((sum, { tasks }) => sum + tasks, 0)
   if (value <= allTasksMax) return
   const largest = counts.sort((a, b) => b.tasks - a.tasks).slice(0, 3)
@@ -155,8 +157,8 @@ function checkTaskCount({ name, components, where }: TopologyDraft, max: number,
   )
 }
 
-function taskCountOf({ tasks, parallelism }: ComponentOptions): number {
-  return tasks ?? parallelism ?? 1
+function taskCountOf({ tasks, parallelism = 1 }: ComponentOptions, executors: number): number {
+  return tasks ?? (parallelism === 'executors' ? executors : parallelism)
 }
 
 /** Twins share what they read: `checked` keeps that from being told twice. */
@@ -278,7 +280,7 @@ function inOrder(byId: ReadonlyMap<string, DraftComponent>, faults: SquallError[
 
 // ------------------------------------------------------------------------------------------------ numbers
 
-function number(name: string, config: Config, order: readonly DraftComponent[]): Plan {
+function number(name: string, config: Config, order: readonly DraftComponent[], executors: number): Plan {
   const streams: PlannedStream[] = []
   const streamNumbers = new Map<string, Readonly<Record<string, number>>>()
   for (const { id, definition } of order) {
@@ -294,7 +296,7 @@ function number(name: string, config: Config, order: readonly DraftComponent[]):
   const tasks: PlannedTask[] = []
   const components = order.map(({ id, definition, options, subscriptions, where }, index): PlannedComponent => {
     const firstTask = tasks.length
-    const taskCount = taskCountOf(options)
+    const taskCount = taskCountOf(options, executors)
     for (let i = 0; i < taskCount; i++) tasks.push(Object.freeze({ task: firstTask + i, component: index, index: i }))
     const own = ownConfig(definition, options, config, [], where)
     const inputs = subscriptions.map(({ component, stream, grouping, input }) =>

@@ -1,0 +1,88 @@
+/** What the coordinator remembers of batches: in memory, or in the two logs of a state directory. */
+import { join } from 'node:path'
+import { MetadataLog } from './metadata-log.ts'
+import { commitFormat, offsetFormat } from './metadata.ts'
+import type { Range } from './source.ts'
+
+/** What a batch is. */
+export interface BatchRecord {
+  readonly txid: number
+  readonly timeMs: number
+  /** what it takes, by stream; a stream that gives nothing is left out */
+  readonly ranges: Readonly<Record<string, Range>>
+}
+
+export interface KnownBatch extends BatchRecord {
+  readonly isCommitted: boolean
+}
+
+/** The coordinator's side: what batches consist of. */
+export interface BatchLog {
+  /** The batches that are known, oldest first: those that may be needed again, and those that are not committed. */
+  read(): Promise<readonly KnownBatch[]>
+  /** Durable when it resolves. */
+  planned(batch: BatchRecord): Promise<void>
+  /** Batches before this one are not needed any more. */
+  forget(txid: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** For a topology without a state directory: a coordinator that starts anew knows nothing. */
+export const noBatchLog: BatchLog = Object.freeze({
+  read: () => Promise.resolve([]),
+  planned: () => Promise.resolve(),
+  forget: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+})
+
+export async function openBatchLog(folder: string): Promise<BatchLog> {
+  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat })
+  return {
+    async read() {
+      const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat })
+      const committed = Math.max(0, ...commits.map(({ batch }) => batch))
+      return offsets.batches().map((txid) => {
+        const entry = offsets.get(txid)
+        const { batchTimestampMs: timeMs = 0, offsets: ranges = {} } = entry ?? {}
+        return { txid, timeMs, ranges, isCommitted: txid <= committed }
+      })
+    },
+    async planned({ txid, timeMs, ranges }) {
+      await offsets.add(txid, { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf: {}, offsets: ranges })
+    },
+    forget: (txid) => offsets.purge(txid),
+    close: () => offsets.close(),
+  }
+}
+
+/** The driver's side: which batches are committed, and the watermark for the next. */
+export interface CommitLog {
+  readonly watermarkMs: number
+  committed(txid: number, nextWatermarkMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+export const noCommitLog: CommitLog = Object.freeze({
+  watermarkMs: 0,
+  committed: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+})
+
+/** Commits that are kept behind the last one. */
+const commitsKept = 100
+
+export async function openCommitLog(folder: string): Promise<CommitLog> {
+  const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat })
+  return {
+    watermarkMs: commits.latest?.entry.nextBatchWatermarkMs ?? 0,
+    async committed(txid, nextBatchWatermarkMs) {
+      await commits.add(txid, { nextBatchWatermarkMs })
+      if (txid % commitsKept === 0) await commits.purge(txid - commitsKept)
+    },
+    close: () => commits.close(),
+  }
+}
+
+function logFolder(folder: string): string {
+  return join(folder, 'batches')
+}

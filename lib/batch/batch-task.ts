@@ -1,0 +1,223 @@
+/**
+ * One task of the batch bolt: runs its partitions of every batch. There is one in each executor, and all run the same graph.
+ *
+ *     process(t)   makes the RDDs of batch t, and does all the work that needs no state: sources, narrow operators, exchanges
+ *     commit(t)    in the order of the txids: operators with state and what is behind them, the outputs one after the other;
+ *                  when every task has come so far, each commits its state of t; when all have, batch t is written down as committed
+ *
+ * Orders are carried out one at a time, in the order in which the coordinator gave them, which is the same in every task.
+ *
+ * **Invariant.** No state of batch t is committed before all outputs of t have run in all tasks; t is not written down as
+ * committed before all state of t is. So a crash leaves a batch that is run again whole, and a state that holds it is rolled
+ * back first (`StateStore.begin`).
+ */
+import { SquallError } from '../errors.ts'
+import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
+import type { CommitLog } from './batch-log.ts'
+import { RddContext } from './context.ts'
+import type { CommitOrder, ProcessOrder } from './coordinator.ts'
+import { prepareAhead } from './dstream/ahead.ts'
+import type { StreamGraph } from './dstream/graph.ts'
+import { StreamRuns } from './dstream/runs.ts'
+import type { Scope } from './dstream/scope.ts'
+import { WatermarkTracker } from './event-time.ts'
+import type { EventTimeStats } from './event-time.ts'
+import type { Exchange } from './exchange.ts'
+import { trade } from './rdd/trade.ts'
+import type { Reader } from './source.ts'
+import type { StateStore } from './state/store.ts'
+import { StreamExchange } from './stream-exchange.ts'
+import type { BlockPart } from './stream-exchange.ts'
+
+/** A part of a block, and the attempt that it belongs to. */
+export type BlockTuple = BlockPart & CommitOrder
+
+export type BatchStreams = { readonly blocks: BlockTuple }
+
+export interface BatchTaskOptions {
+  readonly graph: StreamGraph
+  /** Opens this task's part of the state. The driver has prepared its directory by then. */
+  readonly openState: () => Promise<StateStore>
+  readonly commits: CommitLog
+}
+
+/** What a task has from its first order on. */
+interface Running {
+  readonly state: StateStore
+  readonly runs: StreamRuns
+  readonly watermark: WatermarkTracker
+}
+
+/** Attempts that are over and whose blocks may still come. */
+const overMax = 1_024
+
+export class BatchTask {
+  readonly #graph: StreamGraph
+  readonly #context: TaskContext
+  readonly #openState: () => Promise<StateStore>
+  readonly #commits: CommitLog
+  readonly #sc: RddContext
+  readonly #peers: readonly number[]
+  readonly #readers = new Map<string, Reader<unknown>>()
+  readonly #exchanges = new Map<string, StreamExchange>()
+  /** the newest attempt of each batch under way */
+  readonly #newest = new Map<number, { readonly attempt: number; readonly scope: () => Scope }>()
+  readonly #over = new Set<string>()
+  readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
+  #running: Running | undefined
+  #orders: Promise<void> = Promise.resolve()
+
+  constructor({ graph, openState, commits }: BatchTaskOptions, context: TaskContext) {
+    this.#graph = graph
+    this.#context = context
+    this.#openState = openState
+    this.#commits = commits
+    this.#peers = context.tasksOf(context.component)
+    const { taskIndex: index, taskCount: count, topology, log, date } = context
+    const current = this.#current
+    const exchange: Exchange = {
+      all(blocks, place) {
+        if (current.exchange === undefined) throw new SquallError('rdd-stopped', { what: place })
+        return current.exchange.all(blocks, place)
+      },
+    }
+    this.#sc = new RddContext({ index, count, exchange, seed: 0 })
+    for (const [stream, source] of graph.sources) this.#readers.set(stream, source.reader({ topology, stream, tasks: count, log, date }))
+  }
+
+  process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
+    for (const [txid, { attempt }] of this.#newest)
+      if (txid >= order.txid) this.#end(txid, attempt, new SquallError('batch-superseded', { txid, attempt }))
+    let scope: Scope | undefined
+    this.#newest.set(order.txid, { attempt: order.attempt, scope: () => scope as Scope })
+    return this.#inOrder(order, out, tuple, async () => {
+      const { runs, watermark } = (this.#running ??= await this.#start())
+      scope = runs.begin(order, watermark)
+      for (const { stream } of this.#graph.outputs) {
+        const rdd = scope.of(stream)
+        if (rdd !== undefined) await prepareAhead(rdd.node)
+      }
+    })
+  }
+
+  commit(order: CommitOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
+    return this.#inOrder(order, out, tuple, async () => {
+      const { txid, attempt } = order
+      const scope = (this.#newest.get(txid) as { scope: () => Scope }).scope()
+      const { state, runs, watermark } = this.#running as Running
+      state.begin(txid)
+      try {
+        for (const { stream, run } of this.#graph.outputs) {
+          const rdd = scope.of(stream)
+          if (rdd !== undefined) await run(rdd, scope)
+        }
+        const seen = await this.#share('the end of the batch', scope.eventTimes())
+        await state.commit(txid)
+        watermark.endBatch(merged(seen))
+        await this.#share('the commit of the batch', null)
+        if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
+      } catch (error) {
+        state.discard()
+        throw error
+      }
+      runs.committed(scope.timeMs)
+      for (const [stream, range] of Object.entries(scope.ranges)) this.#readers.get(stream)?.committed?.(range)
+      this.#newest.delete(txid)
+      this.#end(txid, attempt, new SquallError('batch-superseded', { txid, attempt }))
+    })
+  }
+
+  /** A part of a block has come; it may be for an attempt that has not begun here. */
+  block(block: BlockTuple): void {
+    if (!this.#over.has(keyOf(block))) this.#exchangeOf(block).take(block)
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.#readers.values()) await reader.close?.()
+    await this.#running?.state.close()
+    await this.#commits.close()
+    this.#sc.blocks.close()
+  }
+
+  // ---------------------------------------------------------------------------------------------- orders
+
+  async #inOrder(order: CommitOrder, out: ManualOutput<BatchStreams>, tuple: Tuple, run: () => Promise<void>): Promise<void> {
+    const before = this.#orders
+    let done: () => void = () => undefined
+    this.#orders = new Promise((resolve) => (done = resolve))
+    try {
+      await before
+      if (this.#newest.get(order.txid)?.attempt !== order.attempt) throw new SquallError('batch-superseded', { ...order })
+      const exchange = this.#exchangeOf(order)
+      exchange.begin((to, block) => {
+        const { txid, attempt } = order
+        out.emitDirect(this.#peers[to] as number, 'blocks', { txid, attempt, ...block }, { anchors: tuple })
+      })
+      this.#current.exchange = exchange
+      await run()
+      out.ack(tuple)
+    } catch (error) {
+      if (!(error instanceof SquallError && error.code === 'batch-superseded')) this.#context.reportError(asPlain(error))
+      out.fail(tuple, error)
+    } finally {
+      this.#current.exchange = undefined
+      done()
+    }
+  }
+
+  #exchangeOf(order: CommitOrder): StreamExchange {
+    const key = keyOf(order)
+    let exchange = this.#exchanges.get(key)
+    if (exchange === undefined) {
+      exchange = new StreamExchange(this.#context.taskIndex, this.#context.taskCount)
+      this.#exchanges.set(key, exchange)
+    }
+    return exchange
+  }
+
+  #end(txid: number, attempt: number, reason: Error): void {
+    const key = keyOf({ txid, attempt })
+    this.#exchanges.get(key)?.abandon(reason)
+    this.#exchanges.delete(key)
+    this.#over.add(key)
+    if (this.#over.size > overMax) for (const old of this.#over) if (this.#over.size > overMax) this.#over.delete(old)
+  }
+
+  /** With the first order: the driver has prepared the state directory and knows the watermark that was committed last. */
+  async #start(): Promise<Running> {
+    const [watermarkMs = 0] = await this.#share('the start', this.#commits.watermarkMs)
+    const state = await this.#openState()
+    const inputs = Object.fromEntries(this.#graph.watermarks)
+    return {
+      state,
+      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
+      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs }),
+    }
+  }
+
+  /** What every task says, by task. */
+  async #share<R>(place: string, mine: R): Promise<R[]> {
+    return (await trade(this.#sc, place, () => new Array<R>(this.#sc.count).fill(mine))) as R[]
+  }
+}
+
+function keyOf({ txid, attempt }: CommitOrder): string {
+  return `${txid}.${attempt}`
+}
+
+/** The event times that all tasks have seen, by input. */
+function merged(seen: readonly Readonly<Record<string, EventTimeStats>>[]): Record<string, { max: number; count: number }> {
+  const all: Record<string, { max: number; count: number }> = {}
+  for (const stats of seen)
+    for (const [input, { max, count }] of Object.entries(stats)) {
+      const known = all[input]
+      all[input] = known === undefined ? { max, count } : { max: Math.max(known.max, max), count: known.count + count }
+    }
+  return all
+}
+
+/** A coded error of the user's code would end the topology at once; a batch has its tries first. */
+function asPlain(error: unknown): unknown {
+  if (!(error instanceof SquallError)) return error
+  return Object.assign(new Error(error.message, { cause: error }), { stack: error.stack })
+}

@@ -1,0 +1,99 @@
+/**
+ * `topology(name, build)` with streams: what the builder of spouts and bolts can do, and `stream`, which begins a graph of
+ * micro-batches. The graph becomes two components of the topology:
+ *
+ *     batches (spout, one task) --process, commit, to all--> batch (bolt, a task in each executor) --blocks, direct--> batch
+ */
+import { SquallError, allFaults } from '../errors.ts'
+import { durationMs } from '../std/clock.ts'
+import type { Duration } from '../std/clock.ts'
+import { topology as topologyOfBolts } from '../topology/builder.ts'
+import type { TopologyBuilder } from '../topology/builder.ts'
+import type { TopologyDefinition } from '../topology/draft.ts'
+import { addBatchComponents } from './components.ts'
+import { DStream } from './dstream/dstream.ts'
+import { StreamGraph } from './dstream/graph.ts'
+import type { BatchSource } from './source.ts'
+
+export interface StreamOptions {
+  /** a batch so often, whether there is data or not; 0 = a batch as soon as there is data (0) */
+  readonly batchInterval?: Duration
+}
+
+export interface StreamTopologyBuilder extends TopologyBuilder {
+  /**
+   * A stream of micro-batches of what a source gives. All streams of a topology share their batches, and so the interval.
+   *
+   * ```ts
+   * const words = t.stream('lines', textLines('book.txt'), { batchInterval: '500ms' }).flatMap((line) => line.split(' '))
+   * words.countByValue().print()
+   * ```
+   */
+  stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
+}
+
+/**
+ * A topology: what a definition file exports by default.
+ *
+ * ```ts
+ * export default topology('word-count', (t) => {
+ *   const lines = t.spout('lines', files.lines(t.param('input', z.string())))
+ *   const words = t.bolt('split', split, { parallelism: 2 }).shuffle(lines)
+ *   t.bolt('count', count, { parallelism: 2 }).fields(words, ['word'])
+ * })
+ * ```
+ */
+export function topology(name: string, build: (t: StreamTopologyBuilder) => void): TopologyDefinition {
+  if (typeof build !== 'function') return topologyOfBolts(name, build)
+  return topologyOfBolts(name, (t) => {
+    const streams = new Streams(name)
+    const result: unknown = build({
+      spout: t.spout.bind(t),
+      bolt: t.bolt.bind(t),
+      param: t.param.bind(t),
+      config: t.config.bind(t),
+      later: t.later.bind(t),
+      stream: (id, source, options) => streams.add(id, source, options),
+    })
+    streams.finish(t)
+    return result as void // an async function is told by who called us
+  })
+}
+
+class Streams {
+  readonly #topology: string
+  #graph: StreamGraph | undefined
+
+  constructor(name: string) {
+    this.#topology = name
+  }
+
+  add<T>(id: string, source: BatchSource<T>, { batchInterval = 0 }: StreamOptions = {}): DStream<T> {
+    const intervalMs = durationMs(batchInterval)
+    const graph = (this.#graph ??= new StreamGraph(this.#topology, intervalMs ?? 0))
+    const where = graph.where(id)
+    if (intervalMs === undefined || intervalMs < 0 || !Number.isSafeInteger(intervalMs))
+      graph.fault(
+        new SquallError(
+          'bad-option',
+          { option: 'batchInterval', of: `the stream ${id}`, value: String(batchInterval), expected: "whole milliseconds such as '500ms'" },
+          where,
+        ),
+      )
+    else if (intervalMs !== graph.intervalMs)
+      graph.fault(
+        new SquallError('intervals-differ', { topology: this.#topology, a: `${graph.intervalMs} ms`, b: `${intervalMs} ms` }, where),
+      )
+    if (graph.sources.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
+    graph.sources.set(id, source)
+    return new DStream<T>(graph, { name: id, parents: [] }, (scope) => scope.source<T>(id))
+  }
+
+  finish(t: TopologyBuilder): void {
+    const graph = this.#graph
+    if (graph === undefined) return
+    graph.finish()
+    if (graph.faults.length > 0) throw allFaults(graph.faults)
+    addBatchComponents(t, graph)
+  }
+}

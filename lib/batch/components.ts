@@ -1,0 +1,109 @@
+/** The spout and the bolt that a graph of streams becomes. */
+import { z } from 'zod'
+import { defineBolt, defineSpout } from '../topology/component.ts'
+import type { ManualOutput, TaskContext } from '../topology/component.ts'
+import type { TopologyBuilder } from '../topology/builder.ts'
+import { noBatchLog, noCommitLog, openBatchLog, openCommitLog } from './batch-log.ts'
+import { BatchTask } from './batch-task.ts'
+import type { BatchStreams, BlockTuple } from './batch-task.ts'
+import { Coordinator } from './coordinator.ts'
+import type { ProcessOrder } from './coordinator.ts'
+import type { StreamGraph } from './dstream/graph.ts'
+import { openStateDirectory, openStateStore } from './state/directory.ts'
+import type { StateDirectoryOptions } from './state/directory.ts'
+import { MemoryStore } from './state/memory-store.ts'
+import type { StateStore } from './state/store.ts'
+
+const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
+/** ranges are whatever sources say: JSON */
+const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), history: z.any() })
+const BlockSchema = CommitSchema.extend({
+  trade: z.int(),
+  from: z.int(),
+  part: z.int(),
+  parts: z.int(),
+  bytes: z.instanceof(Uint8Array),
+})
+
+export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void {
+  const coordinator = defineSpout({
+    outputs: { process: ProcessSchema, commit: CommitSchema },
+    async open(context) {
+      const { batchesPendingMax, batchAttemptsMax, batchRecordsMax } = context.config
+      const folder = stateFolder(context)
+      return await Coordinator.open(
+        {
+          sources: graph.sources,
+          intervalMs: graph.intervalMs,
+          pendingMax: batchesPendingMax,
+          attemptsMax: batchAttemptsMax,
+          recordsMax: batchRecordsMax,
+          noDataBatches: graph.noDataBatches,
+          rememberMs: graph.rememberMs,
+          log: folder === undefined ? noBatchLog : await openBatchLog(folder),
+        },
+        context,
+      )
+    },
+  })
+  const batch = defineBolt({
+    inputs: { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema },
+    outputs: { blocks: { schema: BlockSchema, direct: true } },
+    ack: 'manual',
+    // orders wait for each other by themselves; blocks for one must get through while it is under way
+    concurrency: 1 << 20,
+    async prepare(context) {
+      const place = statePlace(graph, context)
+      // the driver prepares the directory; the others open their stores when it says that it has
+      const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
+      const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder) : noCommitLog
+      const openState = (): Promise<StateStore> =>
+        place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
+      const task = new BatchTask({ graph, openState, commits }, context)
+      return {
+        execute: {
+          process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),
+          commit: (order, out, tuple) => task.commit(order, out as ManualOutput<BatchStreams>, tuple),
+          blocks: (block, out, tuple) => {
+            task.block(block)
+            out.ack(tuple)
+          },
+        },
+        async cleanup() {
+          await task.close()
+          directory?.release()
+        },
+      }
+    },
+  })
+  const orders = t.spout('batches', coordinator)
+  t.bolt('batch', batch, { parallelism: 'executors' })
+    .input('process')
+    .all(orders.stream('process'))
+    .input('commit')
+    .all(orders.stream('commit'))
+    .input('blocks')
+    .direct(t.later('batch', BlockSchema, 'blocks'))
+}
+
+/** Where a topology keeps what must outlive its process, if anywhere. */
+function stateFolder({ config }: TaskContext): string | undefined {
+  const folder = config['stateDir']
+  return typeof folder === 'string' ? folder : undefined
+}
+
+function statePlace(graph: StreamGraph, context: TaskContext): StateDirectoryOptions | undefined {
+  const folder = stateFolder(context)
+  if (folder === undefined) return undefined
+  const { topology, taskCount: tasks, config, log } = context
+  return {
+    folder,
+    topology,
+    tasks,
+    store: config['stateStore'] === 'lmdb' ? 'lmdb' : 'log',
+    operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
+    run: `${process.pid}`,
+    check: config.check,
+    report: (message) => log.warn(message),
+  }
+}

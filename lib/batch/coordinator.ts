@@ -1,0 +1,245 @@
+/**
+ * The coordinator: the spout that issues batches, decides what each contains, and commits them in order (after Trident's
+ * `MasterBatchCoordinator`). It emits no data, only orders to the batch bolt:
+ *
+ *     waiting --process--> processing --acked--> processed --commit--> committing --acked--> done
+ *        ^                     |                                          |
+ *        +------ failed -------+------------------ failed ----------------+      with all later ones
+ *
+ * Processing of several batches overlaps; commits are strictly in the order of their txids, one at a time.
+ *
+ * **Invariant.** What a batch contains is in the offset log before the batch is first emitted, and never changes: whoever
+ * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time.
+ */
+import { SquallError } from '../errors.ts'
+import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
+import type { BatchLog, BatchRecord } from './batch-log.ts'
+import type { BatchSource, Planner, Range } from './source.ts'
+
+/** The orders of the coordinator; every task of the batch bolt gets each. */
+export type Orders = { readonly process: ProcessOrder; readonly commit: CommitOrder }
+
+export interface CommitOrder {
+  readonly txid: number
+  /** tells one try of a batch from another; the newest holds */
+  readonly attempt: number
+}
+
+export interface ProcessOrder extends CommitOrder, BatchRecord {
+  /** batches before it that a task may have to make again: all that are remembered, in the first order and in one after a failure */
+  readonly history: readonly BatchRecord[]
+}
+
+export interface CoordinatorOptions {
+  readonly sources: ReadonlyMap<string, BatchSource<unknown>>
+  /** 0 = a batch whenever there is something */
+  readonly intervalMs: number
+  /** batches under way */
+  readonly pendingMax: number
+  /** how often a batch is tried before the topology is given up */
+  readonly attemptsMax: number
+  /** records that a batch takes of one source */
+  readonly recordsMax: number
+  /** run a batch without data after one with data, so that what became due is given out; only without an interval */
+  readonly noDataBatches: boolean
+  /** how far back the streams reach */
+  readonly rememberMs: number
+  readonly log: BatchLog
+}
+
+interface Active extends BatchRecord {
+  attempt: number
+  /** tasks may not have the batches before it */
+  needsHistory: boolean
+  tries: number
+  phase: 'waiting' | 'processing' | 'processed' | 'committing'
+  /** not emitted again before */
+  dueMs: number
+}
+
+/** The message id of an order. */
+interface OrderId {
+  readonly txid: number
+  readonly attempt: number
+}
+
+/** Batches between two times that old ones are forgotten. */
+const forgetEvery = 64
+/** How long a batch that failed waits, at first. */
+const retryMs = 50
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions
+  readonly #context: SpoutContext
+  readonly #planners = new Map<string, Planner>()
+  /** by txid, the oldest first */
+  #active: Active[] = []
+  #last: BatchRecord | undefined
+  /** batches that are done and may be needed again, the oldest first */
+  #history: BatchRecord[] = []
+  /** no batch of this coordinator's own was planned yet */
+  #isFirst = true
+  /** where each source is */
+  readonly #ranges = new Map<string, Range>()
+  /** the time of the first batch, with an interval */
+  readonly #firstMs: number
+  #attempt: number
+
+  private constructor(options: CoordinatorOptions, context: SpoutContext) {
+    this.#options = options
+    this.#context = context
+    this.#firstMs = (Math.floor(context.date() / options.intervalMs) + 1) * options.intervalMs
+    // whatever a coordinator before this one has under way has another number
+    this.#attempt = context.random.below(1 << 20) * 4_096
+  }
+
+  /** Opens the sources and goes on after the last batch that was committed. */
+  static async open(options: CoordinatorOptions, context: SpoutContext): Promise<Coordinator> {
+    const coordinator = new Coordinator(options, context)
+    const { topology, log, date } = context
+    for (const [stream, source] of options.sources)
+      coordinator.#planners.set(stream, await source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date }))
+    await coordinator.#recover()
+    return coordinator
+  }
+
+  async #recover(): Promise<void> {
+    for (const record of await this.#options.log.read()) {
+      this.#note(record)
+      if (record.isCommitted) this.#history.push(record)
+      else this.#active.push(this.#waiting(record, true))
+    }
+  }
+
+  /** Gives the next order there is; asked again and again. */
+  nextTuple(out: SpoutOutput<Orders>): void | Promise<void> {
+    const [head] = this.#active
+    if (head?.phase === 'processed') {
+      head.phase = 'committing'
+      out.emitTo('commit', { txid: head.txid, attempt: head.attempt }, idOf(head))
+      return
+    }
+    const waiting = this.#active.find(({ phase, dueMs }) => phase === 'waiting' && dueMs <= this.#context.now())
+    if (waiting !== undefined) this.#process(waiting, out)
+    else if (this.#active.length < this.#options.pendingMax && this.#isDue) return this.#plan(out)
+  }
+
+  ack(id: unknown): Promise<void> | void {
+    const batch = this.#find(id)
+    if (batch === undefined) return
+    if (batch.phase === 'processing') batch.phase = 'processed'
+    else return this.#done(batch)
+  }
+
+  /** A batch failed: it and all later ones run again. */
+  fail(id: unknown, failure: Failure): void {
+    const batch = this.#find(id)
+    if (batch === undefined) return
+    const { attemptsMax } = this.#options
+    if (++batch.tries >= attemptsMax) {
+      const { topology, component } = this.#context
+      const problem = `${failure.kind} in ${failure.component}: ${failure.message}`
+      this.#context.reportError(new SquallError('batch-failed', { txid: batch.txid, times: attemptsMax, problem }, { topology, component }))
+      return
+    }
+    const dueMs = this.#context.now() + retryMs * 2 ** (batch.tries - 1)
+    for (const later of this.#active) {
+      if (later.txid < batch.txid) continue
+      later.phase = 'waiting'
+      later.attempt = ++this.#attempt
+      later.needsHistory = true
+      later.dueMs = dueMs
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const planner of this.#planners.values()) await planner.close?.()
+    await this.#options.log.close()
+  }
+
+  // ---------------------------------------------------------------------------------------------- new batches
+
+  get #isDue(): boolean {
+    return this.#options.intervalMs === 0 || this.#context.date() >= this.#nextTimeMs()
+  }
+
+  /** Decides what the next batch contains. */
+  async #plan(out: SpoutOutput<Orders>): Promise<void> {
+    const timeMs = this.#nextTimeMs()
+    const ranges: Record<string, Range> = {}
+    for (const [stream, planner] of this.#planners) {
+      const range = await planner.next(this.#ranges.get(stream), this.#options.recordsMax)
+      if (range !== undefined) ranges[stream] = range
+    }
+    const hasData = Object.keys(ranges).length > 0
+    if (!hasData && !this.#isEmptyBatchDue) {
+      if (this.#active.length === 0 && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)) out.end()
+      return
+    }
+    const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
+    await this.#options.log.planned(record)
+    this.#note(record)
+    const batch = this.#waiting(record, this.#isFirst)
+    this.#isFirst = false
+    this.#active.push(batch)
+    this.#process(batch, out)
+  }
+
+  /** Batches are at multiples of the interval; none is left out when they come late. */
+  #nextTimeMs(): number {
+    const { intervalMs } = this.#options
+    const nowMs = this.#context.date()
+    const last = this.#last
+    if (intervalMs === 0) return Math.max(Math.floor(nowMs), (last?.timeMs ?? 0) + 1)
+    return last === undefined ? this.#firstMs : last.timeMs + intervalMs
+  }
+
+  /**
+   * With an interval every batch runs, whether there is data or not, until all sources have ended and one more has run. Without
+   * one, a batch without data follows the last one with data, once that is committed and its watermark known.
+   */
+  get #isEmptyBatchDue(): boolean {
+    const { intervalMs, noDataBatches } = this.#options
+    const hadData = this.#last !== undefined && Object.keys(this.#last.ranges).length > 0
+    if (intervalMs === 0) return noDataBatches && hadData && this.#active.length === 0
+    return hadData || ![...this.#planners.values()].every(({ hasEnded }) => hasEnded)
+  }
+
+  #note(record: BatchRecord): void {
+    this.#last = record
+    for (const [stream, range] of Object.entries(record.ranges)) this.#ranges.set(stream, range)
+  }
+
+  #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
+    return { txid, timeMs, ranges, needsHistory, attempt: ++this.#attempt, tries: 0, phase: 'waiting', dueMs: 0 }
+  }
+
+  #process(batch: Active, out: SpoutOutput<Orders>): void {
+    batch.phase = 'processing'
+    const { txid, attempt, timeMs, ranges, needsHistory } = batch
+    const history = needsHistory ? this.#history : []
+    out.emitTo('process', { txid, attempt, timeMs, ranges, history }, idOf(batch))
+  }
+
+  // ---------------------------------------------------------------------------------------------- the end of a batch
+
+  async #done(batch: Active): Promise<void> {
+    this.#active = this.#active.filter((other) => other !== batch)
+    const { rememberMs, log } = this.#options
+    const { txid, timeMs, ranges } = batch
+    this.#history = [...this.#history, { txid, timeMs, ranges }].filter((other) => other.timeMs > timeMs - rememberMs)
+    const [oldest] = this.#history
+    if (txid % forgetEvery === 0) await log.forget(oldest?.txid ?? txid)
+    for (const [stream, range] of Object.entries(batch.ranges)) await this.#planners.get(stream)?.committed?.(range)
+  }
+
+  /** The batch of an order that is still the newest of its txid. */
+  #find(id: unknown): Active | undefined {
+    const { txid, attempt } = id as OrderId
+    return this.#active.find((batch) => batch.txid === txid && batch.attempt === attempt)
+  }
+}
+
+function idOf({ txid, attempt }: Active): OrderId {
+  return { txid, attempt }
+}

@@ -1,0 +1,100 @@
+/**
+ * The graph of a topology's streams: what was declared, the same in every task. Nothing here holds data; the RDDs of each
+ * batch are in a task's `StreamRuns` (`runs.ts`).
+ */
+import { SquallError } from '../../errors.ts'
+import type { Place } from '../../errors.ts'
+import type { Duration } from '../../std/clock.ts'
+import type { WatermarkPolicy } from '../event-time.ts'
+import type { RDD } from '../rdd/rdd.ts'
+import type { BatchSource } from '../source.ts'
+import type { Scope } from './scope.ts'
+
+/** What a graph knows of a stream. */
+export interface StreamNode<T> {
+  /** dense, in order of declaration: the same in every task */
+  readonly number: number
+  /** how people know it: its id or its operator */
+  readonly name: string
+  readonly parents: readonly StreamNode<unknown>[]
+  readonly slideMs: number
+  /** what it needs of its parents beyond the batch at hand */
+  readonly lookBackMs: number
+  /** its batches change state: they are made one after the other, when they are committed */
+  readonly isStateful: boolean
+  /** how long its RDDs are kept at least; grows while the graph is declared */
+  rememberMs: number
+  persists: boolean
+  /** Its RDD of the batch of a scope. */
+  make(scope: Scope): RDD<T> | undefined
+}
+
+/** What is done with each batch of a stream. */
+export interface Output<T = unknown> {
+  readonly name: string
+  readonly stream: StreamNode<T>
+  /** Runs in every task, one output after the other. */
+  readonly run: (rdd: RDD<T>, scope: Scope) => Promise<void>
+}
+
+export class StreamGraph {
+  readonly topology: string
+  readonly streams: StreamNode<unknown>[] = []
+  readonly outputs: Output[] = []
+  readonly sources = new Map<string, BatchSource<unknown>>()
+  readonly faults: SquallError[] = []
+  readonly #stateNames = new Set<string>()
+  /** the delays of the inputs with a watermark */
+  readonly watermarks = new Map<string, Duration>()
+  watermarkPolicy: WatermarkPolicy = 'min'
+  /** without an interval: a batch without data follows one with data */
+  noDataBatches = true
+  readonly intervalMs: number
+
+  constructor(topology: string, intervalMs: number) {
+    this.topology = topology
+    this.intervalMs = intervalMs
+  }
+
+  add(stream: StreamNode<unknown>): void {
+    this.streams.push(stream)
+  }
+
+  /** What the state of an operator is called in the store. It must be stable, so a name that is taken is a fault and not changed. */
+  stateName(given: string | undefined, operator: string, input: string): string {
+    const name = given ?? `${input}.${operator}`
+    if (this.#stateNames.has(name)) this.fault(new SquallError('state-name', { name }, this.where(input)))
+    this.#stateNames.add(name)
+    return name
+  }
+
+  get stateNames(): readonly string[] {
+    return [...this.#stateNames]
+  }
+
+  addOutput<T>(output: Output<T>): void {
+    this.outputs.push(output as unknown as Output)
+  }
+
+  fault(error: SquallError): void {
+    this.faults.push(error)
+  }
+
+  /** Where an error of a stream is. */
+  where(stream: string): Place {
+    return { topology: this.topology, stream }
+  }
+
+  /** How far back streams reach, ms. */
+  get rememberMs(): number {
+    return Math.max(0, ...this.streams.map(({ rememberMs }) => rememberMs))
+  }
+
+  /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */
+  finish(): void {
+    if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
+    // children were declared after their parents
+    for (const stream of this.streams.toReversed())
+      for (const parent of stream.parents) parent.rememberMs = Math.max(parent.rememberMs, stream.rememberMs + stream.lookBackMs)
+  }
+}

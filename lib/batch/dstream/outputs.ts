@@ -1,0 +1,136 @@
+/** What is done with batches at their end. Outputs run in every task, one after the other, before any state of the batch is committed. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { RddContext } from '../context.ts'
+import { nodeFileSystem } from '../log/file-system.ts'
+import { replaceFile } from '../log/whole-file.ts'
+import { trade } from '../rdd/trade.ts'
+import { prepare } from '../rdd/job.ts'
+import type { RDD } from '../rdd/rdd.ts'
+import type { Output, StreamNode } from './graph.ts'
+import type { BatchInfo, Scope } from './scope.ts'
+
+export interface PartitionInfo extends BatchInfo {
+  readonly partition: number
+}
+
+/** The driver has the batch's values and runs `f`; the others hear how that ended. */
+export function foreachRdd<T>(stream: StreamNode<T>, f: (rdd: RDD<T>, info: BatchInfo) => void | Promise<void>): Output<T> {
+  return {
+    name: 'foreachRDD',
+    stream,
+    async run(rdd, scope) {
+      const { sc } = scope
+      if (sc.count === 1) return f(rdd, infoOf(scope))
+      await prepare(rdd.node)
+      const partitions = await gathered(rdd, 'foreachRDD')
+      await together(scope, 'foreachRDD', async () => {
+        if (sc.index !== 0) return
+        const here = new RddContext()
+        try {
+          const source = { name: rdd.name, partitions: partitions.map((values, index) => ({ index, values })) }
+          await f(
+            here.source<T, { index: number; values: readonly T[] }>({ ...source, read: ({ values }, push) => values.forEach(push) }),
+            infoOf(scope),
+          )
+        } finally {
+          await here.stop()
+        }
+      })
+    },
+  }
+}
+
+export function eachPartition<T>(stream: StreamNode<T>, f: (values: readonly T[], info: PartitionInfo) => void | Promise<void>): Output<T> {
+  return {
+    name: 'foreachPartition',
+    stream,
+    async run(rdd, scope) {
+      await prepare(rdd.node)
+      await together(scope, 'foreachPartition', async () => {
+        for (let partition = 0; partition < rdd.partitions; partition++) {
+          if (rdd.node.owner(partition) !== scope.sc.index) continue
+          await f(rdd.node.gather(partition), { ...infoOf(scope), partition })
+        }
+      })
+    },
+  }
+}
+
+export function textFiles<T>(stream: StreamNode<T>, prefix: string, suffix: string | undefined): Output<T> {
+  return {
+    name: 'saveAsTextFiles',
+    stream,
+    async run(rdd, { sc, timeMs }) {
+      const folder = `${prefix}-${timeMs}${suffix === undefined ? '' : `.${suffix}`}`
+      // there only when the batch is run again
+      if (sc.index === 0) rmSync(folder, { recursive: true, force: true })
+      await rdd.saveAsTextFile(folder)
+    },
+  }
+}
+
+/** Each batch's values in files of its own: what a failed attempt has left of them goes first. */
+export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
+  return {
+    name: 'saveOnce',
+    stream,
+    async run(rdd, scope) {
+      const { sc, txid } = scope
+      await prepare(rdd.node)
+      await together(scope, 'saveOnce', async () => {
+        if (sc.index !== 0) return
+        await nodeFileSystem.makeFolder(folder)
+        const names = await nodeFileSystem.list(folder)
+        for (const name of names.filter((one) => one.startsWith(`batch-${txid}.`))) await nodeFileSystem.remove(join(folder, name))
+      })
+      await together(scope, 'saveOnce', async () => {
+        for (let partition = 0; partition < rdd.partitions; partition++) {
+          if (rdd.node.owner(partition) !== sc.index) continue
+          const lines: string[] = []
+          rdd.node.read(partition, (value) => void lines.push(lineOf(value)))
+          if (lines.length > 0)
+            await replaceFile(nodeFileSystem, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
+        }
+      })
+    },
+  }
+}
+
+function lineOf(value: unknown): string {
+  return `${Array.isArray(value) ? value.join('\t') : String(value)}\n`
+}
+
+/** The values of all partitions, by partition, in the driver; the other tasks get nothing. */
+async function gathered<T>(rdd: RDD<T>, place: string): Promise<readonly (readonly T[])[]> {
+  const { node, partitions } = rdd
+  const { index, count } = node.context
+  const mine = Array.from({ length: partitions }, (_, partition) => partition).filter((partition) => node.owner(partition) === index)
+  const got = (await trade(node.context, place, () => {
+    const values = mine.map((partition) => [partition, node.gather(partition)])
+    return Array.from({ length: count }, (_, task) => (task === 0 ? values : []))
+  })) as (readonly (readonly [number, readonly T[]])[])[]
+  const all: (readonly T[])[] = new Array<readonly T[]>(partitions).fill([])
+  for (const values of got) for (const [partition, one] of values) all[partition] = one
+  return all
+}
+
+/** Runs `act` in every task; what one of them throws, all throw. */
+async function together(scope: Scope, place: string, act: () => Promise<void>): Promise<void> {
+  let fault: unknown
+  let hasFailed = false
+  try {
+    await act()
+  } catch (error) {
+    fault = error
+    hasFailed = true
+  }
+  await trade(scope.sc, place, () => {
+    if (hasFailed) throw fault
+    return new Array<null>(scope.sc.count).fill(null)
+  })
+}
+
+function infoOf({ topology, txid, timeMs, watermarkMs }: Scope): BatchInfo {
+  return { topology, txid, timeMs, watermarkMs }
+}

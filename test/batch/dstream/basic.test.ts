@@ -1,0 +1,73 @@
+/** Streams of micro-batches under virtual time, on one and on several executors. */
+import { describe, expect, test } from 'vitest'
+import { memorySource, topology } from '../../../lib/index.ts'
+import type { DStream } from '../../../lib/index.ts'
+import { LocalCluster } from '../../../lib/testing/index.ts'
+
+/** Runs a graph over batches a second apart, one chunk each and then empty ones; what each batch gave. */
+async function batchesOf<T, U>(
+  chunks: readonly (readonly T[])[],
+  build: (stream: DStream<T>) => DStream<U>,
+  { executors = 1, partitions = 2, batches = chunks.length } = {},
+): Promise<U[][]> {
+  const source = memorySource<T>({ partitions, oneAtATime: true })
+  for (const chunk of chunks) source.add(...chunk)
+  const found: U[][] = []
+  const graph = topology('test', (t) => {
+    build(t.stream('source', source, { batchInterval: '1s' })).foreachRDD(async (rdd) => void found.push(await rdd.collect()))
+  })
+  await using cluster = await LocalCluster.start({ seed: 7, executors })
+  const running = await cluster.submit(graph)
+  await running.advance(batches * 1_000 + 500)
+  if (running.errors.length > 0) throw new Error(running.errors[0]?.stack)
+  return found.slice(0, batches)
+}
+
+describe.each([1, 2, 3])('on %i executors', (executors) => {
+  test('map', async () => {
+    expect(await batchesOf([[1, 2, 3, 4], [5, 6], []], (stream) => stream.map((x) => String(x)), { executors })).toEqual([
+      ['1', '2', '3', '4'],
+      ['5', '6'],
+      [],
+    ])
+  })
+
+  test('reduceByKey', async () => {
+    const found = await batchesOf([['a', 'a', 'b'], ['', ''], []], (s) => s.map((x) => [x, 1]).reduceByKey((a, b) => a + b), {
+      executors,
+    })
+    expect(found.map((batch) => batch.toSorted())).toEqual([
+      [
+        ['a', 2],
+        ['b', 1],
+      ],
+      [['', 2]],
+      [],
+    ])
+  })
+
+  test('updateStateByKey', async () => {
+    const found = await batchesOf(
+      [['a'], ['a', 'b'], ['a', 'b', 'c'], []],
+      (s) => s.map((x) => [x, 1]).updateStateByKey<string, number, number>((ones, sum = 0) => sum + ones.length),
+      { executors },
+    )
+    expect(found.map((batch) => batch.toSorted())).toEqual([
+      [['a', 1]],
+      [
+        ['a', 2],
+        ['b', 1],
+      ],
+      [
+        ['a', 3],
+        ['b', 2],
+        ['c', 1],
+      ],
+      [
+        ['a', 3],
+        ['b', 2],
+        ['c', 1],
+      ],
+    ])
+  })
+})
