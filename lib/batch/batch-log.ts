@@ -44,7 +44,7 @@ export async function openBatchLog(folder: string): Promise<BatchLog> {
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
         const { batchTimestampMs: timeMs = 0, offsets: ranges = {} } = entry ?? {}
-        return { txid, timeMs, ranges, isCommitted: txid <= committed }
+        return { txid, timeMs, ranges: ranges as Readonly<Record<string, Range>>, isCommitted: txid <= committed }
       })
     },
     async planned({ txid, timeMs, ranges }) {

@@ -15,7 +15,7 @@
 import type { Logger } from 'pino'
 
 /** What one batch takes of one source: anything JSON can hold. */
-export type Range = unknown
+export type Range = NonNullable<unknown>
 
 export type SourceKind = 'transactional' | 'opaque' | 'non-transactional'
 

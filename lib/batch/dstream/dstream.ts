@@ -308,7 +308,7 @@ export class DStream<T> implements StreamNode<T> {
             if (isEntering) table.put(key, before === undefined ? value : f(before, value))
             else if (before !== undefined) table.put(key, inverse(before, value))
           })
-          for (const [key, value] of [...table.entries()]) {
+          for (const [key, value] of Array.from(table.entries())) {
             if (isKept === undefined || isKept(key, value)) push([key, value])
             else table.delete(key)
           }
@@ -350,7 +350,7 @@ export class DStream<T> implements StreamNode<T> {
               seen.set(key, true)
               step(key, values)
             })
-            for (const [key] of [...table.entries()]) if (!seen.has(key)) step(key, [])
+            for (const [key] of Array.from(table.entries())) if (!seen.has(key)) step(key, [])
             for (const entry of table.entries()) push(entry)
           },
           true,
