@@ -189,6 +189,10 @@ class LocalRun implements Run {
     return this.#errors
   }
 
+  get failure(): SquallError | undefined {
+    return this.#fatal
+  }
+
   snapshot(): Snapshot {
     return this.#layout.snapshot(this.#cells, {
       uptimeMs: (this.#endedMs ?? performance.now()) - this.#startedMs,

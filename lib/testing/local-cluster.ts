@@ -93,7 +93,6 @@ export class LocalCluster implements AsyncDisposable {
   async complete(definition: TopologyDefinition, options: CompleteOptions = {}): Promise<Completed> {
     const topology = await this.submit(definition, options)
     const result = await topology.complete(durationMs(options.limitMs ?? '1h') ?? Infinity)
-    if (result.error !== undefined) throw result.error
     return Object.assign(topology, { result })
   }
 
@@ -151,7 +150,13 @@ export class LocalTopology implements Observed {
   }
 
   get errors(): readonly ComponentError[] {
-    return this.#run.errors()
+    const { failure } = this.#run
+    return failure === undefined ? this.#run.errors() : [...this.#run.errors(), this.#noted(failure)]
+  }
+
+  /** What ended the run, as one of its errors. */
+  #noted({ message, stack = '', where: { component = '', task = -1 } }: SquallError): ComponentError {
+    return { component, task, executor: -1, atMs: this.nowMs, message, stack, tuple: undefined }
   }
 
   /** Milliseconds of the topology's time since it was submitted. */
@@ -186,36 +191,60 @@ export class LocalTopology implements Observed {
 
   async activate(): Promise<void> {
     await this.#run.activate()
-    await this.settle()
+    await this.#settled()
   }
 
   async deactivate(): Promise<void> {
     await this.#run.deactivate()
-    await this.settle()
+    await this.#settled()
   }
 
-  /** Lets everything happen that can happen now; virtual time stands still. */
+  /** Lets everything happen that can happen now; virtual time stands still. Throws the error of the run once it has failed. */
   async settle(): Promise<void> {
-    await this.#crew?.settle()
+    this.#simulated('settle')
+    await this.#settled()
   }
 
-  /** Moves virtual time on by a duration; everything due in between happens in its order. */
+  async #settled(): Promise<void> {
+    await this.#crew?.settle()
+    await this.#throwFailure()
+  }
+
+  /** Moves virtual time on by a duration; everything due in between happens in its order. Throws the error of the run once it has failed. */
   async advance(duration: Duration): Promise<void> {
-    const crew = this.#crew
-    if (crew === undefined) throw new RangeError('only virtual time can be advanced')
+    const crew = this.#simulated('advance')
     const until = crew.clock.now() + (durationMs(duration) ?? 0)
     await crew.settle()
-    while (crew.clock.now() < until) await crew.step(until)
+    while (crew.clock.now() < until && this.#run.failure === undefined) await crew.step(until)
+    await this.#throwFailure()
   }
 
-  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. */
+  #simulated(method: string): SimulatedCrew {
+    if (this.#crew === undefined) throw new RangeError(`only virtual time can be waited for by ${method}(): use complete()`)
+    return this.#crew
+  }
+
+  /** A test that goes on after a failure would compare what never happened. */
+  async #throwFailure(): Promise<void> {
+    if (this.#run.failure !== undefined) throw (await this.#over()).error ?? this.#run.failure
+  }
+
+  /** The result, once all is closed. */
+  async #over(): Promise<RunResult> {
+    const over = { isOver: false }
+    const done = this.#run.done.finally(() => (over.isOver = true))
+    const until = this.nowMs + 1
+    while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
+    return done
+  }
+
+  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. Throws the error of the run if it failed. */
   async complete(limitMs = Infinity): Promise<RunResult> {
     const crew = this.#crew
-    if (crew === undefined) return this.#run.done
-    const over = { isOver: false }
+    const over = { isOver: crew === undefined }
     void this.#run.done.finally(() => (over.isOver = true))
-    await crew.settle()
-    while (!over.isOver) {
+    await crew?.settle()
+    while (crew !== undefined && !over.isOver) {
       if (crew.clock.now() > limitMs || crew.isStuck) {
         const ms = Math.min(limitMs, crew.clock.now())
         await this.kill()
@@ -223,17 +252,16 @@ export class LocalTopology implements Observed {
       }
       await crew.step()
     }
-    return this.#run.done
+    const result = await this.#run.done
+    if (result.error !== undefined) throw result.error
+    return result
   }
 
   /** Stops it, whatever is under way. */
   async kill(): Promise<RunResult> {
     await this.#run.deactivate() // a source without an end would never let go of the moment
-    const over = { isOver: false }
-    const stopped = this.#run.stop(0).finally(() => (over.isOver = true))
-    const until = this.nowMs + 1
-    while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
-    return stopped
+    void this.#run.stop(0)
+    return this.#over()
   }
 }
 

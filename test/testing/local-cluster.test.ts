@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
+import type { Feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
 const sink = defineBolt({ input: Num, execute: () => undefined })
@@ -104,10 +105,11 @@ describe('time', () => {
     expect(done.result).toMatchObject({ acked: 4, expired: 0 })
   })
 
-  test('cannot be advanced when it is real', async () => {
+  test('cannot be advanced or settled when it is real', async () => {
     await using cluster = await LocalCluster.start({ time: 'real' })
     const running = await cluster.submit(topology('real', (t) => void t.spout('source', feeder(Num).spout)))
-    await expect(running.advance('1s')).rejects.toThrow('only virtual time can be advanced')
+    await expect(running.advance('1s')).rejects.toThrow('only virtual time can be waited for by advance()')
+    await expect(running.settle()).rejects.toThrow('only virtual time can be waited for by settle()')
     expect((await running.kill()).state).toBe('stopped')
   })
 
@@ -145,6 +147,40 @@ test('a source that never pauses is told instead of running for ever', { timeout
     { config: { check: false } },
   )
   await expect(running.settle()).rejects.toMatchObject({ code: 'not-done-in-time' })
+})
+
+describe('a run that has failed', () => {
+  const wrong = defineBolt({
+    input: Num,
+    output: Num,
+    execute: ({ num }, out) => out.emit({ num: num === 2 ? ('two' as never) : num }),
+  })
+  const failing = (source: Feeder<{ num: number }>) =>
+    topology('failing', (t) => void t.bolt('wrong', wrong).shuffle(t.spout('source', source.spout)))
+
+  test.each(['settle', 'advance', 'complete'] as const)('is told by %s, each time it is asked', async (method) => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const running = await cluster.submit(failing(source))
+    const ask = (): Promise<unknown> => (method === 'advance' ? running.advance('1s') : running[method]())
+    source.feed({ num: 1 })
+    await running.settle()
+    expect(running.errors).toEqual([])
+    source.feed({ num: 2 })
+    await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch', where: { component: 'wrong' } })
+    await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch' })
+    expect(running.errors).toMatchObject([{ component: 'wrong', message: expect.stringContaining('"two"') }])
+    expect(running.tuples('wrong')).toEqual([{ num: 1 }])
+    expect((await running.kill()).state).toBe('failed')
+  })
+
+  test('in real time is told by complete', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ time: 'real' })
+    const running = await cluster.submit(failing(source))
+    source.feed({ num: 2 })
+    await expect(running.complete()).rejects.toMatchObject({ code: 'value-mismatch' })
+  })
 })
 
 test('the cluster stops what still runs in it when it is disposed of', async () => {
