@@ -62,6 +62,17 @@ describe('a sound file', () => {
 })
 
 describe('a file that cannot be loaded', () => {
+  test('may be CommonJS, and gets the running library by require', async () => {
+    const folder = folderOf({
+      'package.json': '{ "type": "commonjs" }',
+      'main.js': `const { defineSpout, topology, z } = require('squall')
+        module.exports = topology('required', (t) => void t.spout('s', defineSpout({ output: z.object({}), open: () => (out) => out.end() })))`,
+    })
+    const loaded = await loadTopology(join(folder, 'main.js'))
+    expect(planTopology(loaded.definition.draft({})).name).toBe('required')
+    loaded.dispose()
+  })
+
   test.each([
     ['nowhere.ts', 'file-not-found'],
     ['folder.ts', 'file-unreadable'],
