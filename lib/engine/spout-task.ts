@@ -309,19 +309,13 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   #giveUp(stream: number, values: Values, attempts: number, { kind, component, task, message }: Failure): void {
     this.#executor.cells[this.#head + cell.deadLettered]! += 1
-    const outlet = this.#outlets[this.#deadLetters] as Outlet
     const name = (this.#outlets[stream] as Outlet).stream.name
-    if (outlet.hasReaders)
-      this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
-    else
-      this.#executor.reportError(
-        this.component,
-        this.task,
-        new Error(
-          `a tuple was given up after ${attempts} attempts (${kind} in ${component}: ${message}) and nothing reads the stream ${deadLetterStream}`,
-        ),
-        values,
-      )
+    // also where nobody reads it: it counts, and a test sees it
+    this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
+    if ((this.#outlets[this.#deadLetters] as Outlet).hasReaders) return
+    const reason = `a tuple was given up after ${attempts} attempt${attempts === 1 ? '' : 's'} (${kind} in ${component}: ${message})`
+    // a text, for where it was made says nothing
+    this.#executor.reportError(this.component, this.task, `${reason} and nothing reads the stream ${deadLetterStream}`, values)
   }
 
   /** Tells the spout how a tree ended. A spout that hears of a failure may have something to emit again. */
