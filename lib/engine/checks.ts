@@ -1,11 +1,12 @@
 /** What every emitted tuple passes: the kinds of its values, and with the setting `check` its whole schema and whether it could travel. */
 import type { z } from 'zod'
-import { SquallError, placed } from '../errors.ts'
+import { SquallError } from '../errors.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Field } from '../topology/schema.ts'
 import { compileCheck, compileCodec } from '../wire/codec.ts'
 import { limitsWith } from '../wire/limits.ts'
 import { WordWriter } from '../wire/words.ts'
+import { atEmit } from './faults.ts'
 import type { Values } from './outlet.ts'
 
 /** Gives back what is to be delivered. Throws `value-mismatch` or `value-refused` for a tuple that its stream cannot hold. */
@@ -25,8 +26,7 @@ function withPlace(check: (values: Values) => void, component: string, stream: s
       check(values)
       return values
     } catch (error) {
-      if (!(error instanceof SquallError)) throw error
-      throw placed(error, { component, stream })
+      throw atEmit(error, { component, stream })
     }
   }
 }

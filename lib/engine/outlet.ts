@@ -3,12 +3,12 @@
  * the reader a target. A target is either an inbox in the same executor, which gets the values by reference, or a link
  * to another executor, which gets them encoded.
  */
-import { SquallError, placed } from '../errors.ts'
 import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { tooLarge } from '../wire/words.ts'
 import type { Check } from './checks.ts'
+import { atEmit } from './faults.ts'
 import type { Grouper } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
@@ -203,8 +203,7 @@ export class Outlet {
   }
 
   #placed(error: unknown): unknown {
-    if (!(error instanceof SquallError)) return error
-    return placed(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
+    return atEmit(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
   }
 
   #chosen(values: Values): readonly Target[] {

@@ -48,6 +48,15 @@ export function calledFrom(): {
   }
 }
 
+/** The stack that this is called on, deep enough for the user's code below ours. */
+export function deepTrace(): Error {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 50
+  const here = new Error('here')
+  Error.stackTraceLimit = limit
+  return here
+}
+
 /** An error from this library's code alone: a mistake of ours. */
 export function isOwnFault(error: unknown): boolean {
   return framesOf(error).some(({ file }) => isOurs(file)) && frameOf(error) === undefined

@@ -50,8 +50,8 @@ export interface ExecutedTuple {
 
 /** What a test sees of a topology that runs or ran. */
 export interface Observed {
-  /** the values that a component emitted on a stream (`default`), in order; throws `unknown-component` or `unknown-stream` */
-  tuples(component: string, stream?: string): readonly object[]
+  /** the values that a component emitted on a stream (`default`), in order, as `T` if that is told; throws `unknown-component` or `unknown-stream` */
+  tuples<T extends object = Record<string, unknown>>(component: string, stream?: string): readonly T[]
   /** what the tasks of a bolt executed, in order */
   executed(component: string): readonly ExecutedTuple[]
   readonly errors: readonly ComponentError[]
@@ -164,13 +164,13 @@ export class LocalTopology implements Observed {
     return this.#crew?.clock.now() ?? this.#run.snapshot().uptimeMs
   }
 
-  tuples(component: string, stream = 'default'): readonly object[] {
+  tuples<T extends object = Record<string, unknown>>(component: string, stream = 'default'): readonly T[] {
     const streams = this.#streamsOf(component)
     if (!streams.includes(stream))
       throw new SquallError('unknown-stream', { component, stream, hint: hintFor(stream, streams) }, { topology: this.name })
     return this.#record.emittedTuples
       .filter((tuple) => tuple.component === component && tuple.stream === stream)
-      .map(({ values }) => values)
+      .map(({ values }) => values as T) // the caller knows the topology
   }
 
   executed(component: string): readonly ExecutedTuple[] {

@@ -159,7 +159,8 @@ function generate(source: string): unknown {
 
 /** The error for a value that does not fit its kind. */
 function mismatch(path: string, kind: string, value: unknown): SquallError {
-  return new SquallError('value-mismatch', { field: path, value: preview(value), kind }, { field: path })
+  const wanted = kind === 'date' ? 'date: new Date(milliseconds)' : kind
+  return new SquallError('value-mismatch', { field: path, value: preview(value), kind: wanted }, { field: path })
 }
 
 function tooManyItems(out: WordWriter, path: string, count: number): SquallError {

@@ -1,6 +1,7 @@
 /** Errors of components: what is told of them, and which of them stop the run. */
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import type { SquallError } from '../../lib/index.ts'
 import { LocalCluster, feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
@@ -105,7 +106,13 @@ describe.each([1, 2])('on %d executors', (executors) => {
       await using cluster = await start()
       const fault = {
         code: 'value-mismatch',
-        where: { component: 'bad', stream: 'default', field: expect.stringContaining(field) as string },
+        where: {
+          component: 'bad',
+          stream: 'default',
+          field: expect.stringContaining(field) as string,
+          file: 'test/engine/errors.test.ts',
+          line: expect.any(Number) as number,
+        },
       }
       const config = { check: false, spoutPendingMax: 1 }
       await expect(
@@ -141,6 +148,22 @@ describe.each([1, 2])('on %d executors', (executors) => {
       )
       expect(done.executed('reader').map(({ values }) => values)).toMatchObject([good, { ...good, maybe: 'b' }, good])
     })
+  })
+
+  test('the error says which line emitted, and what a date is made of', async () => {
+    const When = z.object({ when: z.date() })
+    const emitted: string[] = []
+    const spout = defineSpout({
+      output: When,
+      open: (context) => (out) => {
+        emitted.push(new Error('here').stack?.split('\n')[1] ?? '')
+        out.emit(any({ when: context.date() }))
+      },
+    })
+    await using cluster = await start()
+    const error = await cluster.complete(topology('dates', (t) => void t.spout('bad', spout))).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'value-mismatch', what: expect.stringContaining('new Date(') as string })
+    expect((error as SquallError).where.line).toBe(Number(/:(\d+):\d+\)?$/.exec(emitted[0] ?? '')?.[1]) + 1)
   })
 
   test('a value without a type that cannot travel is refused where values are checked, even by an executor that is alone', async () => {
