@@ -241,10 +241,17 @@ export class LocalTopology implements Observed {
   /** Runs until all is done, but for no longer than `limitMs` of the topology's time. Throws the error of the run if it failed. */
   async complete(limitMs = Infinity): Promise<RunResult> {
     const crew = this.#crew
-    const over = { isOver: crew === undefined }
+    if (crew !== undefined) await this.#drive(crew, limitMs)
+    const result = await this.#run.done
+    if (result.error !== undefined) throw result.error
+    return result
+  }
+
+  async #drive(crew: SimulatedCrew, limitMs: number): Promise<void> {
+    const over = { isOver: false }
     void this.#run.done.finally(() => (over.isOver = true))
-    await crew?.settle()
-    while (crew !== undefined && !over.isOver) {
+    await crew.settle()
+    while (!over.isOver) {
       if (crew.clock.now() > limitMs || crew.isStuck) {
         const ms = Math.min(limitMs, crew.clock.now())
         await this.kill()
@@ -252,9 +259,6 @@ export class LocalTopology implements Observed {
       }
       await crew.step()
     }
-    const result = await this.#run.done
-    if (result.error !== undefined) throw result.error
-    return result
   }
 
   /** Stops it, whatever is under way. */

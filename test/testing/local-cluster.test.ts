@@ -169,7 +169,7 @@ describe('a run that has failed', () => {
     source.feed({ num: 2 })
     await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch', where: { component: 'wrong' } })
     await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch' })
-    expect(running.errors).toMatchObject([{ component: 'wrong', message: expect.stringContaining('"two"') }])
+    expect(running.errors).toMatchObject([{ component: 'wrong', message: expect.stringContaining('"two"') as string }])
     expect(running.tuples('wrong')).toEqual([{ num: 1 }])
     expect((await running.kill()).state).toBe('failed')
   })
