@@ -72,6 +72,9 @@ export class BoltTask {
     else if (typeof execute !== 'function')
       throw cannotStart(id, this.task, `prepare has to return execute, or an object that has it; execute is ${found(execute)}`)
     checkHooks(instance, ['onTick', 'finish', 'cleanup'], id, this.task)
+    const { definition } = this.component
+    if (definition.kind === 'bolt' && definition.tick !== undefined && instance.onTick === undefined)
+      throw cannotStart(id, this.task, 'it has a tick, but what its prepare returned has no onTick')
     this.instance = instance
     if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
   }

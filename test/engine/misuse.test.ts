@@ -51,6 +51,15 @@ describe.each([1, 2])('on %d executors', (executors) => {
       })
     })
 
+    test('prepare returns no onTick for a tick', async () => {
+      await using cluster = await start()
+      const bolt = defineBolt({ input: Num, tick: '1s', prepare: () => () => undefined })
+      const source = defineSpout({ output: Num, open: () => (out) => out.end() })
+      await expect(
+        cluster.submit(topology('tick', (t) => void t.bolt('work', bolt).shuffle(t.spout('source', source)))),
+      ).rejects.toMatchObject({ code: 'component-start', message: expect.stringContaining('no onTick') as string })
+    })
+
     test('an iterable that gives no iterator', async () => {
       const broken = {
         [Symbol.asyncIterator]() {

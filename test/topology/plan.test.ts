@@ -98,6 +98,7 @@ describe('faults', () => {
     ['bad-parallelism', (t) => t.spout('a', words, { parallelism: 1.5 })],
     ['bad-parallelism', (t) => t.spout('a', words, { tasks: -1 })],
     ['bad-parallelism', (t) => t.spout('a', words, { parallelism: 1e9 })],
+    ['bad-definition', (t) => t.bolt('b', defineBolt({ input: Word, tick: '1s', execute: () => undefined })).shuffle(t.spout('a', words))],
     ['no-input', (t) => (t.spout('a', words), t.bolt('b', split))],
     ['unknown-component', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(loose({ component: 'c' })))],
     ['unknown-stream', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(loose({ component: 'a', streamName: 'x' })))],
