@@ -159,8 +159,8 @@ class LocalRun implements Run {
     if (this.#isOver) return
     const crew = this.#crew as Crew
     if (this.#starting === undefined) {
-      this.#startedMs = performance.now()
-      this.#starting = crew.start()
+      // what threads take to start is no part of it: rates would be those of the start
+      this.#starting = crew.start().then(() => void (this.#startedMs = performance.now()))
     }
     await this.#attempt(() => this.#patiently(this.#starting))
     if (this.#fatal !== undefined) {
