@@ -63,18 +63,19 @@ export type BoltDeclarer<I extends Streams, O extends Streams> = ComponentHandle
     : { input<K extends keyof I & string>(name: K): Groupings<I[K], BoltDeclarer<I, O>> })
 
 export interface TopologyBuilder {
-  /** Adds a spout. */
-  spout<O extends Streams>(id: string, spout: SpoutDefinition<O>, options?: ComponentOptions): ComponentHandle<O>
+  // the compiler explains a mistake by the last overload: by the one that most people use
   /** Adds a spout by its class, whose static members say its streams. */
   spout<C extends SpoutClass<OutputsOfClass<C>>>(id: string, spout: C, options?: ComponentOptions): ComponentHandle<SpoutOutputsOfClass<C>>
-  /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
-  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
+  /** Adds a spout. */
+  spout<O extends Streams>(id: string, spout: SpoutDefinition<O>, options?: ComponentOptions): ComponentHandle<O>
   /** Adds a bolt by its class, whose static members say its streams. */
   bolt<C extends BoltClass<InputsOfClass<C>, OutputsOfClass<C>>>(
     id: string,
     bolt: C,
     options?: ComponentOptions,
   ): BoltDeclarer<InputsOfClass<C>, OutputsOfClass<C>>
+  /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
+  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
   /** A parameter of this topology, given by `--set name=value`; texts are read as JSON where the schema wants it. */
   param<S extends z.ZodType>(name: string, schema: S): z.output<S>
   /** Settings of the whole topology; later calls win key by key. */
