@@ -76,7 +76,7 @@ const table = {
   'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout and bolt of a topology an id of its own' },
   'bad-name': {
     what: '{name} cannot be the name of a {what}',
-    help: 'use letters, digits, "-", "_" and "."; start with a letter; names that start with "__" are reserved',
+    help: 'begin with a letter or "$"; after that use letters, digits, "-", "_", "." and "$"; at most 128 characters',
   },
   'not-a-component': {
     what: '{component} is {value}, not a {what}',
@@ -355,7 +355,8 @@ export function renderPlace(where: Place): string {
   if (where.topology !== undefined) parts.push(`topology ${where.topology}`)
   if (where.component !== undefined) parts.push(`component ${where.component}${where.task === undefined ? '' : ` task ${where.task}`}`)
   if (where.stream !== undefined) parts.push(`stream ${where.stream}`)
-  if (where.field !== undefined) parts.push(`field ${where.field}`)
+  // an option of the command is a place too, but no field
+  if (where.field !== undefined) parts.push(where.field.startsWith('-') ? where.field : `field ${where.field}`)
   return parts.join(', ')
 }
 

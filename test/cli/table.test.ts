@@ -89,6 +89,13 @@ test('more components than rows are cut, and counted', () => {
   expect(lines.at(-1)).toMatch(/^\.\.\. and \d+ more$/)
 })
 
+test('nothing measured is no latency', () => {
+  const now = { ...snapshot(1_000, 5), latencyMs: noLatency }
+  const rates = new RateMeter().add(now)
+  expect(progressLine(now, rates)).toMatch(/ {2}p50 - {2}p99 -$/)
+  expect(tableLines(now, rates, wide)[1]).toMatch(/ {2}p50 - {2}p99 -$/)
+})
+
 test('a line of progress and the last line', () => {
   const now = snapshot(3_725_000, 1_500)
   expect(progressLine(now, new RateMeter().add(now))).toBe(
@@ -99,5 +106,8 @@ test('a line of progress and the last line', () => {
   )
   expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 3, acked: 1, deadLettered: 2 })).toMatch(
     /dead letters 2\n2 tuples were given up after all their replays: they are dead letters$/,
+  )
+  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1, deadLettered: 1 })).toMatch(
+    /dead letters 1\n1 tuple was given up after all its replays: it is a dead letter$/,
   )
 })
