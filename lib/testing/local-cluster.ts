@@ -10,7 +10,7 @@ import type { Snapshot } from '../metrics/snapshot.ts'
 import { VirtualClock, durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
-import { hintFor } from '../std/words.ts'
+import { hintFor, shown } from '../std/words.ts'
 import { deadLetterStream } from '../topology/component.ts'
 import type { TopologyDefinition, TopologyDraft } from '../topology/draft.ts'
 import { SimulatedCrew } from './simulated-crew.ts'
@@ -70,11 +70,12 @@ export class LocalCluster implements AsyncDisposable {
   readonly #running = new Set<LocalTopology>()
 
   /** A cluster in this process. With `await using` it stops what still runs in it. */
-  static start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-    return Promise.resolve(new LocalCluster(options))
+  static async start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    return new LocalCluster(options)
   }
 
   private constructor({ time = 'virtual', seed = anySeed(), executors = 1 }: LocalClusterOptions) {
+    if (!['virtual', 'real'].includes(time)) throw badOption('time', 'LocalCluster.start', time, "'virtual' or 'real'")
     this.seed = seed
     this.#isVirtual = time === 'virtual'
     this.#executors = executors
@@ -91,8 +92,9 @@ export class LocalCluster implements AsyncDisposable {
    * ```
    */
   async complete(definition: TopologyDefinition, options: CompleteOptions = {}): Promise<Completed> {
+    const limitMs = limitOf(options.limitMs ?? '1h')
     const topology = await this.submit(definition, options)
-    const result = await topology.complete(durationMs(options.limitMs ?? '1h') ?? Infinity)
+    const result = await topology.complete(limitMs)
     if (result.error !== undefined) throw result.error
     return Object.assign(topology, { result })
   }
@@ -199,17 +201,18 @@ export class LocalTopology implements Observed {
     await this.#crew?.settle()
   }
 
-  /** Moves virtual time on by a duration; everything due in between happens in its order. */
+  /** Moves virtual time on by a duration, else `bad-option`; everything due in between happens in its order. */
   async advance(duration: Duration): Promise<void> {
     const crew = this.#crew
     if (crew === undefined) throw new RangeError('only virtual time can be advanced')
-    const until = crew.clock.now() + (durationMs(duration) ?? 0)
+    const until = crew.clock.now() + msOf(duration, 'duration', 'advance')
     await crew.settle()
     while (crew.clock.now() < until) await crew.step(until)
   }
 
-  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. */
-  async complete(limitMs = Infinity): Promise<RunResult> {
+  /** Runs until all is done, but for no longer than `limit` of the topology's time (without end). */
+  async complete(limit: Duration = Infinity): Promise<RunResult> {
+    const limitMs = limitOf(limit)
     const crew = this.#crew
     if (crew === undefined) return this.#run.done
     const over = { isOver: false }
@@ -235,6 +238,20 @@ export class LocalTopology implements Observed {
     while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
     return stopped
   }
+}
+
+function limitOf(limit: Duration): number {
+  return limit === Infinity ? limit : msOf(limit, 'limitMs', 'complete')
+}
+
+function msOf(given: Duration, option: string, of: string): number {
+  const ms = typeof given === 'number' || typeof given === 'string' ? durationMs(given) : undefined
+  if (ms === undefined) throw badOption(option, of, given, "milliseconds from 0, or a duration such as '5s'")
+  return ms
+}
+
+function badOption(option: string, of: string, value: unknown, expected: string): SquallError {
+  return new SquallError('bad-option', { option, of, value: shown(value), expected })
 }
 
 /** The draft; the streams of its components go to `streams`. */

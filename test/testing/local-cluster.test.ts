@@ -125,6 +125,25 @@ describe('time', () => {
     })
   })
 
+  test('what is no time is a coded error, and not no time at all', async () => {
+    const bad = (what: string): unknown => expect.objectContaining({ code: 'bad-option', what })
+    await expect(LocalCluster.start({ time: 'Virtual' as 'virtual' })).rejects.toEqual(
+      bad('the option time of LocalCluster.start is "Virtual"'),
+    )
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const source = feeder(Num)
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    await expect(cluster.complete(wired, { limitMs: 'soon' })).rejects.toEqual(bad('the option limitMs of complete is "soon"'))
+    const running = await cluster.submit(wired)
+    await expect(running.advance('5 sec')).rejects.toEqual(bad('the option duration of advance is "5 sec"'))
+    await expect(running.advance(-5)).rejects.toEqual(bad('the option duration of advance is -5'))
+    await expect(running.complete('-1s')).rejects.toEqual(bad('the option limitMs of complete is "-1s"'))
+    expect(running.nowMs).toBe(0)
+    await running.advance('5 s')
+    expect(running.nowMs).toBe(5_000)
+    await expect(running.complete('6s')).rejects.toMatchObject({ code: 'not-done-in-time' })
+  })
+
   test('complete gives up when a hook never settles', { timeout: 60_000 }, async () => {
     const stuck = defineBolt({
       input: Num,
