@@ -118,12 +118,9 @@ export class LocalCluster implements AsyncDisposable {
       definition: { ...wired, draft: (params: Readonly<Record<string, unknown>>) => noting(wired.draft(params), streams) },
     }
     let crew: SimulatedCrew | undefined
+    const clock = new VirtualClock()
     const run = this.#isVirtual
-      ? await startRunWith(
-          (crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))),
-          runnable,
-          runOptions,
-        )
+      ? await startRunWith((given) => Promise.resolve((crew = new SimulatedCrew(given, clock))), runnable, runOptions, clock)
       : await startRun(runnable, runOptions)
     const topology = new LocalTopology(definition.name, run, crew, record, streams)
     this.#running.add(topology)

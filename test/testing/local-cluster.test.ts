@@ -1,5 +1,5 @@
 /** The test kit itself: what its parts promise in docs/TESTING.md. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { stat } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
@@ -89,7 +89,7 @@ describe('time', () => {
       prepare:
         ({ now }) =>
         async () => {
-          await delay(5) // a call of a service, say
+          await stat(import.meta.filename) // a call of a service, say
           seen.push(now())
         },
     })
@@ -102,6 +102,21 @@ describe('time', () => {
     )
     expect(seen).toEqual([0, 0, 0, 0])
     expect(done.result).toMatchObject({ acked: 4, expired: 0 })
+  })
+
+  test('is what a run took, too', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    const running = await cluster.submit(wired, { inactive: true })
+    await running.advance('3s')
+    await running.activate()
+    await running.advance('40s')
+    expect(running.snapshot().uptimeMs).toBe(40_000)
+    source.end()
+    await running.advance('2s')
+    expect((await running.complete()).seconds).toBe(40)
+    expect(running.snapshot().uptimeMs).toBe(40_000)
   })
 
   test('cannot be advanced when it is real', async () => {
