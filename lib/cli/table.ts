@@ -144,11 +144,8 @@ function componentRows(components: readonly ComponentSnapshot[], rates: Rates, c
   ]
 }
 
-/** Of several tasks the middle one for p50 and the slowest for p99, each with something to say. */
-function latency({ tasks }: ComponentSnapshot, which: 'p50' | 'p99'): string {
-  const values = tasks.flatMap(({ latencyMs }) => (latencyMs.count > 0 ? [latencyMs[which]] : [])).sort((a, b) => a - b)
-  const value = which === 'p99' ? values.at(-1) : values[Math.floor(values.length / 2)]
-  return value === undefined ? '-' : ms(value)
+function latency({ latencyMs }: ComponentSnapshot, which: 'p50' | 'p99'): string {
+  return latencyMs.count === 0 ? '-' : ms(latencyMs[which])
 }
 
 /** Of all spouts; nothing where nothing was measured. */

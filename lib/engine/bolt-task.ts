@@ -153,6 +153,7 @@ export class BoltTask {
         result = plain ? execute.call(instance, values, out, nothing) : (byInput[inbox.input] as Call)(values, out, nothing)
       } catch (error) {
         others++
+        if (isSlow) executor.readClock()
         this.#failed(out, values, error)
         continue
       }
@@ -160,6 +161,9 @@ export class BoltTask {
       if (out.buffer !== undefined || (result !== undefined && isPromise(result))) {
         others++
         this.#detach(out, values, result)
+      } else if (rootA > 0 && isSlow) {
+        // the next may take long, and so would this one's ack
+        trees.ack(rootA, rootB, out.xorA, out.xorB, out.holder)
       } else if (rootA > 0) {
         if (rootA !== treeA || rootB !== treeB) {
           if (treeA > 0) trees.ack(treeA, treeB, doneA, doneB, holder)
@@ -258,6 +262,7 @@ export class BoltTask {
   #once(tuple: HeldTuple): void {
     if (tuple.isSettled) throw this.settled('acked or failed')
     tuple.isSettled = true
+    if (this.#runMax <= slowRun) this.executor.readClock()
   }
 
   /** The error for what was done with a tuple that had been acked or failed. */

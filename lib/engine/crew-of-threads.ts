@@ -129,14 +129,14 @@ export class CrewOfThreads implements Crew {
   async #revive(index: number, reason: string): Promise<void> {
     // who asked for its start is told
     if (this.#isEnding || !this.#hasStarted) return
-    const { executors: n, plan, onError } = this.#options
+    const { executors: n, plan, clock, onError } = this.#options
     this.#restarting++
     this.restarts++
     onError({
       component: 'executor',
       task: index,
       executor: index,
-      atMs: performance.now(),
+      atMs: clock.now(),
       message: `died (${reason}) and is started anew`,
       stack: '',
       tuple: undefined,

@@ -13,6 +13,8 @@
  */
 import { SquallError, allFaults } from '../errors.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
+import { realClock } from '../std/clock.ts'
+import type { Clock } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
 import { timeoutMaxMs } from '../std/timers.ts'
 import { isTopologyDefinition } from '../topology/draft.ts'
@@ -57,6 +59,7 @@ export interface CrewOptions {
   readonly placement: readonly number[]
   readonly executors: number
   readonly seed: number
+  readonly clock: Clock
   readonly cells: Float64Array
   readonly onError: (error: ComponentError) => void
   readonly onFatal: (error: SquallError) => void
@@ -77,8 +80,8 @@ export async function startRun(runnable: Runnable, options: RunOptions = {}): Pr
   return startRunWith(localCrew, runnable, options)
 }
 
-/** As `startRun`, with executors of another kind: simulated ones, in tests. */
-export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, options: RunOptions): Promise<Run> {
+/** As `startRun`, with executors of another kind: simulated ones, in tests, on a clock of theirs. */
+export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, options: RunOptions, clock = realClock): Promise<Run> {
   const { definition } = runnable
   if (!isTopologyDefinition(definition))
     throw new SquallError('bad-option', {
@@ -94,7 +97,7 @@ export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, opti
   const executors = options.executors ?? 1
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
-  const run = new LocalRun(plan, runnable, options, executors)
+  const run = new LocalRun(plan, runnable, options, executors, clock)
   await run.start(makeCrew)
   return run
 }
@@ -105,13 +108,14 @@ class LocalRun implements Run {
   readonly #runnable: Runnable
   readonly #options: RunOptions
   readonly #executors: number
+  readonly #clock: Clock
   readonly #layout: CellLayout
   readonly #cells: Float64Array
   readonly #placement: readonly number[]
   readonly #errors: ComponentError[] = []
   #crew: Crew | undefined
   #starting: Promise<void> | undefined
-  #startedMs = performance.now()
+  #startedMs: number
   #endedMs: number | undefined
   #fatal: SquallError | undefined
   #isStopping = false
@@ -121,11 +125,13 @@ class LocalRun implements Run {
   #settle: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
 
-  constructor(plan: Plan, runnable: Runnable, options: RunOptions, executors: number) {
+  constructor(plan: Plan, runnable: Runnable, options: RunOptions, executors: number, clock: Clock) {
     this.#plan = plan
     this.#runnable = runnable
     this.#options = options
     this.#executors = executors
+    this.#clock = clock
+    this.#startedMs = clock.now()
     this.#layout = new CellLayout(plan)
     this.#cells = this.#layout.allocate(executors > 1)
     this.#placement = placeTasks(plan, executors)
@@ -145,6 +151,7 @@ class LocalRun implements Run {
       placement: this.#placement,
       executors: this.#executors,
       seed,
+      clock: this.#clock,
       cells: this.#cells,
       onError: (error) => this.#noteError(error),
       onFatal: (error) => this.#stopFor(error),
@@ -160,7 +167,7 @@ class LocalRun implements Run {
     const crew = this.#crew as Crew
     if (this.#starting === undefined) {
       // what threads take to start is no part of it: rates would be those of the start
-      this.#starting = crew.start().then(() => void (this.#startedMs = performance.now()))
+      this.#starting = crew.start().then(() => void (this.#startedMs = this.#clock.now()))
     }
     await this.#attempt(() => this.#patiently(this.#starting))
     if (this.#fatal !== undefined) {
@@ -195,7 +202,7 @@ class LocalRun implements Run {
 
   snapshot(): Snapshot {
     return this.#layout.snapshot(this.#cells, {
-      uptimeMs: (this.#endedMs ?? performance.now()) - this.#startedMs,
+      uptimeMs: (this.#endedMs ?? this.#clock.now()) - this.#startedMs,
       executorRestarts: this.#crew?.restarts ?? 0,
       placement: this.#placement,
       counters: this.#crew?.counters ?? new Map(),
@@ -277,17 +284,17 @@ class LocalRun implements Run {
 
   /** Stopped: what is under way may still be done, for a while. */
   async #drain(crew: Crew): Promise<void> {
-    const startedMs = performance.now()
+    const startedMs = this.#clock.now()
     const pending = (): boolean => this.#plan.tasks.some(({ task }) => (this.#cells[this.#layout.head(task) + cell.pending] as number) > 0)
     const crewState = { isTold: false }
     const told = (): void => void (crewState.isTold = true)
     crew.setActive(false).then(told, told)
-    while ((!crewState.isTold || pending()) && this.#fatal === undefined && performance.now() - startedMs < this.#drainMs)
+    while ((!crewState.isTold || pending()) && this.#fatal === undefined && this.#clock.now() - startedMs < this.#drainMs)
       await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 
   #result(): RunResult {
-    this.#endedMs = performance.now()
+    this.#endedMs = this.#clock.now()
     const lost = this.#plan.tasks.reduce((sum, { task }) => sum + (this.#cells[this.#layout.head(task) + cell.lost] as number), 0)
     if (lost > 0 && !this.#isStopping) this.#fatal ??= new SquallError('trees-lost', { count: lost }, { topology: this.#plan.name })
     return {

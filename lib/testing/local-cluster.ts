@@ -10,7 +10,7 @@ import type { Snapshot } from '../metrics/snapshot.ts'
 import { VirtualClock, durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
-import { hintFor } from '../std/words.ts'
+import { hintFor, shown } from '../std/words.ts'
 import { deadLetterStream } from '../topology/component.ts'
 import type { TopologyDefinition, TopologyDraft } from '../topology/draft.ts'
 import { SimulatedCrew } from './simulated-crew.ts'
@@ -70,11 +70,12 @@ export class LocalCluster implements AsyncDisposable {
   readonly #running = new Set<LocalTopology>()
 
   /** A cluster in this process. With `await using` it stops what still runs in it. */
-  static start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-    return Promise.resolve(new LocalCluster(options))
+  static async start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    return new LocalCluster(options)
   }
 
   private constructor({ time = 'virtual', seed = anySeed(), executors = 1 }: LocalClusterOptions) {
+    if (!['virtual', 'real'].includes(time)) throw badOption('time', 'LocalCluster.start', time, "'virtual' or 'real'")
     this.seed = seed
     this.#isVirtual = time === 'virtual'
     this.#executors = executors
@@ -91,8 +92,9 @@ export class LocalCluster implements AsyncDisposable {
    * ```
    */
   async complete(definition: TopologyDefinition, options: CompleteOptions = {}): Promise<Completed> {
+    const limitMs = limitOf(options.limitMs ?? '1h')
     const topology = await this.submit(definition, options)
-    const result = await topology.complete(durationMs(options.limitMs ?? '1h') ?? Infinity)
+    const result = await topology.complete(limitMs)
     return Object.assign(topology, { result })
   }
 
@@ -115,12 +117,9 @@ export class LocalCluster implements AsyncDisposable {
       definition: { ...wired, draft: (params: Readonly<Record<string, unknown>>) => noting(wired.draft(params), streams) },
     }
     let crew: SimulatedCrew | undefined
+    const clock = new VirtualClock()
     const run = this.#isVirtual
-      ? await startRunWith(
-          (crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))),
-          runnable,
-          runOptions,
-        )
+      ? await startRunWith((given) => Promise.resolve((crew = new SimulatedCrew(given, clock))), runnable, runOptions, clock)
       : await startRun(runnable, runOptions)
     const topology = new LocalTopology(definition.name, run, crew, record, streams)
     this.#running.add(topology)
@@ -210,10 +209,13 @@ export class LocalTopology implements Observed {
     await this.#throwFailure()
   }
 
-  /** Moves virtual time on by a duration; everything due in between happens in its order. Throws the error of the run once it has failed. */
+  /**
+   * Moves virtual time on by a duration, else `bad-option`; everything due in between happens in its order. Throws the error of
+   * the run once it has failed.
+   */
   async advance(duration: Duration): Promise<void> {
     const crew = this.#simulated('advance')
-    const until = crew.clock.now() + (durationMs(duration) ?? 0)
+    const until = crew.clock.now() + msOf(duration, 'duration', 'advance')
     await crew.settle()
     while (crew.clock.now() < until && this.#run.failure === undefined) await crew.step(until)
     await this.#throwFailure()
@@ -238,8 +240,9 @@ export class LocalTopology implements Observed {
     return done
   }
 
-  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. Throws the error of the run if it failed. */
-  async complete(limitMs = Infinity): Promise<RunResult> {
+  /** Runs until all is done, but for no longer than `limit` of the topology's time (without end). Throws the error of the run if it failed. */
+  async complete(limit: Duration = Infinity): Promise<RunResult> {
+    const limitMs = limitOf(limit)
     const crew = this.#crew
     if (crew !== undefined) await this.#drive(crew, limitMs)
     const result = await this.#run.done
@@ -267,6 +270,20 @@ export class LocalTopology implements Observed {
     void this.#run.stop(0)
     return this.#over()
   }
+}
+
+function limitOf(limit: Duration): number {
+  return limit === Infinity ? limit : msOf(limit, 'limitMs', 'complete')
+}
+
+function msOf(given: Duration, option: string, of: string): number {
+  const ms = typeof given === 'number' || typeof given === 'string' ? durationMs(given) : undefined
+  if (ms === undefined) throw badOption(option, of, given, "milliseconds from 0, or a duration such as '5s'")
+  return ms
+}
+
+function badOption(option: string, of: string, value: unknown, expected: string): SquallError {
+  return new SquallError('bad-option', { option, of, value: shown(value), expected })
 }
 
 /** The draft; the streams of its components go to `streams`. */

@@ -1,5 +1,5 @@
 /** The test kit itself: what its parts promise in docs/TESTING.md. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { stat } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
@@ -90,7 +90,7 @@ describe('time', () => {
       prepare:
         ({ now }) =>
         async () => {
-          await delay(5) // a call of a service, say
+          await stat(import.meta.filename) // a call of a service, say
           seen.push(now())
         },
     })
@@ -103,6 +103,21 @@ describe('time', () => {
     )
     expect(seen).toEqual([0, 0, 0, 0])
     expect(done.result).toMatchObject({ acked: 4, expired: 0 })
+  })
+
+  test('is what a run took, too', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    const running = await cluster.submit(wired, { inactive: true })
+    await running.advance('3s')
+    await running.activate()
+    await running.advance('40s')
+    expect(running.snapshot().uptimeMs).toBe(40_000)
+    source.end()
+    await running.advance('2s')
+    expect((await running.complete()).seconds).toBe(40)
+    expect(running.snapshot().uptimeMs).toBe(40_000)
   })
 
   test('cannot be advanced or settled when it is real', async () => {
@@ -125,6 +140,25 @@ describe('time', () => {
       code: 'not-done-in-time',
       what: 'limit was not done after 2000 ms of its time',
     })
+  })
+
+  test('what is no time is a coded error, and not no time at all', async () => {
+    const bad = (what: string): unknown => expect.objectContaining({ code: 'bad-option', what })
+    await expect(LocalCluster.start({ time: 'Virtual' as 'virtual' })).rejects.toEqual(
+      bad('the option time of LocalCluster.start is "Virtual"'),
+    )
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const source = feeder(Num)
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    await expect(cluster.complete(wired, { limitMs: 'soon' })).rejects.toEqual(bad('the option limitMs of complete is "soon"'))
+    const running = await cluster.submit(wired)
+    await expect(running.advance('5 sec')).rejects.toEqual(bad('the option duration of advance is "5 sec"'))
+    await expect(running.advance(-5)).rejects.toEqual(bad('the option duration of advance is -5'))
+    await expect(running.complete('-1s')).rejects.toEqual(bad('the option limitMs of complete is "-1s"'))
+    expect(running.nowMs).toBe(0)
+    await running.advance('5 s')
+    expect(running.nowMs).toBe(5_000)
+    await expect(running.complete('6s')).rejects.toMatchObject({ code: 'not-done-in-time' })
   })
 
   test('complete gives up when a hook never settles', { timeout: 60_000 }, async () => {
