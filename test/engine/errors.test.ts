@@ -211,7 +211,26 @@ describe.each([1, 2])('on %d executors', (executors) => {
           },
         }),
     )
-    await expect(cluster.submit(wired)).rejects.toMatchObject({ code: 'component-start', where: { component: 'source' } })
+    await expect(cluster.submit(wired)).rejects.toMatchObject({
+      code: 'bad-grouping',
+      what: 'the custom grouping by which sink reads source threw in prepare: no table',
+      where: { component: 'source', stream: 'default' },
+    })
     expect(opened).toBe(0)
+  })
+
+  test.each<[string, unknown, string]>([
+    ['prepares nothing', () => undefined, 'has a prepare that returned undefined, not a function'],
+    ['chooses nothing', () => () => undefined, 'chose undefined, not a task or a list of tasks'],
+    ['chooses some day', () => () => Promise.resolve(1), 'chose a promise, not a task or a list of tasks'],
+  ])('a custom grouping that %s is told by name', async (_name, prepare, problem) => {
+    await using cluster = await start()
+    const spout = defineSpout({ output: Num, open: () => (out) => out.emit({ num: 1 }) })
+    const wired = topology('custom', (t) => void t.bolt('sink', sink).custom(t.spout('source', spout), { prepare: prepare as never }))
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ code: 'bad-grouping', what: `the custom grouping by which sink reads source ${problem}` })
   })
 })
