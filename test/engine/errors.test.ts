@@ -233,4 +233,21 @@ describe.each([1, 2])('on %d executors', (executors) => {
     )
     expect(error).toMatchObject({ code: 'bad-grouping', what: `the custom grouping by which sink reads source ${problem}` })
   })
+
+  test.each<[string, number, string]>([
+    ['one text', 1_047_552 + 1, 'a string has the size 1047553, the limit stringBytesMax is 1047552'],
+    ['a whole tuple', 600_000, 'a tuple has the size 1200032, the limit tupleBytesMax is 1048576'],
+  ])('%s that is too large to travel is refused however many executors there are', async (_name, size, what) => {
+    const Texts = z.object({ one: z.string(), other: z.string() })
+    const text = 'x'.repeat(size)
+    const spout = defineSpout({ output: Texts, open: () => (out) => out.emit({ one: text, other: text }) })
+    const reader = defineBolt({ input: Texts, execute: () => undefined })
+    await using cluster = await start()
+    const wired = topology('large', (t) => void t.bolt('reader', reader).shuffle(t.spout('source', spout)))
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ code: 'wire-limit', what, where: { component: 'source' } })
+  })
 })
