@@ -217,7 +217,18 @@ function checkSubscription(
       if (!known.includes(field))
         faults.push(new SquallError('unknown-field', { component, stream, field, hint: hintFor(field, known) }, { ...where, field }))
     if (grouping.fields.length === 0)
-      faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', hint: `known: ${listed(known)}` }, where))
+      faults.push(
+        new SquallError(
+          'bad-definition',
+          {
+            what: 'the list of fields',
+            component: `the grouping by which ${id} reads ${component}`,
+            value: 'empty',
+            expected: `at least one field: ${listed(known)}`,
+          },
+          where,
+        ),
+      )
   }
   if ((declared.direct === true) !== (grouping.type === 'direct')) {
     const problem =
