@@ -154,6 +154,10 @@ const table = {
     what: 'the schema refuses the value of {field}: {reason}',
     help: 'emit what the schema of the stream allows, or change the schema',
   },
+  'bad-grouping': {
+    what: 'the custom grouping by which {reader} reads {source} {problem}',
+    help: 'let its prepare(context) return a function that gives, at once, a task of context.targets or a list of them',
+  },
   'bad-task': { what: 'task {task} does not read this stream', help: 'choose among its readers: {known}' },
   'component-start': { what: '{component} could not start: {reason}', help: 'repair what its open or prepare function does' },
   'spout-threw': {

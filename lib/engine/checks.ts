@@ -4,10 +4,13 @@ import { SquallError } from '../errors.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Field } from '../topology/schema.ts'
 import { compileCheck, compileCodec } from '../wire/codec.ts'
-import { limitsWith } from '../wire/limits.ts'
-import { WordWriter } from '../wire/words.ts'
+import { tupleHeadWords } from '../wire/bundle.ts'
+import { limitsWith, wireLimits } from '../wire/limits.ts'
+import { WordWriter, tooLarge } from '../wire/words.ts'
 import { atEmit } from './faults.ts'
 import type { Values } from './outlet.ts'
+
+const { tupleBytesMax } = wireLimits
 
 /** Gives back what is to be delivered. Throws `value-mismatch` or `value-refused` for a tuple that its stream cannot hold. */
 export type Check = (values: Values) => Values
@@ -39,7 +42,8 @@ function fullCheck(schema: z.ZodType, fields: readonly Field[]): (values: Values
   const scratch = new WordWriter(limitsWith({}), 64)
   return (values) => {
     kinds(values)
-    codec.encode(scratch, 0, values)
+    const bytes = (tupleHeadWords + codec.encode(scratch, 0, values)) * 4
+    if (bytes > tupleBytesMax) throw tooLarge('a tuple', bytes, 'tupleBytesMax', tupleBytesMax)
     const parsed = schema.safeParse(isShadowing ? bare(values) : values)
     if (parsed.success) return
     const issue = parsed.error.issues[0]

@@ -126,6 +126,14 @@ describe('graph', () => {
     expect((await squall('graph', file, '--svg', '-')).stdout).toMatch(/^<svg/)
     expect((await squall('graph', file, '--svg', join(file, 'x', 'y.svg'))).stderr).toContain('error[file-unwritable]')
   })
+
+  test.each([
+    [['--svg', '-', '--json'], '--svg - and --json cannot be printed at once\nhelp: choose one'],
+    [['--mermaid', '--json'], '--json and --mermaid cannot be printed at once\nhelp: choose one'],
+    [['--svg', ''], 'the name of the SVG file is empty\nhelp: name a file, or - for stdout'],
+  ])('%j', async (flags, what) => {
+    expect(await squall('graph', tiny(), ...flags)).toMatchObject({ code: 2, stdout: '', stderr: `error[usage]: ${what}\n` })
+  })
 })
 
 describe('run', () => {

@@ -256,7 +256,7 @@ describe('bolts that misbehave', () => {
 
   test('a grouping that cannot be prepared: a coded error, and no thread is left', async () => {
     await expect(start(100, { executors: 2, faults: { grouping: 1 } })).rejects.toMatchObject({
-      code: 'component-start',
+      code: 'bad-grouping',
       where: { component: 'source' },
     })
   })
