@@ -344,6 +344,7 @@ export class BoltTask {
 
   #callDone(out: Output): void {
     this.inFlight--
+    this.executor.callsOver++
     if (out.hasFailed) return
     this.executor.cells[this.#head + cell.acked]! += 1
     this.#settle(out)
@@ -354,6 +355,7 @@ export class BoltTask {
     this.inFlight++
     const over = (): void => {
       this.inFlight--
+      this.executor.callsOver++
       this.executor.wake()
     }
     Promise.resolve(promise).then(over, (error: unknown) => {

@@ -344,6 +344,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#isAsking = true
     const over = (): void => {
       this.#isAsking = false
+      this.#executor.callsOver++
       if (this.#emits === emits) this.#hadNothing()
       this.#executor.wake()
     }
