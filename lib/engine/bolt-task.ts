@@ -96,6 +96,11 @@ export class BoltTask {
     }
   }
 
+  /** It has had its last word, and the run closes. One that is stopped instead may drop what is emitted: it is not done. */
+  get isOver(): boolean {
+    return this.#hasFinished && this.executor.isClosing
+  }
+
   get canRun(): boolean {
     return this.inbox.size > 0 && this.inFlight < this.#concurrency
   }
