@@ -22,11 +22,11 @@ export class Source { getTopology() { return undefined } static make() { return 
 async function faultsOf(text: string): Promise<readonly ErrorData[]> {
   const folder = folderOf({ 'parts.ts': parts, 'a.yaml': text })
   const error = await rejection(
-    loadTopology(join(folder, 'a.yaml')).then(({ definition, dispose }) => {
+    loadTopology(join(folder, 'a.yaml')).then((loaded) => {
       try {
-        return planTopology(definition.draft({}))
+        return planTopology(loaded.definition.draft({}))
       } finally {
-        dispose()
+        loaded.dispose()
       }
     }),
   )
