@@ -104,7 +104,7 @@ export const settings = {
   closeTimeoutMs: {
     type: 'durationMs',
     default: 3_000,
-    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
+    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it; and one in which all else is done, for an `execute` or `nextTuple` that does not settle',
   },
   workers: {
     type: 'count',

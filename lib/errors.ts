@@ -181,8 +181,8 @@ const table = {
     help: "with automatic acking there is nothing to ack or anchor to; say ack: 'manual' to get the tuple as the third argument of execute",
   },
   'emit-outside': {
-    what: '{component} emitted after its execute had returned',
-    help: "make execute async and await what it emits after, or use ack: 'manual'",
+    what: '{component} emitted after {end}',
+    help: "make execute async and await what it emits after, or use ack: 'manual'; emit before out.end() in a spout, and in finish at the latest in a bolt",
   },
   'bad-emit': {
     what: '{component} emitted on {stream}, which {problem}',

@@ -96,6 +96,11 @@ export class BoltTask {
     }
   }
 
+  /** It has had its last word, and the run closes. One that is stopped instead may drop what is emitted: it is not done. */
+  get isOver(): boolean {
+    return this.#hasFinished && this.executor.isClosing
+  }
+
   get canRun(): boolean {
     return this.inbox.size > 0 && this.inFlight < this.#concurrency
   }
@@ -344,6 +349,7 @@ export class BoltTask {
 
   #callDone(out: Output): void {
     this.inFlight--
+    this.executor.callsOver++
     if (out.hasFailed) return
     this.executor.cells[this.#head + cell.acked]! += 1
     this.#settle(out)
@@ -354,6 +360,7 @@ export class BoltTask {
     this.inFlight++
     const over = (): void => {
       this.inFlight--
+      this.executor.callsOver++
       this.executor.wake()
     }
     Promise.resolve(promise).then(over, (error: unknown) => {

@@ -27,7 +27,7 @@ export const cell = {
   heads: 12,
 } as const
 
-const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup'] as const
+const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup', 'execute', 'nextTuple'] as const
 
 /** What a component does besides its tuples; each may take long. */
 export type Hook = (typeof hooks)[number]

@@ -44,6 +44,10 @@ export class CrewHere implements Crew {
     return this.#executor.counters
   }
 
+  get heldUp(): number | undefined {
+    return this.#executor.noteCalls() === 'some' ? this.#executor.callsOver : undefined
+  }
+
   async start(): Promise<void> {
     this.#keepAlive = setInterval(() => undefined, 1 << 30)
     this.#running = this.#loop.run().catch((error: unknown) => this.#onFatal(executorFailed(error)))

@@ -96,6 +96,11 @@ export function undeclared(component: string, task: number, stream: string): Squ
   return new SquallError('bad-emit', { component, stream, problem: 'it has not declared' }, { component, task, stream })
 }
 
+/** An emit when there is nobody left to take it, or no tuple that it belongs to. */
+export function emitOutside(component: string, task: number, stream: string, end: string): SquallError {
+  return new SquallError('emit-outside', { component, end }, { component, task, stream })
+}
+
 /** An emit to a task (`to` is not negative) on a stream that is not direct, or the other way round. */
 export function misused(component: string, task: number, stream: string, to: number): SquallError {
   const problem = to >= 0 ? 'is not a direct stream' : 'is a direct stream'

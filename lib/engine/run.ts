@@ -47,6 +47,11 @@ export interface Crew {
   kill(executor: number): void
   /** executors that have not answered what they were asked */
   readonly silent: readonly number[]
+  /**
+   * When nothing is left but promises of components (an `execute`, a `nextTuple`) that have not settled: how many have
+   * settled so far. `undefined` whenever anything else may still go on.
+   */
+  readonly heldUp: number | undefined
   readonly restarts: number
   readonly counters: ReadonlyMap<number, Readonly<Record<string, number>>>
 }
@@ -212,6 +217,7 @@ class LocalRun implements Run {
   /** From running to the result. */
   async #live(): Promise<void> {
     const crew = this.#crew as Crew
+    const watch = this.#watch(crew)
     await this.#attempt(async () => {
       await Promise.race([crew.quiet(), this.#interrupted])
       await this.#patiently(this.#starting)
@@ -223,6 +229,7 @@ class LocalRun implements Run {
         await Promise.race([crew.quiet(), this.#interrupted])
       }
     })
+    clearInterval(watch)
     await this.#attempt(() => this.#patiently(crew.close()))
     await this.#attempt(() => crew.end())
     try {
@@ -230,6 +237,20 @@ class LocalRun implements Run {
     } catch (error) {
       this.#reject(error)
     }
+  }
+
+  /** Promises of components that keep an otherwise finished run from ending, and of which none settles for `closeTimeoutMs`, never will. */
+  #watch(crew: Crew): NodeJS.Timeout {
+    let before: number | undefined
+    return setInterval(
+      () => {
+        const { heldUp } = crew
+        const isHung = heldUp !== undefined && heldUp === before && this.#layout.hooks(this.#cells).size > 0
+        if (isHung && !this.#isOver) this.#stopFor(this.#hanging())
+        before = heldUp
+      },
+      Math.min(this.#plan.config.closeTimeoutMs, timeoutMaxMs),
+    ).unref()
   }
 
   get #isOver(): boolean {
