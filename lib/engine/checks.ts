@@ -7,7 +7,6 @@ import { compileCheck, compileCodec } from '../wire/codec.ts'
 import { tupleHeadWords } from '../wire/bundle.ts'
 import { limitsWith, wireLimits } from '../wire/limits.ts'
 import { WordWriter, tooLarge } from '../wire/words.ts'
-import { atEmit } from './faults.ts'
 import type { Values } from './outlet.ts'
 
 const { tupleBytesMax } = wireLimits
@@ -17,25 +16,11 @@ export type Check = (values: Values) => Values
 
 /** The check of each stream of a plan, by stream number. */
 export function checksOf({ streams, config }: Plan): readonly Check[] {
-  return streams.map(({ fields, schema, component, name }) => {
-    const check = withPlace(config.check ? fullCheck(schema, fields) : compileCheck(fields), component, name)
-    return config.check ? (values) => declared(check(values), fields) : check
-  })
-}
-
-function withPlace(check: (values: Values) => void, component: string, stream: string): Check {
-  return (values) => {
-    try {
-      check(values)
-      return values
-    } catch (error) {
-      throw atEmit(error, { component, stream })
-    }
-  }
+  return streams.map(({ fields, schema }) => (config.check ? fullCheck(schema, fields) : compileCheck(fields)))
 }
 
 /** The whole schema, refinements and all; and values without a type as another executor would get them, though there may be none. */
-function fullCheck(schema: z.ZodType, fields: readonly Field[]): (values: Values) => void {
+function fullCheck(schema: z.ZodType, fields: readonly Field[]): Check {
   const kinds = compileCheck(fields)
   const codec = compileCodec(fields)
   const isShadowing = fields.some(({ name }) => name in Object.prototype)
@@ -45,7 +30,7 @@ function fullCheck(schema: z.ZodType, fields: readonly Field[]): (values: Values
     const bytes = (tupleHeadWords + codec.encode(scratch, 0, values)) * 4
     if (bytes > tupleBytesMax) throw tooLarge('a tuple', bytes, 'tupleBytesMax', tupleBytesMax)
     const parsed = schema.safeParse(isShadowing ? bare(values) : values)
-    if (parsed.success) return
+    if (parsed.success) return declared(values, fields)
     const issue = parsed.error.issues[0]
     const field = issue?.path.join('.') ?? ''
     throw new SquallError('value-refused', { field, reason: issue?.message ?? 'invalid' }, { field })
