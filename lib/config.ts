@@ -104,7 +104,7 @@ export const settings = {
   closeTimeoutMs: {
     type: 'durationMs',
     default: 3_000,
-    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
+    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it; and one in which all else is done, for an `execute` or `nextTuple` that does not settle',
   },
   batchesPendingMax: {
     type: 'count',
@@ -217,7 +217,9 @@ function parse(setting: Setting, key: string, value: unknown): boolean | number 
     : setting.type === 'durationMs'
       ? (durationMs(typeof value === 'number' ? value : plain(value)) ?? NaN)
       : numberOf(value)
-  if (Number.isNaN(number)) return setting.type === 'durationMs' ? 'not a duration' : 'not a number'
+  // so many seconds that they are no number of milliseconds are no duration either
+  if (Number.isNaN(number) || (setting.type === 'durationMs' && number === Infinity))
+    return setting.type === 'durationMs' ? 'not a duration' : 'not a number'
   if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return 'not a whole number'
   if (number < (setting.min ?? 0)) return `less than ${setting.min ?? 0}`
   if (setting.max !== undefined && number > setting.max) return `more than ${setting.max}`

@@ -76,7 +76,7 @@ const table = {
   'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout and bolt of a topology an id of its own' },
   'bad-name': {
     what: '{name} cannot be the name of a {what}',
-    help: 'use letters, digits, "-", "_" and "."; start with a letter; names that start with "__" are reserved',
+    help: 'begin with a letter or "$"; after that use letters, digits, "-", "_", "." and "$"; at most 128 characters',
   },
   'not-a-component': {
     what: '{component} is {value}, not a {what}',
@@ -250,6 +250,10 @@ const table = {
     what: 'the schema refuses the value of {field}: {reason}',
     help: 'emit what the schema of the stream allows, or change the schema',
   },
+  'bad-grouping': {
+    what: 'the custom grouping by which {reader} reads {source} {problem}',
+    help: 'let its prepare(context) return a function that gives, at once, a task of context.targets or a list of them',
+  },
   'bad-task': { what: 'task {task} does not read this stream', help: 'choose among its readers: {known}' },
   'component-start': { what: '{component} could not start: {reason}', help: 'repair what its open or prepare function does' },
   'spout-threw': {
@@ -273,8 +277,8 @@ const table = {
     help: "with automatic acking there is nothing to ack or anchor to; say ack: 'manual' to get the tuple as the third argument of execute",
   },
   'emit-outside': {
-    what: '{component} emitted after its execute had returned',
-    help: "make execute async and await what it emits after, or use ack: 'manual'",
+    what: '{component} emitted after {end}',
+    help: "make execute async and await what it emits after, or use ack: 'manual'; emit before out.end() in a spout, and in finish at the latest in a bolt",
   },
   'bad-emit': {
     what: '{component} emitted on {stream}, which {problem}',
@@ -525,7 +529,8 @@ export function renderPlace(where: Place): string {
   if (where.topology !== undefined) parts.push(`topology ${where.topology}`)
   if (where.component !== undefined) parts.push(`component ${where.component}${where.task === undefined ? '' : ` task ${where.task}`}`)
   if (where.stream !== undefined) parts.push(`stream ${where.stream}`)
-  if (where.field !== undefined) parts.push(`field ${where.field}`)
+  // an option of the command is a place too, but no field
+  if (where.field !== undefined) parts.push(where.field.startsWith('-') ? where.field : `field ${where.field}`)
   return parts.join(', ')
 }
 

@@ -16,6 +16,12 @@ export interface GraphFlags extends CommonFlags {
 
 /** With `--json` one line: `{"kind":"graph","topology","components":[...],"edges":[...]}`, as `Graph` in lib/topology/graph.ts. */
 export async function graph(file: string, { mermaid, svg, json, ...flags }: GraphFlags, io: Io): Promise<number> {
+  if (svg === '') throw new SquallError('usage', { problem: 'the name of the SVG file is empty', hint: 'name a file, or - for stdout' })
+  const printed = [svg === '-' ? '--svg -' : '', json === true ? '--json' : '', mermaid === true ? '--mermaid' : ''].filter(
+    (flag) => flag !== '',
+  )
+  if (printed.length > 1)
+    throw new SquallError('usage', { problem: `${printed.join(' and ')} cannot be printed at once`, hint: 'choose one' })
   const plan = await planOf(file, flags, io)
   if (svg === '-') io.out(graphSvg(plan))
   else if (svg !== undefined) await write(svg, graphSvg(plan))

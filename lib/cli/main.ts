@@ -68,9 +68,9 @@ function commands(io: Io, done: (code: number) => void): Command {
       .command(name)
       .description(description)
       .argument('<file>', 'the definition file: .ts, .js, .mts, .mjs, .yaml or .yml')
-      .option('-s, --set <key=value>', 'a parameter of the topology (may be repeated)', collect, [])
+      .option('-s, --set <key=value>', 'a parameter of the topology (may be repeated)', collect)
       .option('--params <file>', 'parameters from a .properties, .yaml or .json file; --set wins')
-      .option('-c, --setting <key=value>', 'a setting of the topology, e.g. spoutPendingMax=100 (may be repeated)', collect, [])
+      .option('-c, --setting <key=value>', 'a setting of the topology, e.g. spoutPendingMax=100 (may be repeated)', collect)
       .option('--config <file>', 'settings from a .yaml or .json file; -c wins')
       .option('--env', 'let a YAML file use ${ENV-NAME}')
       .addHelpText('after', `\nExample:\n  ${example}`)
@@ -143,7 +143,7 @@ function requireFolder(): void {
   }
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
 }
 

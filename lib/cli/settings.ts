@@ -11,9 +11,9 @@ import type { Tree } from '../topology/load/tree.ts'
 
 /** The options that every verb has. */
 export interface CommonFlags {
-  readonly set: readonly string[]
+  readonly set?: readonly string[]
   readonly params?: string
-  readonly setting: readonly string[]
+  readonly setting?: readonly string[]
   readonly config?: string
   readonly env?: boolean
 }
@@ -25,7 +25,7 @@ export interface GivenSettings {
   paramsFor(definition: TopologyDefinition): Readonly<Record<string, string>>
 }
 
-export async function readSettings({ set, params, setting, config: configFile }: CommonFlags): Promise<GivenSettings> {
+export async function readSettings({ set = [], params, setting = [], config: configFile }: CommonFlags): Promise<GivenSettings> {
   const own = Object.fromEntries(set.map((pair) => pairOf(pair, '--set', 'input=book.txt')))
   const shared = params === undefined ? {} : await readParams(params)
   const faults: SquallError[] = []

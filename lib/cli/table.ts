@@ -1,6 +1,7 @@
 /** The figures of a run as lines of text: the live table, the progress line, the summary. Pure functions. */
 import { styleText } from 'node:util'
 import type { RunResult } from '../engine/run-types.ts'
+import type { Latency } from '../metrics/histogram.ts'
 import type { ComponentSnapshot, Snapshot } from '../metrics/snapshot.ts'
 
 /** What a run does in a second: trees done, and tuples by component. */
@@ -66,8 +67,8 @@ export function tableLines(
     [`replayed ${count(totals.replayed)}`, `replayed ${count(totals.replayed)}`],
     [`pending ${count(pending)}`, `pending ${count(pending)}`],
     [`${count(rates.acked)}/s`, paint('bold', `${count(rates.acked)}/s`)],
-    [`p50 ${ms(latencyMs.p50)} ms`, `p50 ${ms(latencyMs.p50)} ms`],
-    [`p99 ${ms(latencyMs.p99)} ms`, `p99 ${ms(latencyMs.p99)} ms`],
+    [latencyFact(latencyMs, 'p50'), latencyFact(latencyMs, 'p50')],
+    [latencyFact(latencyMs, 'p99'), latencyFact(latencyMs, 'p99')],
     ...(totals.deadLettered > 0
       ? [[`dead letters ${count(totals.deadLettered)}`, paint('red', `dead letters ${count(totals.deadLettered)}`)] as const]
       : []),
@@ -143,11 +144,13 @@ function componentRows(components: readonly ComponentSnapshot[], rates: Rates, c
   ]
 }
 
-/** Of several tasks the middle one for p50 and the slowest for p99, each with something to say. */
-function latency({ tasks }: ComponentSnapshot, which: 'p50' | 'p99'): string {
-  const values = tasks.flatMap(({ latencyMs }) => (latencyMs.count > 0 ? [latencyMs[which]] : [])).sort((a, b) => a - b)
-  const value = which === 'p99' ? values.at(-1) : values[Math.floor(values.length / 2)]
-  return value === undefined ? '-' : ms(value)
+function latency({ latencyMs }: ComponentSnapshot, which: 'p50' | 'p99'): string {
+  return latencyMs.count === 0 ? '-' : ms(latencyMs[which])
+}
+
+/** Of all spouts; nothing where nothing was measured. */
+function latencyFact(latencyMs: Latency, which: 'p50' | 'p99'): string {
+  return latencyMs.count > 0 ? `${which} ${ms(latencyMs[which])} ms` : `${which} -`
 }
 
 /** One line of progress, for logs and pipes. */
@@ -158,7 +161,7 @@ export function progressLine({ uptimeMs, totals, pending, latencyMs }: Snapshot,
     ...(expired > 0 ? [`expired ${count(expired)}`] : []),
     ...(replayed > 0 ? [`replayed ${count(replayed)}`] : []),
   ].join('  ')
-  return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  p50 ${ms(latencyMs.p50)} ms  p99 ${ms(latencyMs.p99)} ms`
+  return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  ${latencyFact(latencyMs, 'p50')}  ${latencyFact(latencyMs, 'p99')}`
 }
 
 /** The last line of a run. */
@@ -167,7 +170,10 @@ export function summaryLine(
   { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult,
 ): string {
   const rate = seconds > 0 ? ` (${count(acked / seconds)}/s)` : ''
-  const givenUp = deadLettered === 0 ? '' : `\n${count(deadLettered)} tuples were given up after all their replays: they are dead letters`
+  const givenUp =
+    deadLettered === 0
+      ? ''
+      : `\n${deadLettered === 1 ? '1 tuple was given up after all its replays: it is a dead letter' : `${count(deadLettered)} tuples were given up after all their replays: they are dead letters`}`
   return `${topology} ${state} after ${seconds.toFixed(2)} s: emitted ${count(emitted)}, acked ${count(acked)}${rate}, failed ${count(failed)}, expired ${count(expired)}, replayed ${count(replayed)}, dead letters ${count(deadLettered)}${givenUp}`
 }
 

@@ -2,7 +2,7 @@
 import { SquallError } from '../errors.ts'
 import type { EmitOptions, ManualOutput, Streams, Tuple } from '../topology/component.ts'
 import type { BoltTask } from './bolt-task.ts'
-import { badTask, misused, undeclared } from './faults.ts'
+import { badTask, emitOutside, misused, undeclared } from './faults.ts'
 import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
 
 export const none: readonly HeldTuple[] = []
@@ -112,7 +112,8 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
 
   #send(stream: string, task: number, values: Values, options: EmitOptions | undefined): void {
     const { component, task: from, outlets } = this.#task
-    if (!this.isOpen) throw new SquallError('emit-outside', { component: component.id }, { component: component.id, task: from, stream })
+    if (!this.isOpen) throw emitOutside(component.id, from, stream, 'its execute had returned')
+    if (this.#task.isOver) throw emitOutside(component.id, from, stream, 'every bolt had finished')
     const outlet = outlets.get(stream)
     if (outlet === undefined) throw undeclared(component.id, from, stream)
     if (outlet.stream.direct !== task >= 0) throw misused(component.id, from, stream, task)

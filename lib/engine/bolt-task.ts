@@ -72,6 +72,9 @@ export class BoltTask {
     else if (typeof execute !== 'function')
       throw cannotStart(id, this.task, `prepare has to return execute, or an object that has it; execute is ${found(execute)}`)
     checkHooks(instance, ['onTick', 'finish', 'cleanup'], id, this.task)
+    const { definition } = this.component
+    if (definition.kind === 'bolt' && definition.tick !== undefined && instance.onTick === undefined)
+      throw cannotStart(id, this.task, 'it has a tick, but what its prepare returned has no onTick')
     this.instance = instance
     if (tap !== undefined) this.#calledByInput = this.component.inputs.map((_, input) => this.#tapped(input, tap))
   }
@@ -91,6 +94,11 @@ export class BoltTask {
       tap.executed({ component: id, task: this.task, taskIndex: this.task - firstTask, input: name, values })
       return call(values, out, tuple)
     }
+  }
+
+  /** It has had its last word, and the run closes. One that is stopped instead may drop what is emitted: it is not done. */
+  get isOver(): boolean {
+    return this.#hasFinished && this.executor.isClosing
   }
 
   get canRun(): boolean {
@@ -150,6 +158,7 @@ export class BoltTask {
         result = plain ? execute.call(instance, values, out, nothing) : (byInput[inbox.input] as Call)(values, out, nothing)
       } catch (error) {
         others++
+        if (isSlow) executor.readClock()
         this.#failed(out, values, error)
         continue
       }
@@ -157,6 +166,9 @@ export class BoltTask {
       if (out.buffer !== undefined || (result !== undefined && isPromise(result))) {
         others++
         this.#detach(out, values, result)
+      } else if (rootA > 0 && isSlow) {
+        // the next may take long, and so would this one's ack
+        trees.ack(rootA, rootB, out.xorA, out.xorB, out.holder)
       } else if (rootA > 0) {
         if (rootA !== treeA || rootB !== treeB) {
           if (treeA > 0) trees.ack(treeA, treeB, doneA, doneB, holder)
@@ -255,6 +267,7 @@ export class BoltTask {
   #once(tuple: HeldTuple): void {
     if (tuple.isSettled) throw this.settled('acked or failed')
     tuple.isSettled = true
+    if (this.#runMax <= slowRun) this.executor.readClock()
   }
 
   /** The error for what was done with a tuple that had been acked or failed. */
@@ -336,6 +349,7 @@ export class BoltTask {
 
   #callDone(out: Output): void {
     this.inFlight--
+    this.executor.callsOver++
     if (out.hasFailed) return
     this.executor.cells[this.#head + cell.acked]! += 1
     this.#settle(out)
@@ -346,6 +360,7 @@ export class BoltTask {
     this.inFlight++
     const over = (): void => {
       this.inFlight--
+      this.executor.callsOver++
       this.executor.wake()
     }
     Promise.resolve(promise).then(over, (error: unknown) => {

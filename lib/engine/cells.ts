@@ -27,7 +27,7 @@ export const cell = {
   heads: 12,
 } as const
 
-const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup'] as const
+const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup', 'execute', 'nextTuple'] as const
 
 /** What a component does besides its tuples; each may take long. */
 export type Hook = (typeof hooks)[number]
@@ -127,7 +127,9 @@ export class CellLayout {
   ): Snapshot {
     const components = this.#plan.components.map((component): ComponentSnapshot => {
       const tasks = Array.from({ length: component.taskCount }, (_, i) => this.#task(cells, component, component.firstTask + i, run))
-      return { id: component.id, kind: component.definition.kind, tasks }
+      const latency = new Histogram()
+      for (const { task } of tasks) latency.add(cells, this.latency(task))
+      return { id: component.id, kind: component.definition.kind, latencyMs: latency.summary(), tasks }
     })
     const pending = components
       .filter(({ kind }) => kind === 'spout')

@@ -1,5 +1,4 @@
 /** One executor in the calling thread: a debugger and a stack trace just work. */
-import { realClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
 import { Executor } from './executor.ts'
 import { Loop } from './loop.ts'
@@ -18,14 +17,14 @@ export class CrewHere implements Crew {
   #whenQuiet: (() => void) | undefined
   readonly #onFatal: CrewOptions['onFatal']
 
-  constructor({ plan, placement, seed, cells, options, onError, onFatal }: CrewOptions) {
+  constructor({ plan, placement, seed, clock, cells, options, onError, onFatal }: CrewOptions) {
     this.#onFatal = onFatal
     this.#executor = new Executor({
       plan,
       index: 0,
       placement,
       seed,
-      clock: realClock,
+      clock,
       cells,
       lanes: [undefined],
       ends: [undefined],
@@ -35,7 +34,7 @@ export class CrewHere implements Crew {
       onError,
       onFatal,
     })
-    this.#loop = new Loop(this.#executor, realClock)
+    this.#loop = new Loop(this.#executor, clock)
     this.#loop.onRest = (isQuiet) => {
       if (isQuiet) this.#whenQuiet?.()
     }
@@ -43,6 +42,10 @@ export class CrewHere implements Crew {
 
   get counters(): ReadonlyMap<number, Readonly<Record<string, number>>> {
     return this.#executor.counters
+  }
+
+  get heldUp(): number | undefined {
+    return this.#executor.noteCalls() === 'some' ? this.#executor.callsOver : undefined
   }
 
   async start(): Promise<void> {

@@ -13,6 +13,7 @@ import { QuietSign, areAllQuiet } from './quiet.ts'
 import type { Crew, CrewOptions } from './run.ts'
 import { executorFailed } from './strays.ts'
 import { Thread } from './thread.ts'
+import { heldUpNumber } from './thread-messages.ts'
 import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
 /** How often this thread looks whether all is quiet. */
@@ -34,6 +35,8 @@ export class CrewOfThreads implements Crew {
   #isActive = false
   /** the run is to end: who dies now is not started anew */
   #isEnding = false
+  /** bolts finish, or have finished: what an executor started anew would emit again comes too late for them */
+  #isFinishing = false
   /** executors being started anew */
   #restarting = 0
 
@@ -41,7 +44,12 @@ export class CrewOfThreads implements Crew {
     this.#options = options
     const { executors: n } = options
     const words = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4))
-    this.#shared = { wake: words(n), pressure: words(n), quiet: { generation: words(n), sent: words(n * n), received: words(n * n) } }
+    this.#shared = {
+      wake: words(n),
+      pressure: words(n),
+      heldUp: words(n * 2),
+      quiet: { generation: words(n), sent: words(n * n), received: words(n * n) },
+    }
     this.#rings = Array.from({ length: n * n }, (_, at) => (Math.floor(at / n) === at % n ? undefined : this.#newRings()))
   }
 
@@ -62,6 +70,7 @@ export class CrewOfThreads implements Crew {
   }
 
   async finish(component: number): Promise<void> {
+    this.#isFinishing = true
     await settled(this.#threads.map((thread) => thread.ask({ kind: 'finish', component })))
   }
 
@@ -82,6 +91,14 @@ export class CrewOfThreads implements Crew {
 
   get silent(): readonly number[] {
     return this.#threads.flatMap((thread, executor) => (thread.isBusy ? [executor] : []))
+  }
+
+  get heldUp(): number | undefined {
+    if (!this.#hasStarted || this.#restarting > 0) return undefined
+    const at = (word: number): number => Atomics.load(this.#shared.heldUp, word)
+    const executors = this.#threads.map((_, index) => ({ state: at(index * 2), over: at(index * 2 + 1) }))
+    if (executors.some(({ state }) => state === heldUpNumber.other)) return undefined
+    return executors.some(({ state }) => state === heldUpNumber.some) ? executors.reduce((sum, { over }) => sum + over, 0) : undefined
   }
 
   get #isQuiet(): boolean {
@@ -129,22 +146,26 @@ export class CrewOfThreads implements Crew {
   async #revive(index: number, reason: string): Promise<void> {
     // who asked for its start is told
     if (this.#isEnding || !this.#hasStarted) return
-    const { executors: n, plan, onError } = this.#options
+    const { executors: n, plan, clock, onError } = this.#options
+    if (this.#isFinishing) {
+      this.#fatal(new SquallError('executor-died', { executor: index, reason }, { topology: plan.name }))
+      return
+    }
     this.#restarting++
     this.restarts++
-    onError({
-      component: 'executor',
-      task: index,
-      executor: index,
-      atMs: performance.now(),
-      message: `died (${reason}) and is started anew`,
-      stack: '',
-      tuple: undefined,
-    })
     if (this.restarts > plan.config.executorRestartsMax) {
       this.#fatal(new SquallError('executor-lost', { executor: index, times: this.restarts, reason }))
       return
     }
+    onError({
+      component: 'executor',
+      task: index,
+      executor: index,
+      atMs: clock.now(),
+      message: `died (${reason}) and is started anew`,
+      stack: '',
+      tuple: undefined,
+    })
     try {
       this.#forget(index)
       for (let other = 0; other < n; other++) {
@@ -186,6 +207,7 @@ export class CrewOfThreads implements Crew {
   #forget(index: number): void {
     const { cells, plan, placement } = this.#options
     Atomics.store(this.#shared.pressure, index, 0)
+    Atomics.store(this.#shared.heldUp, index * 2, heldUpNumber.other)
     new QuietSign(this.#shared.quiet, index).retract()
     const layout = new CellLayout(plan)
     for (const { task, component } of plan.tasks) {

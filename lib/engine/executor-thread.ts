@@ -15,6 +15,7 @@ import type { Lanes } from './link.ts'
 import { Loop } from './loop.ts'
 import { QuietSign } from './quiet.ts'
 import { executorFailed, exitCalled, uncaught } from './strays.ts'
+import { heldUpNumber } from './thread-messages.ts'
 import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
 /** Counters of the components' own go to the main thread this often. */
@@ -85,6 +86,8 @@ function actorOf(
   loop.onRest = (isQuiet) => {
     if (isQuiet) sign.publish(executor.sent, executor.received)
     else sign.retract()
+    Atomics.store(shared.heldUp, index * 2, heldUpNumber[executor.noteCalls()])
+    Atomics.store(shared.heldUp, index * 2 + 1, executor.callsOver)
   }
   let running: Promise<void> = Promise.resolve()
   const sayCounters = (): void => {

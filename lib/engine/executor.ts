@@ -97,6 +97,8 @@ export class Executor implements BundleSink {
   sleeping = 0
   /** frames taken from each other executor */
   readonly received: number[]
+  /** promises of components that have settled */
+  callsOver = 0
   /** counters of the components' own, by task */
   readonly counters = new Map<number, Record<string, number>>()
   /** called when something outside a turn needs the loop */
@@ -117,6 +119,8 @@ export class Executor implements BundleSink {
   #isRunning = false
   /** hooks under way */
   #hooks = 0
+  /** the cells say whose promises are under way */
+  #areCallsNoted = false
   /** the last to fill the inboxes were the spouts of this executor, and not its lanes */
   #haveSpoutsFed = false
   /** when the inboxes were full after spouts had fed, the lanes come first */
@@ -287,6 +291,28 @@ export class Executor implements BundleSink {
   /** A promise of a component may settle at any moment. */
   get isWaitingForPromises(): boolean {
     return this.#bolts.some((bolt) => bolt.inFlight > 0) || this.#spouts.some((spout) => spout.isWaiting)
+  }
+
+  /** Nothing here can go on but promises of components, and none of those waits for the run's clock; the cells then say whose. */
+  noteCalls(): 'none' | 'some' | 'other' {
+    const isHeldUp =
+      this.#isRunning &&
+      this.#hooks === 0 &&
+      this.sleeping === 0 &&
+      this.#spouts.every((spout) => spout.hasEnded && spout.pending === 0) &&
+      !this.#bolts.some((bolt) => bolt.canRun) &&
+      this.#links.every((link) => link?.isParked !== true)
+    const isNoted = isHeldUp && this.isWaitingForPromises
+    if (isNoted || (this.#areCallsNoted && this.#hooks === 0)) {
+      for (const { task, inFlight } of this.#bolts) this.#noteCall(task, 'execute', isNoted && inFlight > 0)
+      for (const { task, isWaiting } of this.#spouts) this.#noteCall(task, 'nextTuple', isNoted && isWaiting)
+    }
+    this.#areCallsNoted = isNoted
+    return isNoted ? 'some' : isHeldUp ? 'none' : 'other'
+  }
+
+  #noteCall(task: number, hook: Hook, isUnderWay: boolean): void {
+    this.cells[this.layout.head(task) + cell.hook] = isUnderWay ? hookNumber(hook) : 0
   }
 
   /** All spouts here have ended and every tree is done. */

@@ -1,7 +1,8 @@
 /** What components do wrong, as we tell it. What they throw may be anything: nothing here throws because of it. */
 import { inspect } from 'node:util'
 import { SquallError, placed, reasonOf } from '../errors.ts'
-import { ownStack } from '../std/stack.ts'
+import type { Place } from '../errors.ts'
+import { deepTrace, displayPath, frameOf, ownStack } from '../std/stack.ts'
 
 /** A coded error of the user's stays what it is; anything else gets our code and keeps its cause. */
 export function wrapped(
@@ -83,9 +84,21 @@ export function cannotStart(component: string, task: number, reason: string): Sq
   return new SquallError('component-start', { component, reason }, { component, task })
 }
 
+/** To be called where an emit throws: what it threw, with the stream and the line that emitted; anything but an error of ours stays what it is. */
+export function atEmit(error: unknown, where: Place): unknown {
+  if (!(error instanceof SquallError)) return error
+  const frame = frameOf(deepTrace()) // of the error itself there may be too little
+  return placed(error, frame === undefined ? where : { ...frame, file: displayPath(frame.file), ...where })
+}
+
 /** An emit on a stream that was not declared. */
 export function undeclared(component: string, task: number, stream: string): SquallError {
   return new SquallError('bad-emit', { component, stream, problem: 'it has not declared' }, { component, task, stream })
+}
+
+/** An emit when there is nobody left to take it, or no tuple that it belongs to. */
+export function emitOutside(component: string, task: number, stream: string, end: string): SquallError {
+  return new SquallError('emit-outside', { component, end }, { component, task, stream })
 }
 
 /** An emit to a task (`to` is not negative) on a stream that is not direct, or the other way round. */

@@ -2,7 +2,8 @@
 import { SquallError } from '../errors.ts'
 import { floorMod, hashValue, murmur3 } from '../std/hash.ts'
 import type { Random } from '../std/random.ts'
-import type { Grouping, GroupingContext } from '../topology/grouping.ts'
+import type { CustomGrouping, Grouping, GroupingContext } from '../topology/grouping.ts'
+import { found, isCoded, isPromise, messageOf } from './faults.ts'
 
 type Values = Readonly<Record<string, unknown>>
 
@@ -13,6 +14,8 @@ export type Grouper =
 export interface Targets extends GroupingContext {
   /** places in `targets` of the tasks in the sender's executor */
   readonly local: readonly number[]
+  /** the component that reads the stream */
+  readonly reader: string
 }
 
 export function grouperOf(grouping: Grouping, targets: Targets, random: Random): Grouper {
@@ -24,7 +27,7 @@ export function grouperOf(grouping: Grouping, targets: Targets, random: Random):
     case 'global':
       return first
     case 'custom':
-      return custom(grouping.custom.prepare(targets) as (values: Values) => readonly number[] | number, targets)
+      return custom(grouping.custom, targets)
     case 'direct':
       return { one: false, choose: () => [] } // the sender names the task; emitDirect does not come here
     case 'shuffle':
@@ -97,18 +100,38 @@ function partialKey(fields: readonly string[], count: number): Grouper {
   }
 }
 
-function custom(choose: (values: Values) => readonly number[] | number, { component, stream, targets }: Targets): Grouper {
+/** The user's own: what it throws or returns is looked at, and told with whose it is. */
+function custom(grouping: CustomGrouping, { component, stream, targets, reader }: Targets): Grouper {
+  const bad = (problem: string, cause?: unknown): SquallError =>
+    isCoded(cause)
+      ? cause
+      : new SquallError(
+          'bad-grouping',
+          { reader, source: stream === 'default' ? component : `${component}.${stream}`, problem },
+          { component, stream },
+          { cause },
+        )
+  let choose: unknown
+  try {
+    choose = grouping.prepare({ component, stream, targets })
+  } catch (error) {
+    throw bad(`threw in prepare: ${messageOf(error)}`, error)
+  }
+  if (typeof choose !== 'function') throw bad(`has a prepare that returned ${found(choose)}, not a function`)
+  const chosen = choose as (values: Values) => unknown
   const placeOf = new Map(targets.map((task, place) => [task, place]))
   const place = (task: number): number => {
-    const found = placeOf.get(task)
-    if (found === undefined) throw new SquallError('bad-task', { task, known: targets.join(', ') }, { component, stream })
-    return found
+    const at = placeOf.get(task)
+    if (at === undefined) throw new SquallError('bad-task', { task: found(task), known: targets.join(', ') }, { component, stream })
+    return at
   }
   return {
     one: false,
     choose: (values) => {
-      const tasks = choose(values)
-      return typeof tasks === 'number' ? [place(tasks)] : tasks.map(place)
+      const tasks = chosen(values)
+      if (typeof tasks === 'number') return [place(tasks)]
+      if (!Array.isArray(tasks)) throw bad(`chose ${isPromise(tasks) ? 'a promise' : found(tasks)}, not a task or a list of tasks`)
+      return (tasks as number[]).map(place)
     },
   }
 }

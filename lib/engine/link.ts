@@ -92,6 +92,7 @@ export class Link {
 
   resetTimeout(rootA: number, rootB: number): void {
     this.#system.resetTimeout(rootA, rootB)
+    if (this.#system.bytes >= systemBytes) this.#flushSystem()
   }
 
   /** Sends what has gathered; called at the end of every turn. True while frames are parked. */

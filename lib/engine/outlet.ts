@@ -3,12 +3,12 @@
  * the reader a target. A target is either an inbox in the same executor, which gets the values by reference, or a link
  * to another executor, which gets them encoded.
  */
-import { SquallError, placed } from '../errors.ts'
 import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { tooLarge } from '../wire/words.ts'
 import type { Check } from './checks.ts'
+import { atEmit } from './faults.ts'
 import type { Grouper } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
@@ -58,8 +58,7 @@ export interface Route {
 
 export class Outlet {
   readonly stream: PlannedStream
-  /** checks the kinds of a tuple's values; throws `value-mismatch` */
-  readonly check: Check
+  readonly #check: Check
   /** the check, and whoever watches what leaves */
   readonly #pass: Check
   readonly #source: number
@@ -81,7 +80,7 @@ export class Outlet {
     cell: number,
   ) {
     this.stream = stream
-    this.check = check
+    this.#check = check
     // a watcher hangs on the check that every tuple passes, so the path without one stays as it is
     this.#pass =
       watch === undefined
@@ -102,15 +101,28 @@ export class Outlet {
     return this.#routes.length > 0
   }
 
+  /** Throws `value-mismatch`, or with the setting `check` also `value-refused`, for a tuple that the stream cannot hold. */
+  check(values: Values): void {
+    try {
+      this.#check(values)
+    } catch (error) {
+      throw this.#placed(error)
+    }
+  }
+
   /** Hands `values` to every reader. With a root, each gets an edge of its own, which is added to `sum`. */
   deliver(given: Values, rootA: number, rootB: number, sum: EdgeSum): void {
-    const values = this.#pass(given)
-    this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
-    const routes = this.#routes
-    for (let i = 0; i < routes.length; i++) {
-      const { grouper, targets } = routes[i] as Route
-      if (grouper.one) this.#hand(targets[grouper.choose(values)] as Target, values, rootA, rootB, sum)
-      else for (const place of grouper.choose(values)) this.#hand(targets[place] as Target, values, rootA, rootB, sum)
+    try {
+      const values = this.#pass(given)
+      this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
+      const routes = this.#routes
+      for (let i = 0; i < routes.length; i++) {
+        const { grouper, targets } = routes[i] as Route
+        if (grouper.one) this.#hand(targets[grouper.choose(values)] as Target, values, rootA, rootB, sum)
+        else for (const place of grouper.choose(values)) this.#hand(targets[place] as Target, values, rootA, rootB, sum)
+      }
+    } catch (error) {
+      throw this.#placed(error)
     }
   }
 
@@ -118,9 +130,13 @@ export class Outlet {
   deliverTo(task: number, given: Values, rootA: number, rootB: number, sum: EdgeSum): boolean {
     const targets = this.#targetsOf(task)
     if (targets.length === 0) return false
-    const values = this.#pass(given)
-    this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
-    for (const target of targets) this.#hand(target, values, rootA, rootB, sum)
+    try {
+      const values = this.#pass(given)
+      this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
+      for (const target of targets) this.#hand(target, values, rootA, rootB, sum)
+    } catch (error) {
+      throw this.#placed(error)
+    }
     return true
   }
 
@@ -128,10 +144,14 @@ export class Outlet {
   deliverAnchored(given: Values, anchors: readonly Anchor[], task: number): boolean {
     const named = task < 0 ? undefined : this.#targetsOf(task)
     if (named?.length === 0) return false
-    const values = this.#pass(given)
-    const chosen = named ?? this.#chosen(values)
-    this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
-    for (const target of chosen) this.#handAnchored(target, values, anchors)
+    try {
+      const values = this.#pass(given)
+      const chosen = named ?? this.#chosen(values)
+      this.#cells[this.#cell] = (this.#cells[this.#cell] as number) + 1
+      for (const target of chosen) this.#handAnchored(target, values, anchors)
+    } catch (error) {
+      throw this.#placed(error)
+    }
     return true
   }
 
@@ -143,19 +163,11 @@ export class Outlet {
       edgeB = this.#random.int32()
     }
     if (target.inbox !== null) target.inbox.put(values, rootA, rootB, edgeA, edgeB, target.input, this.#source)
-    else this.#send(target, values, rootA, rootB, edgeA, edgeB)
+    else (target.link as Link).tuple(target.route, this.#source, target.task, rootA, rootB, edgeA, edgeB, values)
     // only now: what cannot travel throws, and an edge that nobody got would never be acked
     sum.xorA ^= edgeA
     sum.xorB ^= edgeB
     sum.holder = target.task
-  }
-
-  #send({ link, route, task }: Target, values: Values, rootA: number, rootB: number, edgeA: number, edgeB: number): void {
-    try {
-      ;(link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
-    } catch (error) {
-      throw this.#placed(error)
-    }
   }
 
   /** As in Storm: one edge an anchor and target; a tree that several anchors share gets the XOR of their edges. */
@@ -180,7 +192,7 @@ export class Outlet {
 
   /** What one executor takes, two have to take as well. */
   #tooManyTrees(count: number): never {
-    throw this.#placed(tooLarge('the anchors of a tuple', count, 'anchorsMax', anchorsMax))
+    throw tooLarge('the anchors of a tuple', count, 'anchorsMax', anchorsMax)
   }
 
   #putAnchored(target: Target, values: Values, trees: readonly number[]): void {
@@ -188,23 +200,13 @@ export class Outlet {
     if (trees.length <= 4) {
       const [rootA = 0, rootB = 0, edgeA = 0, edgeB = 0] = trees
       if (inbox !== null) inbox.put(values, rootA, rootB, edgeA, edgeB, input, this.#source)
-      else this.#send(target, values, rootA, rootB, edgeA, edgeB)
-      return
-    }
-    if (inbox !== null) {
-      inbox.putAnchored(values, trees, input, this.#source)
-      return
-    }
-    try {
-      ;(link as Link).tupleAnchored(route, this.#source, task, trees, values)
-    } catch (error) {
-      throw this.#placed(error)
-    }
+      else (link as Link).tuple(route, this.#source, task, rootA, rootB, edgeA, edgeB, values)
+    } else if (inbox !== null) inbox.putAnchored(values, trees, input, this.#source)
+    else (link as Link).tupleAnchored(route, this.#source, task, trees, values)
   }
 
   #placed(error: unknown): unknown {
-    if (!(error instanceof SquallError)) return error
-    return placed(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
+    return atEmit(error, { component: this.stream.component, task: this.#source, stream: this.stream.name })
   }
 
   #chosen(values: Values): readonly Target[] {

@@ -68,6 +68,8 @@ export interface Run {
   snapshot(): Snapshot
   /** the errors kept, oldest first */
   errors(): readonly ComponentError[]
+  /** what has ended it, or is about to */
+  readonly failure: SquallError | undefined
   activate(): Promise<void>
   deactivate(): Promise<void>
   /**

@@ -13,6 +13,8 @@
  */
 import { SquallError, allFaults } from '../errors.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
+import { realClock } from '../std/clock.ts'
+import type { Clock } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
 import { timeoutMaxMs } from '../std/timers.ts'
 import { isTopologyDefinition } from '../topology/draft.ts'
@@ -45,6 +47,11 @@ export interface Crew {
   kill(executor: number): void
   /** executors that have not answered what they were asked */
   readonly silent: readonly number[]
+  /**
+   * When nothing is left but promises of components (an `execute`, a `nextTuple`) that have not settled: how many have
+   * settled so far. `undefined` whenever anything else may still go on.
+   */
+  readonly heldUp: number | undefined
   readonly restarts: number
   readonly counters: ReadonlyMap<number, Readonly<Record<string, number>>>
 }
@@ -57,6 +64,7 @@ export interface CrewOptions {
   readonly placement: readonly number[]
   readonly executors: number
   readonly seed: number
+  readonly clock: Clock
   readonly cells: Float64Array
   readonly onError: (error: ComponentError) => void
   readonly onFatal: (error: SquallError) => void
@@ -77,8 +85,8 @@ export async function startRun(runnable: Runnable, options: RunOptions = {}): Pr
   return startRunWith(localCrew, runnable, options)
 }
 
-/** As `startRun`, with executors of another kind: simulated ones, in tests. */
-export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, options: RunOptions): Promise<Run> {
+/** As `startRun`, with executors of another kind: simulated ones, in tests, on a clock of theirs. */
+export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, options: RunOptions, clock = realClock): Promise<Run> {
   const { definition } = runnable
   if (!isTopologyDefinition(definition))
     throw new SquallError('bad-option', {
@@ -94,7 +102,7 @@ export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, opti
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
   const plan = planTopology(definition.draft(options.params ?? {}), options.config, executors)
-  const run = new LocalRun(plan, runnable, options, executors)
+  const run = new LocalRun(plan, runnable, options, executors, clock)
   await run.start(makeCrew)
   return run
 }
@@ -105,13 +113,14 @@ class LocalRun implements Run {
   readonly #runnable: Runnable
   readonly #options: RunOptions
   readonly #executors: number
+  readonly #clock: Clock
   readonly #layout: CellLayout
   readonly #cells: Float64Array
   readonly #placement: readonly number[]
   readonly #errors: ComponentError[] = []
   #crew: Crew | undefined
   #starting: Promise<void> | undefined
-  #startedMs = performance.now()
+  #startedMs: number
   #endedMs: number | undefined
   #fatal: SquallError | undefined
   #isStopping = false
@@ -121,11 +130,13 @@ class LocalRun implements Run {
   #settle: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
 
-  constructor(plan: Plan, runnable: Runnable, options: RunOptions, executors: number) {
+  constructor(plan: Plan, runnable: Runnable, options: RunOptions, executors: number, clock: Clock) {
     this.#plan = plan
     this.#runnable = runnable
     this.#options = options
     this.#executors = executors
+    this.#clock = clock
+    this.#startedMs = clock.now()
     this.#layout = new CellLayout(plan)
     this.#cells = this.#layout.allocate(executors > 1)
     this.#placement = placeTasks(plan, executors)
@@ -145,6 +156,7 @@ class LocalRun implements Run {
       placement: this.#placement,
       executors: this.#executors,
       seed,
+      clock: this.#clock,
       cells: this.#cells,
       onError: (error) => this.#noteError(error),
       onFatal: (error) => this.#stopFor(error),
@@ -159,8 +171,8 @@ class LocalRun implements Run {
     if (this.#isOver) return
     const crew = this.#crew as Crew
     if (this.#starting === undefined) {
-      this.#startedMs = performance.now()
-      this.#starting = crew.start()
+      // what threads take to start is no part of it: rates would be those of the start
+      this.#starting = crew.start().then(() => void (this.#startedMs = this.#clock.now()))
     }
     await this.#attempt(() => this.#patiently(this.#starting))
     if (this.#fatal !== undefined) {
@@ -189,9 +201,13 @@ class LocalRun implements Run {
     return this.#errors
   }
 
+  get failure(): SquallError | undefined {
+    return this.#fatal
+  }
+
   snapshot(): Snapshot {
     return this.#layout.snapshot(this.#cells, {
-      uptimeMs: (this.#endedMs ?? performance.now()) - this.#startedMs,
+      uptimeMs: (this.#endedMs ?? this.#clock.now()) - this.#startedMs,
       executorRestarts: this.#crew?.restarts ?? 0,
       placement: this.#placement,
       counters: this.#crew?.counters ?? new Map(),
@@ -201,6 +217,7 @@ class LocalRun implements Run {
   /** From running to the result. */
   async #live(): Promise<void> {
     const crew = this.#crew as Crew
+    const watch = this.#watch(crew)
     await this.#attempt(async () => {
       await Promise.race([crew.quiet(), this.#interrupted])
       await this.#patiently(this.#starting)
@@ -212,6 +229,7 @@ class LocalRun implements Run {
         await Promise.race([crew.quiet(), this.#interrupted])
       }
     })
+    clearInterval(watch)
     await this.#attempt(() => this.#patiently(crew.close()))
     await this.#attempt(() => crew.end())
     try {
@@ -219,6 +237,20 @@ class LocalRun implements Run {
     } catch (error) {
       this.#reject(error)
     }
+  }
+
+  /** Promises of components that keep an otherwise finished run from ending, and of which none settles for `closeTimeoutMs`, never will. */
+  #watch(crew: Crew): NodeJS.Timeout {
+    let before: number | undefined
+    return setInterval(
+      () => {
+        const { heldUp } = crew
+        const isHung = heldUp !== undefined && heldUp === before && this.#layout.hooks(this.#cells).size > 0
+        if (isHung && !this.#isOver) this.#stopFor(this.#hanging())
+        before = heldUp
+      },
+      Math.min(this.#plan.config.closeTimeoutMs, timeoutMaxMs),
+    ).unref()
   }
 
   get #isOver(): boolean {
@@ -273,17 +305,17 @@ class LocalRun implements Run {
 
   /** Stopped: what is under way may still be done, for a while. */
   async #drain(crew: Crew): Promise<void> {
-    const startedMs = performance.now()
+    const startedMs = this.#clock.now()
     const pending = (): boolean => this.#plan.tasks.some(({ task }) => (this.#cells[this.#layout.head(task) + cell.pending] as number) > 0)
     const crewState = { isTold: false }
     const told = (): void => void (crewState.isTold = true)
     crew.setActive(false).then(told, told)
-    while ((!crewState.isTold || pending()) && this.#fatal === undefined && performance.now() - startedMs < this.#drainMs)
+    while ((!crewState.isTold || pending()) && this.#fatal === undefined && this.#clock.now() - startedMs < this.#drainMs)
       await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 
   #result(): RunResult {
-    this.#endedMs = performance.now()
+    this.#endedMs = this.#clock.now()
     const lost = this.#plan.tasks.reduce((sum, { task }) => sum + (this.#cells[this.#layout.head(task) + cell.lost] as number), 0)
     if (lost > 0 && !this.#isStopping) this.#fatal ??= new SquallError('trees-lost', { count: lost }, { topology: this.#plan.name })
     return {

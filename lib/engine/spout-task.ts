@@ -9,7 +9,7 @@ import type { Failure, Spout, SpoutOutput, Streams } from '../topology/component
 import type { PlannedComponent } from '../topology/plan.ts'
 import { cell } from './cells.ts'
 import type { Executor } from './executor.ts'
-import { badTask, cannotStart, checkHooks, followHook, found, isPromise, misused, undeclared, wrapped } from './faults.ts'
+import { badTask, cannotStart, checkHooks, emitOutside, followHook, found, isPromise, misused, undeclared, wrapped } from './faults.ts'
 import type { EdgeSum, Outlet, Values } from './outlet.ts'
 
 /** Calls of `nextTuple` in a row, before what they emitted is executed. */
@@ -50,6 +50,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   #hasEndedBefore = false
   /** it has heard of a failure since it was last asked */
   #mayRepeat = false
+  /** its `ack` or `fail` is running */
+  #isTold = false
   /** an async iterable waits here until there is room */
   #roomMade: (() => void) | undefined
   /** what it gave since it was last let */
@@ -113,6 +115,12 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** Nothing is left to emit and no tree is under way. */
   get isDone(): boolean {
     return this.hasEnded && this.pending === 0 && !this.#isAsking
+  }
+
+  /** It has ended, and no one waits for more: the run may be over. Not so in `nextTuple`, nor while it hears how a tree ended. */
+  get #isOver(): boolean {
+    const { isInTurn, isClosing } = this.#executor
+    return !isInTurn && !this.#isTold && (this.isDone || isClosing)
   }
 
   setActive(isActive: boolean): void {
@@ -194,6 +202,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** What the spout itself emits. */
   #first(stream: number, task: number, values: Values, id: unknown): void {
     if (++this.#emitsAtOnce > emitsAtOnceMax) this.#flooded()
+    if (this.hasEnded && this.#isOver)
+      throw emitOutside(this.component.id, this.task, (this.#outlets[stream] as Outlet).stream.name, 'out.end()')
     this.#start(stream, task, values, id, 0)
     this.#emits++
   }
@@ -309,29 +319,25 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   #giveUp(stream: number, values: Values, attempts: number, { kind, component, task, message }: Failure): void {
     this.#executor.cells[this.#head + cell.deadLettered]! += 1
-    const outlet = this.#outlets[this.#deadLetters] as Outlet
     const name = (this.#outlets[stream] as Outlet).stream.name
-    if (outlet.hasReaders)
-      this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
-    else
-      this.#executor.reportError(
-        this.component,
-        this.task,
-        new Error(
-          `a tuple was given up after ${attempts} attempts (${kind} in ${component}: ${message}) and nothing reads the stream ${deadLetterStream}`,
-        ),
-        values,
-      )
+    // also where nobody reads it: it counts, and a test sees it
+    this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
+    if ((this.#outlets[this.#deadLetters] as Outlet).hasReaders) return
+    const reason = `a tuple was given up after ${attempts} attempt${attempts === 1 ? '' : 's'} (${kind} in ${component}: ${message})`
+    // a text, for where it was made says nothing
+    this.#executor.reportError(this.component, this.task, `${reason} and nothing reads the stream ${deadLetterStream}`, values)
   }
 
   /** Tells the spout how a tree ended. A spout that hears of a failure may have something to emit again. */
   #tell(id: unknown, failure: Failure | undefined): void {
+    this.#isTold = true
     try {
       const told: unknown = failure === undefined ? this.#spout.ack?.(id) : this.#spout.fail?.(id, failure)
       if (told !== undefined) followHook(told, this.#report)
     } catch (error) {
       this.#report(error)
     }
+    this.#isTold = false
     if (failure === undefined || this.#replays || this.#spout.fail === undefined) return
     this.hasEnded = false
     this.#mayRepeat = true
@@ -350,6 +356,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#isAsking = true
     const over = (): void => {
       this.#isAsking = false
+      this.#executor.callsOver++
       if (this.#emits === emits) this.#hadNothing()
       this.#executor.wake()
     }

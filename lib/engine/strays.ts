@@ -1,7 +1,7 @@
 /** What no task can be blamed for: errors that nothing caught, a component that ends the process, our own mistakes. */
 import { SquallError } from '../errors.ts'
 import type { Place } from '../errors.ts'
-import { displayPath, frameOf, isOwnFault } from '../std/stack.ts'
+import { deepTrace, displayPath, frameOf, isOwnFault } from '../std/stack.ts'
 import { isCoded, messageOf } from './faults.ts'
 
 /** An error that nothing caught: a coded one stays what it is. */
@@ -13,11 +13,7 @@ export function uncaught(error: unknown): SquallError {
 
 /** To be called where Node says that the process (or a thread) exits: what called `process.exit` is then still on the stack. */
 export function exitCalled(code: number): SquallError {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 50
-  const here = new Error('exit')
-  Error.stackTraceLimit = limit
-  return new SquallError('exit-called', { exit: code }, placeOf(here))
+  return new SquallError('exit-called', { exit: code }, placeOf(deepTrace()))
 }
 
 /** An error where none can be: a coded one was meant for the user, anything else is a mistake of ours. */

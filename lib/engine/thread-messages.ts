@@ -34,7 +34,12 @@ export interface SharedWords {
   /** by executor: not 0 while it has parked frames */
   readonly pressure: Int32Array
   readonly quiet: QuietWords
+  /** two by executor, as of when it last rested: `heldUpNumber`, and the promises of its components that have settled */
+  readonly heldUp: Int32Array
 }
+
+/** Whether anything but promises of components is left to do. */
+export const heldUpNumber = { other: 0, none: 1, some: 2 } as const
 
 export type ToThread =
   | { readonly kind: 'start' }

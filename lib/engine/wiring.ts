@@ -1,6 +1,5 @@
 /** Assembly: from the plan's numbers to the outlets that the tasks of one executor emit through. Runs once; nothing here is in the path of a tuple. */
 import type { Random } from '../std/random.ts'
-import type { Grouping } from '../topology/grouping.ts'
 import type { Plan, PlannedComponent, PlannedStream } from '../topology/plan.ts'
 import { compileCodec } from '../wire/codec.ts'
 import type { TupleCodec } from '../wire/codec.ts'
@@ -8,9 +7,7 @@ import type { CellLayout } from './cells.ts'
 import { checksOf } from './checks.ts'
 import type { Check } from './checks.ts'
 import type { ExecutorOptions } from './executor.ts'
-import { wrapped } from './faults.ts'
 import { grouperOf } from './groupers.ts'
-import type { Grouper, Targets } from './groupers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
 import { Outlet, Target } from './outlet.ts'
@@ -94,22 +91,13 @@ export class Wiring {
     )
   }
 
-  /** A custom grouping is the user's own and may throw. */
-  #grouper(grouping: Grouping, targets: Targets): Grouper {
-    try {
-      return grouperOf(grouping, targets, this.#random)
-    } catch (error) {
-      throw wrapped('component-start', error, targets.component, -1)
-    }
-  }
-
   #route({ component, input }: StreamRoute, route: number, stream: PlannedStream): Route {
     const { placement, plan, index } = this.#options
-    const { firstTask, taskCount, inputs } = plan.components[component] as PlannedComponent
+    const { id: reader, firstTask, taskCount, inputs } = plan.components[component] as PlannedComponent
     const tasks = Array.from({ length: taskCount }, (_, i) => firstTask + i)
     const local = tasks.flatMap((task, place) => (placement[task] === index ? [place] : []))
     const { grouping } = inputs[input] as PlannedComponent['inputs'][number]
-    const grouper = this.#grouper(grouping, { component: stream.component, stream: stream.name, targets: tasks, local })
+    const grouper = grouperOf(grouping, { component: stream.component, stream: stream.name, targets: tasks, local, reader }, this.#random)
     const to = (task: number): Inbox | Link => this.#inboxes.get(task) ?? (this.#links[placement[task] as number] as Link)
     return { grouper, targets: tasks.map((task) => new Target(task, route, input, to(task))) }
   }

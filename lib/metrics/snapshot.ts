@@ -4,6 +4,8 @@ import type { Latency } from './histogram.ts'
 export interface ComponentSnapshot {
   readonly id: string
   readonly kind: 'spout' | 'bolt'
+  /** of all its tasks together */
+  readonly latencyMs: Latency
   readonly tasks: readonly TaskSnapshot[]
 }
 

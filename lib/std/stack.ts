@@ -14,11 +14,11 @@ export function frameOf(error: unknown): Frame | undefined {
   return frames.find(({ file }) => !file.includes(`${sep}node_modules${sep}`)) ?? frames[0]
 }
 
-/** A stack trace without the lines of this library, and without those of Node where any other is left. */
+/** A stack trace without the lines of this library and of Node's inside, and without any of Node where another is left. */
 export function ownStack(stack: string): string {
   const lines = stack.split('\n')
   const isPlace = (line: string): boolean => /^\s+at /.test(line)
-  const keeps = lines.some(isOwn) ? isOwn : (line: string) => !isOurs(frameAt(line)?.file ?? '')
+  const keeps = lines.some(isOwn) ? isOwn : (line: string) => !isOurs(frameAt(line)?.file ?? '') && !line.includes('node:internal/')
   return lines.filter((line) => !isPlace(line) || keeps(line)).join('\n')
 }
 
@@ -48,14 +48,23 @@ export function calledFrom(): {
   }
 }
 
+/** The stack that this is called on, deep enough for the user's code below ours. */
+export function deepTrace(): Error {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 50
+  const here = new Error('here')
+  Error.stackTraceLimit = limit
+  return here
+}
+
 /** An error from this library's code alone: a mistake of ours. */
 export function isOwnFault(error: unknown): boolean {
   return framesOf(error).some(({ file }) => isOurs(file)) && frameOf(error) === undefined
 }
 
-/** The lines of a stack trace that point into the user's code, ready to print; all lines when none does. */
+/** The lines of a stack trace that point into the user's code, ready to print; all lines but those of Node's inside when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
-  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line))
+  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line) && !line.includes('node:internal/'))
   const own = lines.filter(isOwn)
   return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
     const frame = frameAt(line)

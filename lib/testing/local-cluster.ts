@@ -10,7 +10,7 @@ import type { Snapshot } from '../metrics/snapshot.ts'
 import { VirtualClock, durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
-import { hintFor } from '../std/words.ts'
+import { hintFor, shown } from '../std/words.ts'
 import { deadLetterStream } from '../topology/component.ts'
 import type { TopologyDefinition, TopologyDraft } from '../topology/draft.ts'
 import { SimulatedCrew } from './simulated-crew.ts'
@@ -50,8 +50,8 @@ export interface ExecutedTuple {
 
 /** What a test sees of a topology that runs or ran. */
 export interface Observed {
-  /** the values that a component emitted on a stream (`default`), in order; throws `unknown-component` or `unknown-stream` */
-  tuples(component: string, stream?: string): readonly object[]
+  /** the values that a component emitted on a stream (`default`), in order, as `T` if that is told; throws `unknown-component` or `unknown-stream` */
+  tuples<T extends object = Record<string, unknown>>(component: string, stream?: string): readonly T[]
   /** what the tasks of a bolt executed, in order */
   executed(component: string): readonly ExecutedTuple[]
   readonly errors: readonly ComponentError[]
@@ -70,11 +70,12 @@ export class LocalCluster implements AsyncDisposable {
   readonly #running = new Set<LocalTopology>()
 
   /** A cluster in this process. With `await using` it stops what still runs in it. */
-  static start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-    return Promise.resolve(new LocalCluster(options))
+  static async start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    return new LocalCluster(options)
   }
 
   private constructor({ time = 'virtual', seed = anySeed(), executors = 1 }: LocalClusterOptions) {
+    if (!['virtual', 'real'].includes(time)) throw badOption('time', 'LocalCluster.start', time, "'virtual' or 'real'")
     this.seed = seed
     this.#isVirtual = time === 'virtual'
     this.#executors = executors
@@ -91,9 +92,9 @@ export class LocalCluster implements AsyncDisposable {
    * ```
    */
   async complete(definition: TopologyDefinition, options: CompleteOptions = {}): Promise<Completed> {
+    const limitMs = limitOf(options.limitMs ?? '1h')
     const topology = await this.submit(definition, options)
-    const result = await topology.complete(durationMs(options.limitMs ?? '1h') ?? Infinity)
-    if (result.error !== undefined) throw result.error
+    const result = await topology.complete(limitMs)
     return Object.assign(topology, { result })
   }
 
@@ -116,12 +117,9 @@ export class LocalCluster implements AsyncDisposable {
       definition: { ...wired, draft: (params: Readonly<Record<string, unknown>>) => noting(wired.draft(params), streams) },
     }
     let crew: SimulatedCrew | undefined
+    const clock = new VirtualClock()
     const run = this.#isVirtual
-      ? await startRunWith(
-          (crewOptions) => Promise.resolve((crew = new SimulatedCrew(crewOptions, new VirtualClock()))),
-          runnable,
-          runOptions,
-        )
+      ? await startRunWith((given) => Promise.resolve((crew = new SimulatedCrew(given, clock))), runnable, runOptions, clock)
       : await startRun(runnable, runOptions)
     const topology = new LocalTopology(definition.name, run, crew, record, streams)
     this.#running.add(topology)
@@ -151,7 +149,13 @@ export class LocalTopology implements Observed {
   }
 
   get errors(): readonly ComponentError[] {
-    return this.#run.errors()
+    const { failure } = this.#run
+    return failure === undefined ? this.#run.errors() : [...this.#run.errors(), this.#noted(failure)]
+  }
+
+  /** What ended the run, as one of its errors. */
+  #noted({ message, stack = '', where: { component = '', task = -1 } }: SquallError): ComponentError {
+    return { component, task, executor: -1, atMs: this.nowMs, message, stack, tuple: undefined }
   }
 
   /** Milliseconds of the topology's time since it was submitted. */
@@ -159,13 +163,13 @@ export class LocalTopology implements Observed {
     return this.#crew?.clock.now() ?? this.#run.snapshot().uptimeMs
   }
 
-  tuples(component: string, stream = 'default'): readonly object[] {
+  tuples<T extends object = Record<string, unknown>>(component: string, stream = 'default'): readonly T[] {
     const streams = this.#streamsOf(component)
     if (!streams.includes(stream))
       throw new SquallError('unknown-stream', { component, stream, hint: hintFor(stream, streams) }, { topology: this.name })
     return this.#record.emittedTuples
       .filter((tuple) => tuple.component === component && tuple.stream === stream)
-      .map(({ values }) => values)
+      .map(({ values }) => values as T) // the caller knows the topology
   }
 
   executed(component: string): readonly ExecutedTuple[] {
@@ -186,32 +190,67 @@ export class LocalTopology implements Observed {
 
   async activate(): Promise<void> {
     await this.#run.activate()
-    await this.settle()
+    await this.#settled()
   }
 
   async deactivate(): Promise<void> {
     await this.#run.deactivate()
-    await this.settle()
+    await this.#settled()
   }
 
-  /** Lets everything happen that can happen now; virtual time stands still. */
+  /** Lets everything happen that can happen now; virtual time stands still. Throws the error of the run once it has failed. */
   async settle(): Promise<void> {
+    this.#simulated('settle')
+    await this.#settled()
+  }
+
+  async #settled(): Promise<void> {
     await this.#crew?.settle()
+    await this.#throwFailure()
   }
 
-  /** Moves virtual time on by a duration; everything due in between happens in its order. */
+  /**
+   * Moves virtual time on by a duration, else `bad-option`; everything due in between happens in its order. Throws the error of
+   * the run once it has failed.
+   */
   async advance(duration: Duration): Promise<void> {
-    const crew = this.#crew
-    if (crew === undefined) throw new RangeError('only virtual time can be advanced')
-    const until = crew.clock.now() + (durationMs(duration) ?? 0)
+    const crew = this.#simulated('advance')
+    const until = crew.clock.now() + msOf(duration, 'duration', 'advance')
     await crew.settle()
-    while (crew.clock.now() < until) await crew.step(until)
+    while (crew.clock.now() < until && this.#run.failure === undefined) await crew.step(until)
+    await this.#throwFailure()
   }
 
-  /** Runs until all is done, but for no longer than `limitMs` of the topology's time. */
-  async complete(limitMs = Infinity): Promise<RunResult> {
+  #simulated(method: string): SimulatedCrew {
+    if (this.#crew === undefined) throw new RangeError(`only virtual time can be waited for by ${method}(): use complete()`)
+    return this.#crew
+  }
+
+  /** A test that goes on after a failure would compare what never happened. */
+  async #throwFailure(): Promise<void> {
+    if (this.#run.failure !== undefined) throw (await this.#over()).error ?? this.#run.failure
+  }
+
+  /** The result, once all is closed. */
+  async #over(): Promise<RunResult> {
+    const over = { isOver: false }
+    const done = this.#run.done.finally(() => (over.isOver = true))
+    const until = this.nowMs + 1
+    while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
+    return done
+  }
+
+  /** Runs until all is done, but for no longer than `limit` of the topology's time (without end). Throws the error of the run if it failed. */
+  async complete(limit: Duration = Infinity): Promise<RunResult> {
+    const limitMs = limitOf(limit)
     const crew = this.#crew
-    if (crew === undefined) return this.#run.done
+    if (crew !== undefined) await this.#drive(crew, limitMs)
+    const result = await this.#run.done
+    if (result.error !== undefined) throw result.error
+    return result
+  }
+
+  async #drive(crew: SimulatedCrew, limitMs: number): Promise<void> {
     const over = { isOver: false }
     void this.#run.done.finally(() => (over.isOver = true))
     await crew.settle()
@@ -223,18 +262,28 @@ export class LocalTopology implements Observed {
       }
       await crew.step()
     }
-    return this.#run.done
   }
 
   /** Stops it, whatever is under way. */
   async kill(): Promise<RunResult> {
     await this.#run.deactivate() // a source without an end would never let go of the moment
-    const over = { isOver: false }
-    const stopped = this.#run.stop(0).finally(() => (over.isOver = true))
-    const until = this.nowMs + 1
-    while (this.#crew !== undefined && !over.isOver) await this.#crew.step(until)
-    return stopped
+    void this.#run.stop(0)
+    return this.#over()
   }
+}
+
+function limitOf(limit: Duration): number {
+  return limit === Infinity ? limit : msOf(limit, 'limitMs', 'complete')
+}
+
+function msOf(given: Duration, option: string, of: string): number {
+  const ms = typeof given === 'number' || typeof given === 'string' ? durationMs(given) : undefined
+  if (ms === undefined) throw badOption(option, of, given, "milliseconds from 0, or a duration such as '5s'")
+  return ms
+}
+
+function badOption(option: string, of: string, value: unknown, expected: string): SquallError {
+  return new SquallError('bad-option', { option, of, value: shown(value), expected })
 }
 
 /** The draft; the streams of its components go to `streams`. */

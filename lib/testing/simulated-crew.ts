@@ -38,6 +38,8 @@ export class SimulatedCrew implements Crew {
   readonly restarts = 0
   /** this thread runs what asks, so nothing here can fail to answer */
   readonly silent = []
+  /** time that is virtual does not pass while a promise does not settle: `limitMs` is what ends such a run */
+  readonly heldUp = undefined
   readonly counters = new Map<number, Readonly<Record<string, number>>>()
   readonly clock: VirtualClock
   readonly #name: string

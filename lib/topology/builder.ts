@@ -3,7 +3,7 @@
  *
  * The builder only writes down (`TopologyDraft`); `plan.ts` judges. So every fault can be reported at once.
  */
-import type { z } from 'zod'
+import { z } from 'zod'
 import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults, reasonOf } from '../errors.ts'
@@ -63,18 +63,19 @@ export type BoltDeclarer<I extends Streams, O extends Streams> = ComponentHandle
     : { input<K extends keyof I & string>(name: K): Groupings<I[K], BoltDeclarer<I, O>> })
 
 export interface TopologyBuilder {
-  /** Adds a spout. */
-  spout<O extends Streams>(id: string, spout: SpoutDefinition<O>, options?: ComponentOptions): ComponentHandle<O>
+  // the compiler explains a mistake by the last overload: by the one that most people use
   /** Adds a spout by its class, whose static members say its streams. */
   spout<C extends SpoutClass<OutputsOfClass<C>>>(id: string, spout: C, options?: ComponentOptions): ComponentHandle<SpoutOutputsOfClass<C>>
-  /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
-  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
+  /** Adds a spout. */
+  spout<O extends Streams>(id: string, spout: SpoutDefinition<O>, options?: ComponentOptions): ComponentHandle<O>
   /** Adds a bolt by its class, whose static members say its streams. */
   bolt<C extends BoltClass<InputsOfClass<C>, OutputsOfClass<C>>>(
     id: string,
     bolt: C,
     options?: ComponentOptions,
   ): BoltDeclarer<InputsOfClass<C>, OutputsOfClass<C>>
+  /** Adds a bolt; say what it reads on the result: `.shuffle(lines)`. */
+  bolt<I extends Streams, O extends Streams>(id: string, bolt: BoltDefinition<I, O>, options?: ComponentOptions): BoltDeclarer<I, O>
   /** A parameter of this topology, given by `--set name=value`; texts are read as JSON where the schema wants it. */
   param<S extends z.ZodType>(name: string, schema: S): z.output<S>
   /** Settings of the whole topology; later calls win key by key. */
@@ -117,6 +118,9 @@ class Builder implements TopologyBuilder {
   readonly #faults: SquallError[] = []
   #config: ConfigInput = {}
   #isBroken = false
+  /** a parameter has no value, and why is a fault */
+  #lacksParam = false
+  readonly #schemas = new Map<string, z.ZodType>()
 
   constructor(name: string, params: Params, where: Place) {
     this.#name = name
@@ -134,8 +138,7 @@ class Builder implements TopologyBuilder {
     } catch (error) {
       if (typeof build !== 'function') this.#breaks(shown(build), "a function: topology('name', (t) => { ... })")
       // a parameter that is missing or wrong may well be what made the function throw
-      else if (this.#params.misses.length === 0 && !this.#faults.some(({ code }) => code === 'bad-param'))
-        throw allFaults([...this.#faults, error instanceof SquallError ? error : threw(this.#name, error)])
+      else if (!this.#lacksParam) throw allFaults([...this.#faults, error instanceof SquallError ? error : threw(this.#name, error)])
     }
   }
 
@@ -200,18 +203,32 @@ class Builder implements TopologyBuilder {
 
   param<S extends z.ZodType>(name: string, schema: S): z.output<S> {
     const given = this.#params.ask(name)
-    const parsed = schema.safeParse(given)
-    if (parsed.success) return parsed.data
     const read = typeof given === 'string' ? json(given) : undefined
-    const again = read === undefined ? parsed : schema.safeParse(read)
-    if (again.success) return again.data
+    const flaw = this.#schemaFlaw(name, schema)
+    const parsed = flaw ?? parse(schema, given)
+    if ('success' in parsed && parsed.success) return parsed.data
+    const again = read === undefined || !('success' in parsed) ? parsed : parse(schema, read)
+    if ('success' in again && again.success) return again.data
+    this.#lacksParam = true
     const where = Object.assign(calledFrom(), { topology: this.#name })
-    if (given === undefined) this.#params.miss(name, new SquallError('missing-param', { name }, where))
+    if (!('success' in again))
+      this.#faults.push(new SquallError('bad-definition', { component: `t.param(${shown(name)})`, ...again }, where))
+    else if (given === undefined) this.#params.miss(name, new SquallError('missing-param', { name }, where))
     else {
       const reason = again.error.issues[0]?.message ?? 'invalid'
       this.#faults.push(new SquallError('bad-param', { name, value: shown(read ?? given), reason }, where))
     }
     return undefined as z.output<S>
+  }
+
+  /** What is wrong with the schema of a parameter, also beside the one with which it was asked for before. */
+  #schemaFlaw(name: string, schema: unknown): Flaw | undefined {
+    if (!(schema instanceof z.ZodType))
+      return { what: 'the schema', value: shown(schema), expected: 'a zod schema, of the zod that squall exports: z.int().default(1)' }
+    const before = this.#schemas.get(name) ?? schema
+    this.#schemas.set(name, before)
+    if (before === schema || shapeOf(before) === shapeOf(schema)) return undefined
+    return { what: 'the schema', value: 'another one than before', expected: 'the same one each time, or ask once and keep the value' }
   }
 
   config(config: ConfigInput): void {
@@ -299,6 +316,21 @@ function groupingFlaw(grouping: Grouping): Flaw | undefined {
   if ('fields' in grouping && !(Array.isArray(grouping.fields) && grouping.fields.every((field) => typeof field === 'string')))
     return { what: 'the fields', value: shown(grouping.fields), expected: "a list of field names: ['word']" }
   return undefined
+}
+
+/** What a schema says of a value; or that it would have to wait before it can. */
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.ZodSafeParseResult<z.output<S>> | Flaw {
+  try {
+    return schema.safeParse(value)
+  } catch (error) {
+    if (!(error instanceof z.core.$ZodAsyncError)) throw error
+    return { what: 'the schema', value: 'one with async checks', expected: 'checks that are not async' }
+  }
+}
+
+/** To compare schemas by: each call of `z.int()` makes a new one. */
+function shapeOf(schema: z.ZodType): string {
+  return JSON.stringify(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))
 }
 
 /** `undefined` when `text` is not JSON: then no default may step in for it. */

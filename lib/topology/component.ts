@@ -107,22 +107,25 @@ export interface SpoutOutput<O extends Streams> {
   end(): void
 }
 
+export interface BoltOutput<O extends Streams> {
+  /** Emits on the default stream, anchored to the tuple at hand unless acking is manual. */
+  emit(values: Default<O>): void
+  /** Emits on a named stream. */
+  emitTo<S extends keyof O & string>(stream: S, values: O[S]): void
+  /** Emits on a direct stream to one task. */
+  emitDirect<S extends keyof O & string>(task: number, stream: S, values: O[S]): void
+}
+
 export interface EmitOptions {
-  /** the tuples whose trees this one joins (manual acking); none = not tracked */
+  /** the tuples whose trees this one joins; none = not tracked */
   readonly anchors?: Tuple | readonly Tuple[]
 }
 
-export interface BoltOutput<O extends Streams> {
-  /** Emits on the default stream, anchored to the tuple at hand unless acking is manual. */
-  emit(values: Default<O>, options?: EmitOptions): void
-  /** Emits on a named stream. */
-  emitTo<S extends keyof O & string>(stream: S, values: O[S], options?: EmitOptions): void
-  /** Emits on a direct stream to one task. */
-  emitDirect<S extends keyof O & string>(task: number, stream: S, values: O[S], options?: EmitOptions): void
-}
-
-/** What a bolt with `ack: 'manual'` can do besides. */
+/** What a bolt with `ack: 'manual'` can do: it says what its tuples are anchored to, and acks and fails by itself. */
 export interface ManualOutput<O extends Streams> extends BoltOutput<O> {
+  emit(values: Default<O>, options?: EmitOptions): void
+  emitTo<S extends keyof O & string>(stream: S, values: O[S], options?: EmitOptions): void
+  emitDirect<S extends keyof O & string>(task: number, stream: S, values: O[S], options?: EmitOptions): void
   ack(tuple: Tuple): void
   fail(tuple: Tuple, error?: unknown): void
   /** Starts the message timeout of the tuple's trees anew. */

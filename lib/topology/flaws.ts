@@ -31,6 +31,7 @@ export function boltFlaws(bolt: Options): readonly Flaw[] {
     ...inputFlaws(bolt),
     ...outputFlaws(bolt),
     ...bodyFlaws(bolt),
+    ...tickFlaws(bolt),
     ...(ack === undefined || ack === 'auto' || ack === 'manual' ? [] : [flaw('ack', ack, "'auto' or 'manual'")]),
     ...optional(bolt, 'ordered', 'boolean', 'true or false'),
     ...configFlaws(bolt),
@@ -72,6 +73,12 @@ function bodyFlaws(bolt: Options): readonly Flaw[] {
   if (!isRecord(execute)) return [flaw('execute', execute, 'an object with one function for each input'), ...hooks]
   const missing = Object.keys(inputs).filter((name) => typeof execute[name] !== 'function')
   return [...missing.map((name) => flaw(`execute for the input ${name}`, execute[name], executeExpected)), ...hooks]
+}
+
+/** What `prepare` returns is known only when it runs. */
+function tickFlaws({ tick, prepare, onTick }: Options): readonly Flaw[] {
+  const isIdle = tick !== undefined && prepare === undefined && onTick === undefined
+  return isIdle ? [{ what: 'tick', value: 'given without onTick', expected: 'an onTick beside it, or leave it out' }] : []
 }
 
 function configFlaws({ config }: Options): readonly Flaw[] {

@@ -9,6 +9,7 @@ import { defaults, resolveConfig } from '../config.ts'
 import type { Config, ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
+import { assert } from '../std/assert.ts'
 import { hintFor, listed, shown } from '../std/words.ts'
 import { deadLetterStream } from './component.ts'
 import type { BoltDefinition, SpoutDefinition, StreamDeclaration } from './component.ts'
@@ -86,6 +87,7 @@ const allTasksMax = 65_536
 /** The plan of `draft`, with `config` (from the command line or a config file) over the topology's own, on so many executors. Throws all faults at once. */
 export function planTopology(draft: TopologyDraft, config: ConfigInput = {}, executors = 1): Plan {
   const faults = [...draft.faults]
+  assert(faults.length > 0 || !lacksParts(draft), 'what could not be written down is a fault')
   if (!isName(draft.name) && draft.broken !== true)
     faults.push(new SquallError('bad-name', { name: shown(draft.name), what: 'topology' }, draft.where))
   const resolved = resolveConfig(config, resolveConfig(draft.config, defaults, faults, draft.where), faults, draft.where)
@@ -105,6 +107,11 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}, exe
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
   return number(draft.name, resolved, order, executors)
+}
+
+function lacksParts({ broken, components }: TopologyDraft): boolean {
+  const isLacking = (one: { readonly broken?: boolean }): boolean => one.broken === true
+  return broken === true || components.some((component) => isLacking(component) || component.subscriptions.some(isLacking))
 }
 
 // ------------------------------------------------------------------------------------------------ checks
@@ -212,7 +219,18 @@ function checkSubscription(
       if (!known.includes(field))
         faults.push(new SquallError('unknown-field', { component, stream, field, hint: hintFor(field, known) }, { ...where, field }))
     if (grouping.fields.length === 0)
-      faults.push(new SquallError('unknown-field', { component, stream, field: '(none given)', hint: `known: ${listed(known)}` }, where))
+      faults.push(
+        new SquallError(
+          'bad-definition',
+          {
+            what: 'the list of fields',
+            component: `the grouping by which ${id} reads ${component}`,
+            value: 'empty',
+            expected: `at least one field: ${listed(known)}`,
+          },
+          where,
+        ),
+      )
   }
   if ((declared.direct === true) !== (grouping.type === 'direct')) {
     const problem =

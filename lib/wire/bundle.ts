@@ -27,6 +27,9 @@ const version = 1
 const magic = 0x5153 // 'SQ'
 const headerWords = bundleHeaderBytes >> 2
 
+/** Words of a tuple with one anchor before its values. */
+export const tupleHeadWords = 6
+
 const tupleTag = 1
 const anchoredTag = 2
 const severalTag = 3
@@ -81,7 +84,7 @@ export class BundleWriter {
   ): void {
     const out = this.#out
     const start = out.position
-    const words = out.grow(start, 6)
+    const words = out.grow(start, tupleHeadWords)
     const anchored = (rootA | rootB) !== 0
     words[start] = (anchored ? anchoredTag : tupleTag) | (codecIndex << 8)
     words[start + 1] = tasksWord(sourceTask, targetTask)
@@ -92,7 +95,7 @@ export class BundleWriter {
       words[start + 5] = edgeB
     }
     const codec = this.#codecs[codecIndex] as TupleCodec
-    this.#commit(start, codec.encode(out, start + (anchored ? 6 : 2), values))
+    this.#commit(start, codec.encode(out, start + (anchored ? tupleHeadWords : 2), values))
   }
 
   /** Appends one tuple with `count` anchors, at least 2; otherwise as `tuple`. */

@@ -77,13 +77,13 @@ export function compileCodec(fields: readonly Field[], limits: Partial<WireLimit
 /**
  * Compiles a check of values by kind alone, for tuples that never leave their thread: the same values pass that an
  * encoder takes, except that sizes and the inside of an `any` are not looked at. A few ns a field.
- * The check throws SquallError `value-mismatch`.
+ * The check gives back what it was given, or throws SquallError `value-mismatch`.
  */
-export function compileCheck(fields: readonly Field[]): (values: Values) => void {
+export function compileCheck(fields: readonly Field[]): (values: Values) => Values {
   checkSchema(fields, limitsWith({}).depthMax)
   const names = new Names()
   const body = checkObject('values', pathOf(), fields, names)
-  return generate(`return function check(values) {\n${refuseNonTuple}${body}}`) as (values: Values) => void
+  return generate(`return function check(values) {\n${refuseNonTuple}${body}return values\n}`) as (values: Values) => Values
 }
 
 function checkSchema(fields: readonly Field[], depthMax: number): void {
@@ -159,7 +159,8 @@ function generate(source: string): unknown {
 
 /** The error for a value that does not fit its kind. */
 function mismatch(path: string, kind: string, value: unknown): SquallError {
-  return new SquallError('value-mismatch', { field: path, value: preview(value), kind }, { field: path })
+  const wanted = kind === 'date' ? 'date: new Date(milliseconds)' : kind
+  return new SquallError('value-mismatch', { field: path, value: preview(value), kind: wanted }, { field: path })
 }
 
 function tooManyItems(out: WordWriter, path: string, count: number): SquallError {

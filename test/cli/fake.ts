@@ -96,6 +96,8 @@ export class FakeRun implements Run {
     return this.snapshots.at(-1) as Snapshot
   }
 
+  readonly failure = undefined
+
   errors(): readonly ComponentError[] {
     return []
   }

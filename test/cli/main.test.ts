@@ -50,6 +50,7 @@ describe('usage', () => {
       const { code, stdout, stderr } = await squall(...argv)
       expect([code, stderr]).toEqual([0, ''])
       expect(stdout).toContain('Example:\n  squall ')
+      expect(stdout).not.toContain('default:')
     },
   )
 
@@ -101,7 +102,7 @@ describe('validate', () => {
     })
     const check = (...flags: string[]): Promise<{ code: number; stderr: string }> => squall('validate', join(folder, 'tiny.ts'), ...flags)
     expect((await check('--config', join(folder, 'settings.yaml'))).stderr).toMatch(/settings\.yaml:2:1\n[\s\S]*settings\.yaml:3:1\n/)
-    expect((await check('-c', 'spoutPendingMax=no')).stderr).toContain('at field -c spoutPendingMax')
+    expect((await check('-c', 'spoutPendingMax=no')).stderr).toContain('at -c spoutPendingMax')
     expect((await check('-c', 'topology.max.spout.pending=5')).code).toBe(0)
     expect((await check('--config', join(folder, 'list.json'))).stderr).toContain('error[bad-value]')
     expect((await check('--config', join(folder, 'bad.json'))).stderr).toContain('error[yaml-syntax]')
@@ -124,6 +125,14 @@ describe('graph', () => {
     expect(readFileSync(svg, 'utf8')).toMatch(/^<svg/)
     expect((await squall('graph', file, '--svg', '-')).stdout).toMatch(/^<svg/)
     expect((await squall('graph', file, '--svg', join(file, 'x', 'y.svg'))).stderr).toContain('error[file-unwritable]')
+  })
+
+  test.each([
+    [['--svg', '-', '--json'], '--svg - and --json cannot be printed at once\nhelp: choose one'],
+    [['--mermaid', '--json'], '--json and --mermaid cannot be printed at once\nhelp: choose one'],
+    [['--svg', ''], 'the name of the SVG file is empty\nhelp: name a file, or - for stdout'],
+  ])('%j', async (flags, what) => {
+    expect(await squall('graph', tiny(), ...flags)).toMatchObject({ code: 2, stdout: '', stderr: `error[usage]: ${what}\n` })
   })
 })
 

@@ -27,10 +27,12 @@ function task(more: Partial<TaskSnapshot>): TaskSnapshot {
 
 function snapshot(uptimeMs: number, n: number, more: readonly ComponentSnapshot[] = []): Snapshot {
   const components: readonly ComponentSnapshot[] = [
-    { id: 'lines', kind: 'spout', tasks: [task({ emitted: { default: n, __system: 1 }, acked: n, pending: 3, latencyMs })] },
+    { id: 'lines', kind: 'spout', latencyMs, tasks: [task({ emitted: { default: n, __system: 1 }, acked: n, pending: 3, latencyMs })] },
     {
       id: 'split-into-words',
       kind: 'bolt',
+      // not the middle of what the tasks have: all of them together
+      latencyMs: { ...latencyMs, p50: 0.75 },
       tasks: [
         task({ executed: { 'lines.default': n, 'lines.__tick': 5 }, latencyMs }),
         task({ executed: { 'lines.default': n }, failed: 2, errors: 2 }),
@@ -68,7 +70,7 @@ test('the table', () => {
 
     component                  tasks     tuples    per s   p50 ms   p99 ms  pending   failed   errors
     lines (spout)                  1  1,234,567   20,239    0.500     12.3        3        0        0
-    split-into-words (bolt)        2  2,469,134   40,478    0.500     12.3        0        2        2"
+    split-into-words (bolt)        2  2,469,134   40,478    0.750     12.3        0        2        2"
   `)
 })
 
@@ -83,10 +85,22 @@ test.each([120, 79, 60, 40, 25, 10])('no line is longer than %i columns, with or
 })
 
 test('more components than rows are cut, and counted', () => {
-  const many = Array.from({ length: 50 }, (_, i): ComponentSnapshot => ({ id: `bolt-${i}`, kind: 'bolt', tasks: [task({})] }))
+  const many = Array.from({ length: 50 }, (_, i): ComponentSnapshot => ({
+    id: `bolt-${i}`,
+    kind: 'bolt',
+    latencyMs: noLatency,
+    tasks: [task({})],
+  }))
   const lines = tableLines(snapshot(1_000, 5, many), new RateMeter().add(snapshot(1_000, 5, many)), { ...wide, rows: 20 })
   expect(lines.length).toBeLessThan(20)
   expect(lines.at(-1)).toMatch(/^\.\.\. and \d+ more$/)
+})
+
+test('nothing measured is no latency', () => {
+  const now = { ...snapshot(1_000, 5), latencyMs: noLatency }
+  const rates = new RateMeter().add(now)
+  expect(progressLine(now, rates)).toMatch(/ {2}p50 - {2}p99 -$/)
+  expect(tableLines(now, rates, wide)[1]).toMatch(/ {2}p50 - {2}p99 -$/)
 })
 
 test('a line of progress and the last line', () => {
@@ -99,5 +113,8 @@ test('a line of progress and the last line', () => {
   )
   expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 3, acked: 1, deadLettered: 2 })).toMatch(
     /dead letters 2\n2 tuples were given up after all their replays: they are dead letters$/,
+  )
+  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1, deadLettered: 1 })).toMatch(
+    /dead letters 1\n1 tuple was given up after all its replays: it is a dead letter$/,
   )
 })

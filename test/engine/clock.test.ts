@@ -144,3 +144,81 @@ test('a tuple that fails between turns is replayed after its back-off, counted f
   executor.turn()
   expect(calls).toBe(2)
 })
+
+test.each(['auto', 'manual'])('each execution of a slow run is over when it is acked, and not with the next (%s)', async (acking) => {
+  const heard: [unknown, number][] = []
+  let now = (): number => 0
+  let work = (): void => undefined
+  const spout = defineSpout({
+    output: Num,
+    open: () => ({
+      nextTuple(out) {
+        for (const num of [1, 2, 3]) out.emit({ num }, num)
+        out.end()
+      },
+      ack: (id) => void heard.push([id, now()]),
+    }),
+  })
+  const auto = defineBolt({ input: Num, execute: () => work() })
+  const manual = defineBolt({
+    input: Num,
+    ack: 'manual',
+    execute(_values, out, tuple) {
+      work()
+      out.ack(tuple)
+    },
+  })
+  const { executor, clock, latency } = await executorOf(
+    topology('t', (t) => void t.bolt('slow', acking === 'auto' ? auto : manual).shuffle(t.spout('source', spout))),
+  )
+  now = () => clock.now()
+  work = () => clock.moveTo(clock.now() + 100)
+  executor.turn()
+  expect(heard).toEqual([
+    [1, 100],
+    [2, 200],
+    [3, 300],
+  ])
+  expect(latency()).toMatchObject({ count: 3, mean: 200, max: 300 })
+})
+
+test.each(['throws', 'fails by hand'])('a tuple that %s after 400 ms is replayed after its back-off, counted from then', async (how) => {
+  let work = (): void => undefined
+  let calls = 0
+  const spout = defineSpout({
+    output: Num,
+    replay: true,
+    config: { replayBackoffMs: 100 },
+    open() {
+      let num = 0
+      return (out) => (num++ === 0 ? out.emit({ num }) : out.end())
+    },
+  })
+  const throws = defineBolt({
+    input: Num,
+    execute() {
+      if (calls++ > 0) return
+      work()
+      throw new Error('the first time')
+    },
+  })
+  const failsByHand = defineBolt({
+    input: Num,
+    ack: 'manual',
+    execute(_values, out, tuple) {
+      if (calls++ > 0) return out.ack(tuple)
+      work()
+      out.fail(tuple, new Error('the first time'))
+    },
+  })
+  const bolt = how === 'throws' ? throws : failsByHand
+  const { executor, clock } = await executorOf(topology('t', (t) => void t.bolt('fails', bolt).shuffle(t.spout('source', spout))))
+  work = () => clock.moveTo(400)
+  executor.turn()
+  clock.moveTo(499)
+  executor.turn()
+  expect(calls).toBe(1)
+  clock.moveTo(500)
+  executor.turn()
+  expect(calls).toBe(2)
+})

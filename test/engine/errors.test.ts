@@ -1,6 +1,7 @@
 /** Errors of components: what is told of them, and which of them stop the run. */
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import type { SquallError } from '../../lib/index.ts'
 import { LocalCluster, feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
@@ -105,7 +106,13 @@ describe.each([1, 2])('on %d executors', (executors) => {
       await using cluster = await start()
       const fault = {
         code: 'value-mismatch',
-        where: { component: 'bad', stream: 'default', field: expect.stringContaining(field) as string },
+        where: {
+          component: 'bad',
+          stream: 'default',
+          field: expect.stringContaining(field) as string,
+          file: 'test/engine/errors.test.ts',
+          line: expect.any(Number) as number,
+        },
       }
       const config = { check: false, spoutPendingMax: 1 }
       await expect(
@@ -141,6 +148,22 @@ describe.each([1, 2])('on %d executors', (executors) => {
       )
       expect(done.executed('reader').map(({ values }) => values)).toMatchObject([good, { ...good, maybe: 'b' }, good])
     })
+  })
+
+  test('the error says which line emitted, and what a date is made of', async () => {
+    const When = z.object({ when: z.date() })
+    const emitted: string[] = []
+    const spout = defineSpout({
+      output: When,
+      open: (context) => (out) => {
+        emitted.push(new Error('here').stack?.split('\n')[1] ?? '')
+        out.emit(any({ when: context.date() }))
+      },
+    })
+    await using cluster = await start()
+    const error = await cluster.complete(topology('dates', (t) => void t.spout('bad', spout))).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'value-mismatch', what: expect.stringContaining('new Date(') as string })
+    expect((error as SquallError).where.line).toBe(Number(/:(\d+):\d+\)?$/.exec(emitted[0] ?? '')?.[1]) + 1)
   })
 
   test('a value without a type that cannot travel is refused where values are checked, even by an executor that is alone', async () => {
@@ -211,7 +234,43 @@ describe.each([1, 2])('on %d executors', (executors) => {
           },
         }),
     )
-    await expect(cluster.submit(wired)).rejects.toMatchObject({ code: 'component-start', where: { component: 'source' } })
+    await expect(cluster.submit(wired)).rejects.toMatchObject({
+      code: 'bad-grouping',
+      what: 'the custom grouping by which sink reads source threw in prepare: no table',
+      where: { component: 'source', stream: 'default' },
+    })
     expect(opened).toBe(0)
+  })
+
+  test.each<[string, unknown, string]>([
+    ['prepares nothing', () => undefined, 'has a prepare that returned undefined, not a function'],
+    ['chooses nothing', () => () => undefined, 'chose undefined, not a task or a list of tasks'],
+    ['chooses some day', () => () => Promise.resolve(1), 'chose a promise, not a task or a list of tasks'],
+  ])('a custom grouping that %s is told by name', async (_name, prepare, problem) => {
+    await using cluster = await start()
+    const spout = defineSpout({ output: Num, open: () => (out) => out.emit({ num: 1 }) })
+    const wired = topology('custom', (t) => void t.bolt('sink', sink).custom(t.spout('source', spout), { prepare: prepare as never }))
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ code: 'bad-grouping', what: `the custom grouping by which sink reads source ${problem}` })
+  })
+
+  test.each<[string, number, string]>([
+    ['one text', 1_047_552 + 1, 'a string has the size 1047553, the limit stringBytesMax is 1047552'],
+    ['a whole tuple', 600_000, 'a tuple has the size 1200032, the limit tupleBytesMax is 1048576'],
+  ])('%s that is too large to travel is refused however many executors there are', async (_name, size, what) => {
+    const Texts = z.object({ one: z.string(), other: z.string() })
+    const text = 'x'.repeat(size)
+    const spout = defineSpout({ output: Texts, open: () => (out) => out.emit({ one: text, other: text }) })
+    const reader = defineBolt({ input: Texts, execute: () => undefined })
+    await using cluster = await start()
+    const wired = topology('large', (t) => void t.bolt('reader', reader).shuffle(t.spout('source', spout)))
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ code: 'wire-limit', what, where: { component: 'source' } })
   })
 })

@@ -1,7 +1,7 @@
 /** The hooks of components: when they run, in which order, and how often. */
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
-import type { TaskContext } from '../../lib/index.ts'
+import type { ManualOutput, SpoutOutput, TaskContext } from '../../lib/index.ts'
 import { LocalCluster, feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
@@ -297,5 +297,88 @@ describe.each([1, 2, 4])('on %d executors', (executors) => {
       [250, 250],
     ])
     expect(await run()).toEqual(first)
+  })
+})
+
+describe.each([1, 2])('what is emitted when all is over is told, on %d executors', (executors) => {
+  const start = () => LocalCluster.start({ seed: 29, executors })
+  const late = { code: 'emit-outside' }
+
+  test('by close of a spout', async () => {
+    const source = defineSpout({
+      output: Num,
+      open() {
+        let kept: SpoutOutput<{ default: Num }>
+        return {
+          nextTuple(out) {
+            kept = out
+            out.end()
+          },
+          close: () => kept.emit({ num: 1 }),
+        }
+      },
+    })
+    await using cluster = await start()
+    const wired = topology('late', (t) => void t.bolt('last', bolt([], 'last')).shuffle(t.spout('source', source)))
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ ...late, what: 'source emitted after out.end()', where: { component: 'source' } })
+  })
+
+  test('by a callback of a spout that has ended', async () => {
+    let thrown: unknown
+    const source = defineSpout({
+      output: Num,
+      open:
+        ({ sleep }) =>
+        (out) => {
+          out.emit({ num: 1 })
+          out.end()
+          out.emit({ num: 2 }) // no harm: it is still being asked
+          void sleep(10)
+            .then(() => out.emit({ num: 3 }))
+            .catch((error: unknown) => (thrown = error))
+        },
+    })
+    const slow = defineBolt({
+      input: Num,
+      ack: 'manual',
+      concurrency: 2,
+      prepare: ({ sleep }) => ({ execute: (_, out, tuple) => (out.ack(tuple), sleep(100)) }),
+    })
+    await using cluster = await start()
+    const done = await cluster.complete(topology('late', (t) => void t.bolt('slow', slow).shuffle(t.spout('source', source))))
+    expect(done.tuples('source')).toEqual([{ num: 1 }, { num: 2 }])
+    expect(thrown).toMatchObject(late)
+  })
+
+  test('by cleanup of a bolt with manual acking', async () => {
+    const work = defineBolt({
+      input: Num,
+      output: Num,
+      ack: 'manual',
+      prepare() {
+        let kept: ManualOutput<{ default: Num }> | undefined
+        return {
+          execute(_values, out, tuple) {
+            kept = out
+            out.ack(tuple)
+          },
+          cleanup: () => kept?.emit({ num: 1 }),
+        }
+      },
+    })
+    await using cluster = await start()
+    const wired = topology(
+      'late',
+      (t) => void t.bolt('last', bolt([], 'last')).shuffle(t.bolt('work', work).shuffle(t.spout('source', spout([])))),
+    )
+    const error = await cluster.complete(wired).then(
+      ({ result }) => result.error,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toMatchObject({ ...late, what: 'work emitted after every bolt had finished', where: { component: 'work' } })
   })
 })

@@ -1,7 +1,7 @@
 /** What user code may do wrong around a task: what it returns from open and prepare, what it throws, what its hooks return. */
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
-import type { SpoutOutput, TaskContext } from '../../lib/index.ts'
+import type { ManualOutput, SpoutOutput, TaskContext } from '../../lib/index.ts'
 import { LocalCluster, feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
@@ -49,6 +49,15 @@ describe.each([1, 2])('on %d executors', (executors) => {
         message: expect.stringContaining(found) as string,
         where: { component: 'work', task: 1 },
       })
+    })
+
+    test('prepare returns no onTick for a tick', async () => {
+      await using cluster = await start()
+      const bolt = defineBolt({ input: Num, tick: '1s', prepare: () => () => undefined })
+      const source = defineSpout({ output: Num, open: () => (out) => out.end() })
+      await expect(
+        cluster.submit(topology('tick', (t) => void t.bolt('work', bolt).shuffle(t.spout('source', source)))),
+      ).rejects.toMatchObject({ code: 'component-start', message: expect.stringContaining('no onTick') as string })
     })
 
     test('an iterable that gives no iterator', async () => {
@@ -233,7 +242,9 @@ describe.each([1, 2])('on %d executors', (executors) => {
       prepare:
         ({ sleep }) =>
         async (values, out) => {
-          out.emit(values, values.num === 1 ? { anchors: any({}) } : undefined)
+          // the compiler refuses it, and not everyone asks it
+          const manual = out as ManualOutput<{ default: { num: number } }>
+          manual.emit(values, values.num === 1 ? { anchors: any({}) } : undefined)
           await sleep(10)
         },
     })

@@ -34,6 +34,22 @@ test('what cannot be run is a coded error', async () => {
   for (const seed of [NaN, Infinity, 0.5]) await expect(startRun({ definition }, { seed })).rejects.toMatchObject({ code: 'bad-option' })
 })
 
+test('seconds and uptime count from when all is open', async () => {
+  const now = performance.now.bind(performance)
+  let slowMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + slowMs)
+  const slow = defineSpout({
+    output: Num,
+    open() {
+      slowMs = 3_600_000
+      return (out) => out.end()
+    },
+  })
+  const run = await startRun({ definition: topology('slow', (t) => void t.spout('slow', slow)) }, quiet)
+  expect((await run.done).seconds).toBeLessThan(3_600)
+  expect(run.snapshot().uptimeMs).toBeLessThan(3_600_000)
+})
+
 test('an onError that throws fails the run with a coded error', async () => {
   const definition = doing(() => {
     throw new Error('no')

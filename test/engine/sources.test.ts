@@ -327,7 +327,7 @@ test('a generator that waits for what never comes does not hold up the end', asy
   for (const time of ['virtual', 'real'] as const) {
     await using cluster = await LocalCluster.start({ seed: 17, time })
     const running = await cluster.submit(topology('never', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', never))))
-    await running.settle()
+    if (time === 'virtual') await running.settle()
     expect((await running.kill()).state).toBe('stopped')
   }
 })

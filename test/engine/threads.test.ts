@@ -214,6 +214,7 @@ describe('an executor that dies', () => {
     run.killExecutor(1)
     const { state, error } = await run.done
     expect([state, error?.code]).toEqual(['failed', 'executor-lost'])
+    expect(run.errors()).toEqual([])
   })
 
   test('while the run is being stopped: it ends all the same', async () => {
@@ -222,6 +223,41 @@ describe('an executor that dies', () => {
     run.killExecutor(0)
     // what it had to close may not be closed, and then the run says so
     expect((await stopped).state).toMatch(/^(stopped|failed)$/)
+  })
+})
+
+describe('at the end', () => {
+  const late = new URL('../fixtures/threads/late.mjs', import.meta.url).href
+  const startLate = async (hangs: string, executors: number) => {
+    const { default: lateDefinition } = (await import(late)) as { default: TopologyDefinition }
+    const shared = new SharedArrayBuffer(4)
+    const run = await startRun(
+      { definition: lateDefinition, module: late },
+      { seed: 1, log: { level: 'silent' }, executors, config: { closeTimeoutMs: 100 }, params: { hangs, shared } },
+    )
+    return { run, words: new Int32Array(shared) }
+  }
+
+  test('an executor that dies while bolts finish is not started anew: what it would emit again they cannot take', async () => {
+    const { run, words } = await startLate('finish', 2)
+    await until('finish', run, () => Atomics.load(words, 0) === 1)
+    run.killExecutor(0)
+    expect(await run.done).toMatchObject({ state: 'failed', error: { code: 'executor-died' } })
+    expect([run.snapshot().executorRestarts, run.errors()]).toEqual([0, []])
+  })
+
+  test.each([
+    ['execute', 'work', 1],
+    ['execute', 'work', 2],
+    ['nextTuple', 'source', 1],
+    ['nextTuple', 'source', 2],
+  ])('%s of %s that never settles when all else is done ends the run with its name, executors %d', async (hook, component, executors) => {
+    const { run } = await startLate(hook, executors)
+    expect(await run.done).toMatchObject({
+      state: 'failed',
+      acked: 10,
+      error: { code: 'hook-hangs', what: expect.stringContaining(`${hook} of ${component} was not over`) as string, where: { component } },
+    })
   })
 })
 
@@ -256,7 +292,7 @@ describe('bolts that misbehave', () => {
 
   test('a grouping that cannot be prepared: a coded error, and no thread is left', async () => {
     await expect(start(100, { executors: 2, faults: { grouping: 1 } })).rejects.toMatchObject({
-      code: 'component-start',
+      code: 'bad-grouping',
       where: { component: 'source' },
     })
   })

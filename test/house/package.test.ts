@@ -1,8 +1,10 @@
 /** What the package promises, and what must not creep in. */
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { folderOf } from '../fixtures/files.ts'
 import { filesUnder, repository } from './repository.ts'
 
 const Manifest = z.object({
@@ -37,6 +39,20 @@ test('every export is built from a source that exists', () => {
   const targets = Object.values(manifest.exports).flatMap((target) => (typeof target === 'string' ? [target] : Object.values(target)))
   const sources = targets.map((target) => target.replace(/^\.\/(dist\/)?/, '').replace(/(\.d\.ts|\.js)$/, '.ts'))
   for (const source of sources) expect(read(source), source).not.toBe('')
+})
+
+test('what is packed has no prepare script, and the manifest is afterwards as it was', () => {
+  const before = read('package.json')
+  const folder = folderOf({ 'package.json': before })
+  const packed = (...more: readonly string[]): string => {
+    expect(spawnSync(process.execPath, [join(repository, 'scripts', 'packed.js'), ...more], { cwd: folder }).status).toBe(0)
+    return readFileSync(join(folder, 'package.json'), 'utf8')
+  }
+  const without = before.replace(/^ *"prepare": .*\n/m, '')
+  expect(without).not.toBe(before)
+  expect(packed()).toBe(without)
+  expect(packed()).toBe(without) // after one that was broken off
+  expect(packed('--restore')).toBe(before)
 })
 
 test('the changelog speaks of this version', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createLogger } from '../../lib/std/log.ts'
-import { displayPath, frameOf, userLines } from '../../lib/std/stack.ts'
+import { displayPath, frameOf, ownStack, userLines } from '../../lib/std/stack.ts'
 
 function lines(options: Parameters<typeof createLogger>[0], say: (log: ReturnType<typeof createLogger>) => void): readonly string[] {
   const written: string[] = []
@@ -40,6 +40,8 @@ test('the frame of an error is the first of the user: not Node, not us, rather n
   expect(frameOf(Object.assign(new Error('x'), { stack }))).toEqual({ file: '/my app/a.ts', line: 4, column: 5 })
   expect(userLines(stack)).toEqual(['at f (/p/node_modules/q/i.js:3:3)', 'at async main (/my app/a.ts:4:5)'])
   expect(frameOf('no error')).toBeUndefined()
+  const nodes = 'Error: x\n    at node:internal/a:1:1\n    at async open (node:internal/fs/promises:639:25)'
+  expect([ownStack(nodes), userLines(nodes)]).toEqual(['Error: x', []])
 })
 
 test('paths are shown from the current folder when they are below it', () => {

@@ -1,8 +1,9 @@
 /** The test kit itself: what its parts promise in docs/TESTING.md. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { stat } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
 import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
+import type { Feeder } from '../../lib/testing/index.ts'
 
 const Num = z.object({ num: z.int() })
 const sink = defineBolt({ input: Num, execute: () => undefined })
@@ -89,7 +90,7 @@ describe('time', () => {
       prepare:
         ({ now }) =>
         async () => {
-          await delay(5) // a call of a service, say
+          await stat(import.meta.filename) // a call of a service, say
           seen.push(now())
         },
     })
@@ -104,10 +105,26 @@ describe('time', () => {
     expect(done.result).toMatchObject({ acked: 4, expired: 0 })
   })
 
-  test('cannot be advanced when it is real', async () => {
+  test('is what a run took, too', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    const running = await cluster.submit(wired, { inactive: true })
+    await running.advance('3s')
+    await running.activate()
+    await running.advance('40s')
+    expect(running.snapshot().uptimeMs).toBe(40_000)
+    source.end()
+    await running.advance('2s')
+    expect((await running.complete()).seconds).toBe(40)
+    expect(running.snapshot().uptimeMs).toBe(40_000)
+  })
+
+  test('cannot be advanced or settled when it is real', async () => {
     await using cluster = await LocalCluster.start({ time: 'real' })
     const running = await cluster.submit(topology('real', (t) => void t.spout('source', feeder(Num).spout)))
-    await expect(running.advance('1s')).rejects.toThrow('only virtual time can be advanced')
+    await expect(running.advance('1s')).rejects.toThrow('only virtual time can be waited for by advance()')
+    await expect(running.settle()).rejects.toThrow('only virtual time can be waited for by settle()')
     expect((await running.kill()).state).toBe('stopped')
   })
 
@@ -123,6 +140,25 @@ describe('time', () => {
       code: 'not-done-in-time',
       what: 'limit was not done after 2000 ms of its time',
     })
+  })
+
+  test('what is no time is a coded error, and not no time at all', async () => {
+    const bad = (what: string): unknown => expect.objectContaining({ code: 'bad-option', what })
+    await expect(LocalCluster.start({ time: 'Virtual' as 'virtual' })).rejects.toEqual(
+      bad('the option time of LocalCluster.start is "Virtual"'),
+    )
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const source = feeder(Num)
+    const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
+    await expect(cluster.complete(wired, { limitMs: 'soon' })).rejects.toEqual(bad('the option limitMs of complete is "soon"'))
+    const running = await cluster.submit(wired)
+    await expect(running.advance('5 sec')).rejects.toEqual(bad('the option duration of advance is "5 sec"'))
+    await expect(running.advance(-5)).rejects.toEqual(bad('the option duration of advance is -5'))
+    await expect(running.complete('-1s')).rejects.toEqual(bad('the option limitMs of complete is "-1s"'))
+    expect(running.nowMs).toBe(0)
+    await running.advance('5 s')
+    expect(running.nowMs).toBe(5_000)
+    await expect(running.complete('6s')).rejects.toMatchObject({ code: 'not-done-in-time' })
   })
 
   test('complete gives up when a hook never settles', { timeout: 60_000 }, async () => {
@@ -145,6 +181,40 @@ test('a source that never pauses is told instead of running for ever', { timeout
     { config: { check: false } },
   )
   await expect(running.settle()).rejects.toMatchObject({ code: 'not-done-in-time' })
+})
+
+describe('a run that has failed', () => {
+  const wrong = defineBolt({
+    input: Num,
+    output: Num,
+    execute: ({ num }, out) => out.emit({ num: num === 2 ? ('two' as never) : num }),
+  })
+  const failing = (source: Feeder<{ num: number }>) =>
+    topology('failing', (t) => void t.bolt('wrong', wrong).shuffle(t.spout('source', source.spout)))
+
+  test.each(['settle', 'advance', 'complete'] as const)('is told by %s, each time it is asked', async (method) => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const running = await cluster.submit(failing(source))
+    const ask = (): Promise<unknown> => (method === 'advance' ? running.advance('1s') : running[method]())
+    source.feed({ num: 1 })
+    await running.settle()
+    expect(running.errors).toEqual([])
+    source.feed({ num: 2 })
+    await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch', where: { component: 'wrong' } })
+    await expect(ask()).rejects.toMatchObject({ code: 'value-mismatch' })
+    expect(running.errors).toMatchObject([{ component: 'wrong', message: expect.stringContaining('"two"') as string }])
+    expect(running.tuples('wrong')).toEqual([{ num: 1 }])
+    expect((await running.kill()).state).toBe('failed')
+  })
+
+  test('in real time is told by complete', async () => {
+    const source = feeder(Num)
+    await using cluster = await LocalCluster.start({ time: 'real' })
+    const running = await cluster.submit(failing(source))
+    source.feed({ num: 2 })
+    await expect(running.complete()).rejects.toMatchObject({ code: 'value-mismatch' })
+  })
 })
 
 test('the cluster stops what still runs in it when it is disposed of', async () => {

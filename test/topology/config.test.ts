@@ -37,6 +37,7 @@ describe('faults', () => {
     [{ messageTimeoutMs: 'soon' }, 'bad-config'],
     [{ messageTimeoutMs: 0 }, 'bad-config'],
     [{ messageTimeoutMs: -1 }, 'bad-config'],
+    [{ 'topology.tick.tuple.freq.secs': 1e306 }, 'bad-config'],
     [{ spoutPendingMax: 1.5 }, 'bad-config'],
     [{ spoutPendingMax: '' }, 'bad-config'],
     [{ ack: 'yes' }, 'bad-config'],

@@ -41,11 +41,12 @@ describe('a sound file', () => {
     const folder = folderOf({
       'main.mts': `import { topology, defineSpout, z } from 'squall'
         import { name } from './deep/part.ts'
+        import { name as same } from './deep/part.js'
         import suffix from 'a-package'
         import data from './data.json'
         import { readFileSync } from 'node:fs'
         const beside = readFileSync(new URL('./beside.txt', import.meta.url), 'utf8').trim()
-        export default topology(name + suffix + data.n + beside, (t) => void t.spout('s', defineSpout({ output: z.object({}), open: () => (out) => out.end() })))`,
+        export default topology((name === same ? name : '') + suffix + data.n + beside, (t) => void t.spout('s', defineSpout({ output: z.object({}), open: () => (out) => out.end() })))`,
       'deep/part.ts': `export const name: string = 'part'`,
       'data.json': '{ "n": 7 }',
       'beside.txt': 'beside',
@@ -62,6 +63,17 @@ describe('a sound file', () => {
 })
 
 describe('a file that cannot be loaded', () => {
+  test('may be CommonJS, and gets the running library by require', async () => {
+    const folder = folderOf({
+      'package.json': '{ "type": "commonjs" }',
+      'main.js': `const { defineSpout, topology, z } = require('squall')
+        module.exports = topology('required', (t) => void t.spout('s', defineSpout({ output: z.object({}), open: () => (out) => out.end() })))`,
+    })
+    const loaded = await loadTopology(join(folder, 'main.js'))
+    expect(planTopology(loaded.definition.draft({})).name).toBe('required')
+    loaded.dispose()
+  })
+
   test.each([
     ['nowhere.ts', 'file-not-found'],
     ['folder.ts', 'file-unreadable'],

@@ -98,11 +98,12 @@ describe('faults', () => {
     ['bad-parallelism', (t) => t.spout('a', words, { parallelism: 1.5 })],
     ['bad-parallelism', (t) => t.spout('a', words, { tasks: -1 })],
     ['bad-parallelism', (t) => t.spout('a', words, { parallelism: 1e9 })],
+    ['bad-definition', (t) => t.bolt('b', defineBolt({ input: Word, tick: '1s', execute: () => undefined })).shuffle(t.spout('a', words))],
     ['no-input', (t) => (t.spout('a', words), t.bolt('b', split))],
     ['unknown-component', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(loose({ component: 'c' })))],
     ['unknown-stream', (t) => (t.spout('a', words), t.bolt('b', split).shuffle(loose({ component: 'a', streamName: 'x' })))],
     ['unknown-field', (t) => t.bolt('b', split).fields(t.spout('a', words), ['wrod' as 'word'])],
-    ['unknown-field', (t) => t.bolt('b', split).fields(t.spout('a', words), [])],
+    ['bad-definition', (t) => t.bolt('b', split).fields(t.spout('a', words), [])],
     ['direct-mismatch', (t) => t.bolt('b', split).direct(t.spout('a', words))],
     [
       'tuple-mismatch',
@@ -124,6 +125,50 @@ describe('faults', () => {
     ['missing-param', (t) => (t.spout('a', words), t.param('x', z.string()))],
   ])('%s', (code, build) => {
     expect(codes(() => plan(build))).toEqual([code])
+  })
+
+  test.each<[string, (t: TopologyBuilder) => unknown, string]>([
+    ['no schema', (t) => t.param('n', undefined as never), 'the schema of t.param("n") is undefined'],
+    [
+      'async checks',
+      (t) =>
+        t.param(
+          'n',
+          z.string().refine(() => Promise.resolve(true)),
+        ),
+      'the schema of t.param("n") is one with async checks',
+    ],
+    ['two schemas', (t) => [t.param('n', z.string()), t.param('n', z.int())], 'the schema of t.param("n") is another one than before'],
+  ])('a parameter with %s: one fault, though the topology then does without its value', (_name, ask, what) => {
+    const faults = codes(() =>
+      planTopology(
+        topology('test', (t) => {
+          t.spout('a', words)
+          ask(t)
+        }).draft({ n: '5' }),
+      ),
+    )
+    expect(faults).toEqual(['bad-definition'])
+    const needy = (t: TopologyBuilder): void => {
+      t.spout('a', words)
+      const got = [ask(t)].flat() as { length: number }[]
+      if (got.includes(undefined as never)) throw new TypeError('needs its value')
+    }
+    expect(() => planTopology(topology('test', needy).draft({ n: '5' }))).toThrow(what)
+    expect(codes(() => planTopology(topology('test', needy).draft({ n: '5' })))).toEqual(['bad-definition'])
+  })
+
+  test('a parameter may be asked for twice, by schemas that say the same', () => {
+    const ask = (t: TopologyBuilder): number => t.param('n', z.int().min(1).default(2))
+    expect(plan((t) => void t.spout('a', words, { parallelism: ask(t) * ask(t) }), { n: '3' }).tasks).toHaveLength(9)
+  })
+
+  test('a grouping by no fields', () => {
+    expect(faultOf((t) => void t.bolt('b', count).fields(t.spout('a', words), []))).toMatchObject({
+      code: 'bad-definition',
+      what: 'the list of fields of the grouping by which b reads a is empty',
+      help: 'give it at least one field: word',
+    })
   })
 
   test('parameters that do not fit or are not asked for', () => {

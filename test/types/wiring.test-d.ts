@@ -95,6 +95,67 @@ defineBolt({
     out.ack()
   },
 })
+defineBolt({
+  input: Line,
+  output: Word,
+  outputs: { late: Line },
+  execute({ line }, out) {
+    out.emitTo('late', { line })
+    // @ts-expect-error no such stream
+    out.emitTo('lte', { line })
+    // @ts-expect-error not what that stream holds
+    out.emitTo('late', { word: line })
+    // @ts-expect-error no such stream
+    out.emitDirect(1, 'lte', { line })
+    // @ts-expect-error anchors are for manual acking: what this emits is anchored to the tuple at hand
+    out.emit({ word: line }, { anchors: [] })
+    // @ts-expect-error likewise
+    out.emitTo('late', { line }, { anchors: [] })
+  },
+  // @ts-expect-error likewise
+  onTick: (out) => out.emit({ word: '' }, { anchors: [] }),
+})
+defineBolt({
+  input: Line,
+  output: Word,
+  ack: 'manual',
+  execute({ line }, out, tuple) {
+    out.emit({ word: line }, { anchors: tuple })
+    // @ts-expect-error an anchor is a tuple
+    out.emit({ word: line }, { anchors: line })
+    // @ts-expect-error it acks a tuple
+    out.ack(line)
+  },
+})
+defineSpout({
+  output: Line,
+  open: () => (out) => {
+    // @ts-expect-error no such stream
+    out.emitTo('late', { line: 'a' })
+  },
+})
+topology('groupings', (t) => {
+  const l = t.spout('lines', lines)
+  const top = t.param('top', z.int().default(3))
+  top.toFixed()
+  // @ts-expect-error a number
+  top.trim()
+  t.bolt('p', split).partialKey(l, ['line'])
+  // @ts-expect-error a field that the stream does not have
+  t.bolt('q', split).partialKey(l, ['lien'])
+  t.bolt('c', split).custom(l, {
+    prepare:
+      () =>
+      ({ line }) =>
+        line.length,
+  })
+  const d = t.bolt('d', split)
+  // @ts-expect-error a field that the stream does not have
+  d.custom(l, { prepare: () => (values) => values.word.length })
+  t.bolt('e', split).shuffle(t.later('again', Line))
+  // @ts-expect-error the wrong tuple
+  t.bolt('f', split).shuffle(t.later('again', Word))
+})
 
 type Words = { readonly default: { word: string } }
 class Upper implements Bolt<Words, Words> {

@@ -89,11 +89,13 @@ export function libraryUrl(module: string): string {
 const library: Plugin = {
   name: 'library',
   setup(build) {
-    build.onResolve({ filter: /^squall(-host)?(\/|$)/ }, ({ path }) => {
+    build.onResolve({ filter: /^squall(-host)?(\/|$)/ }, ({ path, kind }) => {
       const module = libraryModules[path]
-      if (module !== undefined) return { path: `squall-library:${module}`, external: true }
-      return { errors: [{ text: `Could not resolve "${path}"` }] }
+      if (module === undefined) return { errors: [{ text: `Could not resolve "${path}"` }] }
+      // `require` takes no URL, and would make a second instance: it gets a module in the bundle that hands on the running one
+      return kind === 'require-call' ? { path, namespace: 'required-library' } : { path: `squall-library:${module}`, external: true }
     })
+    build.onLoad({ filter: /.*/, namespace: 'required-library' }, ({ path }) => ({ contents: `export * from ${JSON.stringify(path)}` }))
   },
 }
 

@@ -132,13 +132,14 @@ class Drafter {
   #definition(bean: Bean, kind: 'spout' | 'bolt'): SpoutDefinition | BoltDefinition | undefined {
     const found = this.#found(bean.className)
     if (found === undefined) return undefined
-    const made =
+    const attempt =
       typeof found === 'function' && !isClass(found) && bean.factory === undefined
         ? this.#attempt(bean, () => this.#call(found, bean))
-        : found
-    if (made === undefined) return undefined
+        : { made: found }
+    if (attempt === undefined) return undefined
+    const { made } = attempt
     if (bean.factory !== undefined) return this.#produced(bean, found, kind)
-    if (isClass(made)) return fromClass(kind, this.#subclass(made as new (...args: never[]) => object, bean, found === made))
+    if (isClass(made)) return this.#fromClass(bean, kind, this.#subclass(made as new (...args: never[]) => object, bean, found === made))
     if (isDefinition(made, kind)) {
       if (found === made && bean.constructorArgs !== undefined && bean.constructorArgs.length > 0)
         return this.#badClass(
@@ -173,11 +174,12 @@ class Drafter {
       if (wanted in prototype) {
         const make = (): object => this.#beans.configured(this.#beans.produce(found, bean, new Map()) as object, bean, new Map())
         // a constructor that returns an object makes `new` give that object
-        return fromClass(kind, withStatics(found, make))
+        return this.#fromClass(bean, kind, withStatics(found, make))
       }
     }
-    const made = this.#attempt(bean, () => this.#beans.produce(found, bean, new Map()))
-    if (made === undefined) return undefined
+    const attempt = this.#attempt(bean, () => this.#beans.produce(found, bean, new Map()))
+    if (attempt === undefined) return undefined
+    const { made } = attempt
     if (isDefinition(made, kind)) return made
     return this.#badClass(
       bean.className,
@@ -201,10 +203,15 @@ class Drafter {
     return (found as (...args: unknown[]) => unknown)(...this.#beans.args(bean.constructorArgs ?? [], beans))
   }
 
-  /** Runs code of the user while the file is read; what it throws is a fault at the bean. */
-  #attempt<T>(bean: Bean, make: () => T): T | undefined {
+  /** The definition behind a class, whose static members may be getters. */
+  #fromClass(bean: Bean, kind: 'spout' | 'bolt', made: new () => object): SpoutDefinition | BoltDefinition | undefined {
+    return this.#attempt(bean, () => (kind === 'spout' ? spoutOf(made as SpoutClass) : boltOf(made as BoltClass)))?.made
+  }
+
+  /** Runs code of the user while the file is read; what it throws is a fault at the bean, and then nothing is made. */
+  #attempt<T>(bean: Bean, make: () => T): { readonly made: T } | undefined {
     try {
-      return make()
+      return { made: make() }
     } catch (error) {
       const where = placeAt(bean.className.at, bean.id === '' ? {} : { component: bean.id })
       this.#faults.push(
@@ -282,16 +289,17 @@ class Drafter {
   #custom(bean: Bean): CustomGrouping | undefined {
     const found = this.#beans.checkRefs(bean, this.#faults) ? this.#found(bean.className) : undefined
     if (found === undefined || !this.#hasFactory(bean, found)) return undefined
-    if (
-      isClass(found)
-        ? 'prepare' in (found as { prototype: object }).prototype
-        : typeof found === 'function' || 'prepare' in found || bean.factory !== undefined
-    )
-      return { prepare: (context) => (this.#beans.instance(bean, found, new Map()) as CustomGrouping).prepare(context) }
+    const make = (): unknown => this.#beans.instance(bean, found, new Map())
+    // a class shows what its instances can do; anything else has to be made once to be looked at
+    const attempt = isClass(found) ? { made: (found as { prototype: unknown }).prototype } : this.#attempt(bean, make)
+    if (attempt === undefined) return undefined
+    const { made } = attempt
+    if (typeof made === 'object' && made !== null && 'prepare' in made)
+      return { prepare: (context) => (make() as CustomGrouping).prepare(context) }
     return this.#badClass(
       bean.className,
-      'it has no prepare()',
-      'name a class with prepare(context), which returns the function that chooses tasks',
+      isClass(found) || made === found ? 'it has no prepare()' : `it gave ${describe(made)}, which has no prepare()`,
+      'name a class with prepare(context), which returns the function that chooses tasks, or a function that returns an object with it',
     )
   }
 
@@ -312,8 +320,9 @@ class Drafter {
     const where = placeAt(source.at, file.name === undefined ? {} : { topology: file.name.text })
     const config = this.#config(file.config, where)
     const found = this.#beans.checkRefs(source, this.#faults) ? this.#found(source.className) : undefined
-    const made = found === undefined ? undefined : this.#attempt(source, () => this.#topologyFrom(found, source, resolveConfig(config)))
-    if (made !== undefined && !isTopologyDefinition(made))
+    const attempt = found === undefined ? undefined : this.#attempt(source, () => this.#topologyFrom(found, source, resolveConfig(config)))
+    const made = attempt?.made
+    if (attempt !== undefined && !isTopologyDefinition(made))
       this.#badClass(
         source.className,
         `it gave ${describe(made)}, not a topology`,
@@ -338,8 +347,20 @@ class Drafter {
     const object = this.#beans.instance(source, found, new Map())
     if (isTopologyDefinition(object) && source.methodName === undefined) return object
     const name = source.methodName ?? 'getTopology'
-    const method = (object as Record<string, unknown> | null | undefined)?.[name]
-    if (typeof method !== 'function') throw new TypeError(`it has no method ${name}`)
+    if ((typeof object !== 'object' && typeof object !== 'function') || object === null) return object
+    const method = (object as Record<string, unknown>)[name]
+    if (typeof method !== 'function')
+      throw new BeanFault(
+        new SquallError(
+          'bad-class',
+          {
+            className: source.className.text,
+            reason: `it has no method ${name}`,
+            hint: 'name the method that returns the topology as methodName (getTopology without it)',
+          },
+          placeAt(source.className.at),
+        ),
+      )
     return (method as (config: Config) => unknown).call(object, config)
   }
 }
@@ -354,8 +375,4 @@ function withStatics(base: object, make: () => object): new () => object {
   }
   Object.setPrototypeOf(made, base)
   return made
-}
-
-function fromClass(kind: 'spout' | 'bolt', made: new () => object): SpoutDefinition | BoltDefinition {
-  return kind === 'spout' ? spoutOf(made as SpoutClass) : boltOf(made as BoltClass)
 }

@@ -25,7 +25,7 @@ function perTask(done: Completed | LocalTopology, tasks: number, of = 'sink'): n
 
 function grouper(grouping: Grouping, count: number, local: readonly number[] = [], seed = 1): Grouper {
   const targets = Array.from({ length: count }, (_, i) => 100 + i)
-  return grouperOf(grouping, { component: 'source', stream: 'default', targets, local }, new Random(seed))
+  return grouperOf(grouping, { component: 'source', stream: 'default', targets, local, reader: 'reader' }, new Random(seed))
 }
 
 /** The one place that a grouping chooses for each of `tuples`. */
