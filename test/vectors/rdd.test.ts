@@ -36,8 +36,18 @@ const rdd: readonly Short[] = [
   { operation: 'treeReduce(+,depth) for depth 1..9', params: { partitions: 10 }, input: { range: [-1000, 999] }, expected: -1000 },
   { operation: 'coalesce(2).glom', params: { partitions: 10 }, input: { range: [1, 10] }, expected: [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]] }, // prettier-ignore
   { operation: 'coalesce(2)', params: { partitions: 10 }, input: { range: [1, 10] }, expected: { partitions: 2, parents: [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]] } }, // prettier-ignore
-  { operation: 'repartition', params: { partitions: 20, to: 100 }, input: '10000 x 1', expected: { partitions: 100, each: 'non-empty and size <= floor(n/to)+from' } },
-  { operation: 'repartition(2001).collect.toSet', params: { partitions: 1000 }, input: { range: [0, 9] }, expected: { set: { range: [0, 9] } } },
+  {
+    operation: 'repartition',
+    params: { partitions: 20, to: 100 },
+    input: '10000 x 1',
+    expected: { partitions: 100, each: 'non-empty and size <= floor(n/to)+from' },
+  },
+  {
+    operation: 'repartition(2001).collect.toSet',
+    params: { partitions: 1000 },
+    input: { range: [0, 9] },
+    expected: { set: { range: [0, 9] } },
+  },
   { operation: 'partitionPruning(split > 8).collect', params: { partitions: 10 }, input: { range: [1, 10] }, expected: [10] },
   { operation: 'top(5)', params: { partitions: 2 }, input: { range: [1, 100] }, expected: [100, 99, 98, 97, 96] },
   { operation: 'takeOrdered(5)', params: { partitions: 2 }, input: { range: [1, 10] }, expected: [1, 2, 3, 4, 5] },
@@ -50,21 +60,45 @@ const rdd: readonly Short[] = [
   { operation: 'sortBy(x)', input: [3, 1, 2], expected: [1, 2, 3] },
   { operation: 'sortBy(split("|")[1])', input: ['5|50|A', '4|60|C', '6|40|B'], expected: ['6|40|B', '5|50|A', '4|60|C'], notes: 'ordered' },
   { operation: 'sortBy(split("|")[0], false)', input: ['5|50|A', '4|60|C', '6|40|B'], expected: ['6|40|B', '5|50|A', '4|60|C'] },
-  { operation: 'sortBy(person, by name, 2 partitions)', input: ['Bob|Smith|50', 'Jane|Smith|40', 'Thomas|Williams|30', 'Karen|Williams|60'], expected: ['Bob|Smith|50', 'Jane|Smith|40', 'Karen|Williams|60', 'Thomas|Williams|30'] },
+  {
+    operation: 'sortBy(person, by name, 2 partitions)',
+    input: ['Bob|Smith|50', 'Jane|Smith|40', 'Thomas|Williams|30', 'Karen|Williams|60'],
+    expected: ['Bob|Smith|50', 'Jane|Smith|40', 'Karen|Williams|60', 'Thomas|Williams|30'],
+  },
   { operation: 'cartesian', input: [[[], []], [[], [1, 2, 3]], [[1, 2, 3], []]], expected: [[], [], []] }, // prettier-ignore
   { operation: 'intersection both ways', input: [{ range: [1, 10] }, [2, 4, 6, 8, 10]], expected: [2, 4, 6, 8, 10] },
-  { operation: 'zipWithIndex of 0..9 in 3 partitions', params: { partitions: 3 }, input: { range: [0, 9] }, expected: 'index equals element' },
+  {
+    operation: 'zipWithIndex of 0..9 in 3 partitions',
+    params: { partitions: 3 },
+    input: { range: [0, 9] },
+    expected: 'index equals element',
+  },
   { operation: 'zipWithIndex', params: { partitions: 3 }, input: [5, 6], expected: [[5, 0], [6, 1]] }, // prettier-ignore
-  { operation: 'rdd1=parallelize, rdd2=rdd1.filter.map, rdd3=rdd2.map.filter.map, rdd4=rdd3.reduceByKey, rdd5=rdd4.mapValues.mapValues.mapValues', input: ['rdd1', 'rdd2', 'rdd3', 'rdd4', 'rdd5'], expected: [0, 2, 5, 0, 3] },
+  {
+    operation:
+      'rdd1=parallelize, rdd2=rdd1.filter.map, rdd3=rdd2.map.filter.map, rdd4=rdd3.reduceByKey, rdd5=rdd4.mapValues.mapValues.mapValues',
+    input: ['rdd1', 'rdd2', 'rdd3', 'rdd4', 'rdd5'],
+    expected: [0, 2, 5, 0, 3],
+  },
   { operation: 'union kind', input: ['hash(1)', null], expected: 'plain union' },
   { operation: 'union kind', input: ['empty', 'hash(1)'], expected: 'partitioner-aware union' },
   { operation: 'actions performed inside of a transformation', expectError: 'SparkException' },
   { operation: 'nested RDDs', expectError: 'SparkException' },
   { operation: 'partitions with incorrect indices', input: [], expectError: 'IllegalArgument' },
   { operation: 'stop then parallelize', input: [], expectError: 'IllegalState' },
-  { operation: 'take(n)', params: { partitions: 2, data: { range: [1, 999] } }, input: [0, 1, 1000], expected: [[], [1], { range: [1, 999] }] },
+  {
+    operation: 'take(n)',
+    params: { partitions: 2, data: { range: [1, 999] } },
+    input: [0, 1, 1000],
+    expected: [[], [1], { range: [1, 999] }],
+  },
   { operation: 'histogram(2)', input: [1, 2, 3, 4], expected: [[1, 2.5, 4], [2, 2]] }, // prettier-ignore
-  { operation: 'map(x->[x % 10, x % 10]).sortByKey.distinct.partitioner', params: { partitions: 10 }, input: { range: [1, 100] }, expected: 'p' },
+  {
+    operation: 'map(x->[x % 10, x % 10]).sortByKey.distinct.partitioner',
+    params: { partitions: 10 },
+    input: { range: [1, 100] },
+    expected: 'p',
+  },
 ]
 
 const pairs: readonly Short[] = [
@@ -101,14 +135,30 @@ const suites = { RDDSuite: rdd, PairRDDFunctionsSuite: pairs, PartitioningSuite:
 test.each(Object.entries(suites).flatMap(([suite, cases]) => cases.map((one): [string, string, Short] => [suite, one.operation, one])))(
   '%s: %s',
   async (suite, _, one) => {
-    const whole: VectorCase = { name: 'made up', params: {}, input: undefined, expected: undefined, expectError: undefined, notes: '', ...one }
+    const whole: VectorCase = {
+      name: 'made up',
+      params: {},
+      input: undefined,
+      expected: undefined,
+      expectError: undefined,
+      notes: '',
+      ...one,
+    }
     for await (const { ok, reason } of runVectors([{ suite, file: suite, sources: [], cases: [whole] }], adapters))
       expect({ ok, reason: one.notes === 'wrong' ? null : reason }).toEqual({ ok: one.notes !== 'wrong', reason: null })
   },
 )
 
 test('keys of arrays are meant to differ', async () => {
-  const one: VectorCase = { name: 'made up', operation: 'partitionBy with arrays as keys', params: {}, input: [], expected: undefined, expectError: 'SparkException', notes: '' }
+  const one: VectorCase = {
+    name: 'made up',
+    operation: 'partitionBy with arrays as keys',
+    params: {},
+    input: [],
+    expected: undefined,
+    expectError: 'SparkException',
+    notes: '',
+  }
   for await (const { ok, reason } of runVectors([{ suite: 'PartitioningSuite', file: '', sources: [], cases: [one] }], adapters))
     expect({ ok, reason }).toEqual({ ok: null, reason: 'meant to differ: keys are compared by content, arrays as well' })
 })

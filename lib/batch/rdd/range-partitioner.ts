@@ -97,7 +97,10 @@ export class RangePartitioner<K = unknown> implements Partitioner {
   async sample(): Promise<void> {
     const source = this.#source
     if (source === undefined) return
-    if (this.partitions > 1) this.#bounds = RangePartitioner.boundsOf(await this.#candidates(source), this.partitions, this.#compare)
+    if (this.partitions > 1) {
+      const candidates = await this.#candidates(source)
+      this.#bounds = RangePartitioner.boundsOf(candidates, Math.min(this.partitions, candidates.length), this.#compare)
+    }
     this.#source = undefined
   }
 

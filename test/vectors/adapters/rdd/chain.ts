@@ -96,7 +96,7 @@ function afterwards(value: unknown, { name, args }: Step): unknown {
   const items = value instanceof Map ? [...(value as Map<unknown, unknown>)] : value
   if (name === 'collect' || name === 'toList' || name === 'toSeq' || name === 'toArray') return items
   if (name === 'sorted' && args.length === 0) return (items as unknown[]).toSorted(byText)
-  if (name === 'toSet') return { set: items }
+  if (name === 'toSet') return [...new Set(items as unknown[])]
   return evaluate({ kind: 'call', of: { kind: 'value', value: items }, name, args: args.map(parse) }, {})
 }
 
