@@ -27,6 +27,7 @@ test('operations by key know the types of key and value', () => {
 })
 
 test('operations by key are for pairs only, those of numbers for numbers', () => {
+  expectTypeOf(lines).not.toExtend<RDD<readonly [unknown, unknown]>>()
   // @ts-expect-error no pairs
   lines.reduceByKey((a: string) => a)
   // @ts-expect-error no pairs

@@ -310,7 +310,7 @@ test.each([1, 2, 3])('a function that throws fails the action in every task, wit
   for (const { errors, after } of faults) {
     expect(after).toBe(5)
     for (const error of errors)
-      expect(error).toMatchObject({ code: 'rdd-failed', message: expect.stringMatching(/^partition 2 of the RDD \w+\[\d+\] failed, tried 4 times: TypeError: no such thing$/), where: { file: expect.stringContaining('evaluation.test') } }) // prettier-ignore
+      expect(error).toMatchObject({ code: 'rdd-failed', message: expect.stringMatching(/^partition 2 of the RDD \w+\[\d+\] failed, tried 4 times: TypeError: no such thing$/) as string, where: { file: expect.stringContaining('evaluation.test') as string } }) // prettier-ignore
   }
 })
 

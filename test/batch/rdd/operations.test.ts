@@ -49,7 +49,7 @@ test('a sort is total, stable, and in ranges of about the same size', async () =
     const numbers = sc.range(0, 10_000, 1, 7).map((x) => [(x * 7919) % 1000, x])
     const sorted = numbers.sortByKey({ partitions: 5 })
     const pairs = await sorted.collect()
-    const isSorted = pairs.every(([key, x], i) => i === 0 || (pairs[i - 1] as number[])[0]! < key! || ((pairs[i - 1] as number[])[0] === key && (pairs[i - 1] as number[])[1]! < x!))
+    const isSorted = pairs.every(([key, x], i) => i === 0 || (pairs[i - 1] as number[])[0]! < key || ((pairs[i - 1] as number[])[0] === key && (pairs[i - 1] as number[])[1]! < x))
     expect(isSorted).toBe(true)
     return (await sorted.glom().collect()).map((part) => part.length)
   }) // prettier-ignore
@@ -105,7 +105,7 @@ test('numbers are described', async () => {
 test('different values are counted about right', async () => {
   const result = await everywhere(async (sc) => {
     const values = sc.range(0, 60_000, 1, 4).map((x) => `value ${x % 20_000}`)
-    const byKey = values.keyBy((_) => 'all').countApproxDistinctByKey(0.02)
+    const byKey = values.keyBy(() => 'all').countApproxDistinctByKey(0.02)
     return [await values.countApproxDistinct(0.02), (await byKey.collect())[0]?.[1] as number, await sc.range(0, 3).countApproxDistinct(), await sc.empty().countApproxDistinct()]
   }) // prettier-ignore
   for (const about of result.slice(0, 2)) expect(Math.abs(about - 20_000)).toBeLessThan(20_000 * 0.06)
@@ -179,7 +179,7 @@ test('foreach and foreachPartition run where the values are', async () => {
     (sc) =>
     sc.range(0, 4, 1, 2).foreachPartition(() => Promise.reject(new Error('no sink'))).catch((error: unknown) => error), // prettier-ignore
   )
-  for (const fault of faults) expect(fault).toMatchObject({ code: 'rdd-failed', message: expect.stringContaining('no sink') }) // prettier-ignore
+  for (const fault of faults) expect(fault).toMatchObject({ code: 'rdd-failed', message: expect.stringContaining('no sink') as string }) // prettier-ignore
 })
 
 // ------------------------------------------------------------------------------------------------ ranges

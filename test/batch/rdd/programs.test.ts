@@ -1,4 +1,5 @@
 /** Random programs on random data, in any number of partitions and tasks, give what plain arrays give. */
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HashPartitioner } from '../../../lib/index.ts'
@@ -58,8 +59,8 @@ test('programs on values', async () => {
       const sum = expected.reduce((a, b) => a + b, 0)
       const sort = (all: readonly number[]): number[] => all.toSorted((a, b) => a - b)
       for (const [all, size, total, first, least, counts] of results) {
-        if (isOrderCounted(program)) expect(all.map(plus0)).toEqual(expected.map(plus0))
-        else expect(sort(all).map(plus0)).toEqual(sort(expected).map(plus0))
+        const ordered = (values: readonly number[]): number[] => (isOrderCounted(program) ? [...values] : sort(values)).map(plus0)
+        expect(ordered(all)).toEqual(ordered(expected))
         expect([size, plus0(total)]).toEqual([expected.length, plus0(sum)])
         expect(first).toEqual(all.slice(0, 3))
         expect(least.map(plus0)).toEqual(sort(expected).slice(0, 2).map(plus0))
@@ -125,7 +126,8 @@ test.each(Object.keys(byKey))('%s', async (name) => {
       for (const [all, size] of results) {
         expect(sorted(all)).toEqual(sorted(onArrays(a, b)))
         expect(size).toBe(all.length)
-        if (name === 'sortByKey') expect(all.map((pair) => (pair as Pair)[0])).toEqual(onArrays(a, b).map((pair) => (pair as Pair)[0]))
+        const keys = (values: readonly unknown[]): string[] => values.map((pair) => (pair as Pair)[0])
+        expect(name !== 'sortByKey' || isDeepStrictEqual(keys(all), keys(onArrays(a, b)))).toBe(true)
       }
     }),
     { numRuns: 60 },

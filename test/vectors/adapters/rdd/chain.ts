@@ -1,6 +1,6 @@
 /** Chains of calls on RDDs, as the operations of Spark's suites have them, run through the public API. */
-import { HashPartitioner, RDD, RddContext } from '../../../../lib/index.ts'
-import type { Compare, Partitioner } from '../../../../lib/index.ts'
+import { HashPartitioner, RDD } from '../../../../lib/index.ts'
+import type { Compare, Partitioner, RddContext } from '../../../../lib/index.ts'
 import { isRecord } from '../../vectors.ts'
 import { Unknown, evaluate, functionOf, parse } from './language.ts'
 import type { Names } from './language.ts'
@@ -310,7 +310,7 @@ class Call {
       case 'max':
         return rdd.max(this.#compare)
       case 'reduce':
-        return rdd.reduce(this.#args.length === 0 ? (functionOf(parse('+')) as Any) : this.#f(0))
+        return rdd.reduce(this.#args.length === 0 ? functionOf(parse('+')) : this.#f(0))
       case 'treeReduce':
         return rdd.treeReduce(this.#f(0), this.#depth(1))
       case 'fold':

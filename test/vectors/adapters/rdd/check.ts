@@ -158,7 +158,8 @@ export function partitionerIs(what: string, rdd: RDD<unknown>, wanted: unknown, 
   const { partitioner } = rdd
   const got = describe(partitioner)
   if (wanted === null || wanted === 'none' || wanted === 'None') return same(what, got, null)
-  const text = String(wanted)
+  if (typeof wanted !== 'string') return undefined
+  const text = wanted
   if (/^same as (the )?(inputs?|left|parent)/.test(text)) {
     const of = inputs[0]?.partitioner
     return (partitioner !== undefined && of !== undefined && partitioner.equals(of)) || `${what}: it is ${String(got)}`

@@ -419,7 +419,7 @@ function aboutValue(value: unknown): Names {
     key: isList ? list[0] : value,
     k: isList ? list[0] : value,
     ...(isList && { value: list[1], v: list[1] }),
-    ...(isList && list.every((one) => typeof one === 'number') && { sum: (list as readonly number[]).reduce((a, b) => a + b, 0) }),
+    ...(isList && list.every((one) => typeof one === 'number') && { sum: list.reduce((a, b) => a + b, 0) }),
   }
 }
 

@@ -56,7 +56,7 @@ async function partitionerOf(sc: RddContext, text: unknown, kind: string, data: 
   const given = isRecord(text) ? text : {}
   const partitions = Number(n ?? given['partitions'])
   if (Number.isNaN(partitions)) throw new Unknown(String(text))
-  if (/hash/i.test(String(given['kind'] ?? name))) return new HashPartitioner(partitions)
+  if (/hash/i.test(typeof given['kind'] === 'string' ? given['kind'] : name)) return new HashPartitioner(partitions)
   const ascending = given['ascending'] !== false && !/desc|false/i.test(String(text))
   return await RangePartitioner.of(pairsOf(sc, data), partitions, { ascending })
 }

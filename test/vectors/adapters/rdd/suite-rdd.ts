@@ -143,7 +143,7 @@ const sources = /^(emptyRDD|empty|parallelize|makeRDD|range)$/
 async function programs({ operation, input, expected }: VectorCase): Promise<Verdict> {
   if (!Array.isArray(input) || input.length === 0 || !input.every((text) => typeof text === 'string') || !Array.isArray(expected))
     return undefined
-  const chains = (input as string[]).map((text) => chainOf(text))
+  const chains = input.map((text) => chainOf(text))
   if (chains.some(({ steps, rest }) => steps.length === 0 || rest !== '')) return undefined
   const sc = new RddContext()
   const main = chainOf(operation)
@@ -170,7 +170,7 @@ function sceneOf(sc: RddContext, base: RDD<unknown>): Scene {
 }
 
 function sourceOf(sc: RddContext, { name, args }: { readonly name: string; readonly args: readonly string[] }): RDD<unknown> {
-  if (/^empty/.test(name)) return sc.empty<unknown>()
+  if (name.startsWith('empty')) return sc.empty<unknown>()
   const given = args.map((arg) => evaluate(parse(arg.replace(/^(\d+) partitions?$/, '$1')), {}))
   if (name === 'range') return sc.range(Number(given[0]), Number(given[1]))
   return sc.parallelize(given[0] as unknown[], Number(given[1] ?? 2))
@@ -266,7 +266,7 @@ async function nested({ operation, expectError }: VectorCase): Promise<Verdict> 
     return undefined
   const sc = new RddContext()
   const [outer, inner] = [sc.parallelize([1, 2], 2), sc.parallelize([3, 4], 2)]
-  if (/\baction|\bcount\b|\bcollect\b|\breduce\b/i.test(operation)) await outer.map(() => inner.count()).collect()
+  if (/\baction|\bcount\b|\bcollect\b|\breduce\b/i.test(operation)) await outer.map(() => void inner.count()).collect()
   else await outer.map(() => inner.map((x) => x)).collect()
   return 'it did not fail'
 }
@@ -276,9 +276,7 @@ async function wrongIndices({ operation, input, expectError }: VectorCase): Prom
   if (expectError === undefined || !/partitions?.*\bind(ex|ices|icies)\b|\bind(ex|ices|icies)\b.*partitions?/i.test(operation))
     return undefined
   const indices = Array.isArray(input) && input.length > 0 && input.every((one) => typeof one === 'number') ? input : [1, 0]
-  await new RddContext()
-    .source({ name: 'bad', partitions: indices.map((index) => ({ index: index as number })), read: () => undefined })
-    .collect()
+  await new RddContext().source({ name: 'bad', partitions: indices.map((index) => ({ index: index })), read: () => undefined }).collect()
   return 'it did not fail'
 }
 
@@ -286,7 +284,7 @@ async function wrongIndices({ operation, input, expectError }: VectorCase): Prom
 async function wrongPartitions({ operation, params, input, expected, expectError }: VectorCase): Promise<Verdict> {
   const [, text] = /\brunJob\b.*?(\[[\d, ]*\])/.exec(operation) ?? []
   if (!/\brunJob\b/.test(operation)) return undefined
-  const wanted = text === undefined ? (params['partitionsToRun'] ?? params['wanted']) : JSON.parse(text)
+  const wanted = text === undefined ? (params['partitionsToRun'] ?? params['wanted']) : (JSON.parse(text) as unknown)
   const data = dataOf(params['data']) ?? dataOf(input)
   if (!Array.isArray(wanted) || data === undefined) return undefined
   const rdd = new RddContext().parallelize(data, Number(params['partitions'] ?? 2))
