@@ -11,6 +11,7 @@ import { SquallError } from '../lib/errors.ts'
 import { scenarios } from './catalog.ts'
 import type { Scenario } from './catalog.ts'
 import { measure } from './measure.ts'
+import { measureRdd, rddName } from './rdd.ts'
 import { measureStart, startName } from './start.ts'
 import { runSuite } from './suite.ts'
 import { tableOf } from './table.ts'
@@ -18,11 +19,17 @@ import { sampleText } from './text.ts'
 
 const defaults = { seconds: 10, warmUp: 5, runs: 15 }
 
+/** Measured in ways of their own. */
+const others = [
+  { name: startName, what: 'from the command to the first tuple, next to an empty node' },
+  { name: rddName, what: 'words of a file counted with an RDD, next to a loop written by hand' },
+]
+
 const usage = `Usage: npm run bench --silent -- [NAME] [options]
 
 Without NAME every scenario runs, acked and not, with one and two executors.
 
-${[...scenarios.values(), { name: startName, what: 'from the command to the first tuple, next to an empty node' }].map(({ name, what }) => `  ${name.padEnd(26)}${what}`).join('\n')}
+${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26)}${what}`).join('\n')}
 
   --ack on|off        track every tree of tuples (on)
   --executors N       threads (1)
@@ -33,7 +40,7 @@ ${[...scenarios.values(), { name: startName, what: 'from the command to the firs
   --rate N            roots a second of ThroughputVsLatency (20000) and LowThroughput (100)
   --setting KEY=VALUE a setting of the topology, e.g. spoutPendingMax=4096 (may be repeated)
   --soak              collect all garbage before and after, and say what is left: shows leaks
-  --runs N            how often Start is tried (${defaults.runs})
+  --runs N            how often Start and RddWordCount are tried (${defaults.runs})
   --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
 `
 
@@ -72,9 +79,16 @@ async function main(argv: readonly string[]): Promise<void> {
     print(await measureStart(runs), json)
     return
   }
+  if (name === rddName) {
+    print(await measureRdd(runs, text), json)
+    return
+  }
   const scenario = scenarios.get(name)
   if (scenario === undefined)
-    wrong(`there is no scenario ${JSON.stringify(name)}`, `use one of ${[...scenarios.keys(), startName].join(', ')}`)
+    wrong(
+      `there is no scenario ${JSON.stringify(name)}`,
+      `use one of ${[...scenarios.keys(), ...others.map((one) => one.name)].join(', ')}`,
+    )
   refuse(scenario, rate, text)
   print(await measure(scenario, { ack, executors, seconds, warmUp, rate: rate ?? scenario.rate ?? 0, text, soak, settings }), json)
 }

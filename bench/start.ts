@@ -26,7 +26,7 @@ export interface StartMeasurement {
   readonly machine: Machine
 }
 
-interface Spread {
+export interface Spread {
   readonly min: number
   readonly p50: number
   readonly max: number
@@ -124,7 +124,7 @@ function time(
   })
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (place: number): number => Number((sorted[place] as number).toFixed(1))
   return { min: at(0), p50: at(sorted.length >> 1), max: at(sorted.length - 1) }

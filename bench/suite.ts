@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { scenarios } from './catalog.ts'
 import type { Measurement } from './measure.ts'
+import { rddName } from './rdd.ts'
+import type { RddMeasurement } from './rdd.ts'
 import { startName } from './start.ts'
 import type { StartMeasurement } from './start.ts'
 import { tableOf } from './table.ts'
@@ -32,8 +34,8 @@ export async function runSuite({ seconds, warmUp, text, json, runs, settings }: 
       ]),
     ),
   )
-  all.push([startName, '--runs', String(runs)])
-  const measured: (Measurement | StartMeasurement)[] = []
+  all.push([startName, '--runs', String(runs)], [rddName, '--runs', String(runs), ...(text === undefined ? [] : ['--text', text])])
+  const measured: (Measurement | StartMeasurement | RddMeasurement)[] = []
   const failed: string[] = []
   for (const [i, args] of all.entries()) {
     const title = args.slice(0, 5).join(' ')

@@ -1,19 +1,21 @@
 /** Measurements as a table for people. */
 import type { Measurement } from './measure.ts'
+import type { RddMeasurement } from './rdd.ts'
 import type { StartMeasurement } from './start.ts'
 
 type Cells = readonly (readonly [title: string, text: string])[]
 
-/** Start is another kind of measurement, so it gets lines of its own. */
-export function tableOf(measured: readonly (Measurement | StartMeasurement)[]): string {
+/** Start and RddWordCount are other kinds of measurement, so they get lines of their own. */
+export function tableOf(measured: readonly (Measurement | StartMeasurement | RddMeasurement)[]): string {
   const rows = measured.flatMap((one) => ('rootsPerSecond' in one ? [cellsOf(one)] : []))
   const starts = measured.flatMap((one) => ('startMs' in one ? [startLine(one)] : []))
+  const rdds = measured.flatMap((one) => ('timesTheLoop' in one ? [rddLine(one)] : []))
   const machine = measured[0]?.machine
   const about =
     machine === undefined
       ? []
       : [`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${process.version}, load ${machine.load}`]
-  return [...linesOf(rows), ...starts, ...about].map((line) => `${line}\n`).join('')
+  return [...linesOf(rows), ...starts, ...rdds, ...about].map((line) => `${line}\n`).join('')
 }
 
 function cellsOf(one: Measurement): Cells {
@@ -50,6 +52,10 @@ function remarks({ sustained, rate, end, rssMbStart, rssMbEnd, scenario, heapMbS
 
 function startLine({ startMs, nodeMs, runs }: StartMeasurement): string {
   return `Start: ${startMs.p50.toFixed(0)} ms from the command to the first tuple (an empty node: ${nodeMs.p50.toFixed(0)} ms), the middle of ${runs} runs`
+}
+
+function rddLine({ scenario, wordsPerSecond, rddMs, loopMs, timesTheLoop, runs }: RddMeasurement): string {
+  return `${scenario}: ${thousands(wordsPerSecond)} words/s, ${rddMs.p50.toFixed(0)} ms, ${timesTheLoop.toFixed(2)} times the loop's ${loopMs.p50.toFixed(0)} ms, the middle of ${runs} runs`
 }
 
 function linesOf(rows: readonly Cells[]): readonly string[] {

@@ -9,7 +9,6 @@ import { Node } from './rdd/node.ts'
 import type { Push } from './rdd/node.ts'
 import { checkPartitions } from './rdd/partitioners.ts'
 import { RDD } from './rdd/rdd.ts'
-import { unionOf } from './rdd/several.ts'
 import { slicesOf } from './rdd/slices.ts'
 import { linesOf } from './rdd/text.ts'
 
@@ -132,7 +131,8 @@ export class RddContext {
 
   /** All values of several RDDs: the partitions of the first, then those of the second, and so on. */
   union<T>(rdds: readonly RDD<T>[]): RDD<T> {
-    return rdds.length === 0 ? this.empty<T>() : new RDD(unionOf(rdds.map(({ node }) => node)))
+    const [first, ...others] = rdds
+    return first === undefined ? this.empty<T>() : first.union(...others)
   }
 
   /** An RDD of a source of one's own. */

@@ -30,8 +30,11 @@ export interface VectorCase {
   readonly notes: string
 }
 
-/** `true`: as expected. A text: what is different. `undefined`: this adapter does not know the operation. */
-export type Verdict = true | string | undefined
+/**
+ * `true`: as expected. A text: what is different. `undefined`: this adapter does not know the operation. `differs`: it is known,
+ * and we mean to do otherwise; `docs/BATCH.md` says why.
+ */
+export type Verdict = true | string | undefined | { readonly differs: string }
 
 export interface Adapter {
   /** whether it is for the cases of this file */
@@ -61,6 +64,7 @@ async function verdictOf(adapter: Adapter | undefined, one: VectorCase): Promise
   try {
     const verdict = await adapter.run(one)
     if (verdict === undefined) return { ok: null, reason: `no adapter for the operation: ${one.operation}` }
+    if (typeof verdict === 'object') return { ok: null, reason: `meant to differ: ${verdict.differs}` }
     if (one.expectError !== undefined) return { ok: false, reason: `an error was expected: ${JSON.stringify(one.expectError)}` }
     return verdict === true ? { ok: true, reason: null } : { ok: false, reason: verdict }
   } catch (error) {

@@ -2,30 +2,37 @@
 import type { Node } from './node.ts'
 
 /**
- *     (2) reduceByKey[3]
- *      +-(4) map[2]
+ *     (3) texts[4]
+ *      |  reduceByKey[3]
+ *      +-(2) map[2]
  *         |  flatMap[1] [memory]
  *         |  parallelize[0]
  */
 export function debugString(node: Node<unknown>): string {
-  return stage(node, '', '').join('\n')
+  const { count, bar } = headOf(node)
+  return [`${count} ${titleOf(node)}`, ...below(node, bar)].join('\n')
 }
 
-/** The lines of a stage: its last RDD with the number of its partitions, then what it rests on. `rest` begins the lines below. */
-function stage(node: Node<unknown>, head: string, rest: string): string[] {
-  const count = `(${node.partitions})`
-  const pad = ' '.repeat(count.length)
-  return [`${head}${count} ${titleOf(node)}`, ...parents(node, `${rest}${pad} `, `${rest}${' '.repeat(Math.max(0, count.length - 2))} `)]
-}
-
-function parents(node: Node<unknown>, rest: string, corner: string): string[] {
+/** What a node rests on. `prefix` begins the lines. */
+function below(node: Node<unknown>, prefix: string): string[] {
   const last = node.dependencies.length - 1
-  return node.dependencies.flatMap(({ kind, node: parent }, i) => {
-    const bar = `${rest.slice(0, -1)}|`.replace(/\|\|$/, '|')
-    if (kind === 'narrow') return [`${rest.slice(0, -1)}|  ${titleOf(parent)}`, ...parents(parent, rest, corner)]
-    const below = `${corner}${i === last ? ' ' : '|'} `
-    return stage(parent, `${corner}+-`, i === last ? below : bar.slice(0, -1) + '  ')
-  })
+  return node.dependencies.flatMap(({ kind, node: parent }, i) =>
+    kind === 'wide' ? stage(parent, prefix, i === last) : [`${prefix}${titleOf(parent)}`, ...below(parent, prefix)],
+  )
+}
+
+/** A stage: its last node with the number of its partitions, then what that rests on, further right. */
+function stage(node: Node<unknown>, prefix: string, isLast: boolean): string[] {
+  const { count, bar } = headOf(node)
+  const outer = prefix.replace(/\|\s+$/, '')
+  return [`${outer}+-${count} ${titleOf(node)}`, ...below(node, `${outer}${isLast ? '  ' : '| '}${bar}`)]
+}
+
+/** The number of partitions, and the bar that stands below it. */
+function headOf({ partitions }: Node<unknown>): { readonly count: string; readonly bar: string } {
+  const count = `(${partitions})`
+  const left = Math.floor((count.length - 1) / 2)
+  return { count, bar: `${' '.repeat(left)}|${' '.repeat(count.length - left)}` }
 }
 
 function titleOf(node: Node<unknown>): string {

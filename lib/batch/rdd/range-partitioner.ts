@@ -66,6 +66,23 @@ export class RangePartitioner<K = unknown> implements Partitioner {
     return new RangePartitioner(lazy.bounds.length + 1, lazy.bounds, options)
   }
 
+  /** Bounds that divide weighted keys into at most `partitions` ranges of about the same weight. */
+  static boundsOf<K>(candidates: readonly Candidate<K>[], partitions: number, compare: Compare<K> = natural): readonly K[] {
+    const sorted = candidates.toSorted(([a], [b]) => compare(a, b))
+    const step = sorted.reduce((sum, [, weight]) => sum + weight, 0) / partitions
+    const bounds: K[] = []
+    let sum = 0
+    let target = step
+    for (const [key, weight] of sorted) {
+      if (bounds.length === partitions - 1) break
+      sum += weight
+      if (sum < target || (bounds.length > 0 && compare(key, bounds.at(-1) as K) <= 0)) continue
+      bounds.push(key)
+      target += step
+    }
+    return bounds
+  }
+
   /** The largest key of each range but the last, ascending. */
   get bounds(): readonly K[] {
     return this.#bounds
@@ -80,7 +97,10 @@ export class RangePartitioner<K = unknown> implements Partitioner {
   async sample(): Promise<void> {
     const source = this.#source
     if (source === undefined) return
-    if (this.partitions > 1) this.#bounds = boundsOf(await this.#candidates(source), this.partitions, this.#compare)
+    if (this.partitions > 1) {
+      const candidates = await this.#candidates(source)
+      this.#bounds = RangePartitioner.boundsOf(candidates, Math.min(this.partitions, candidates.length), this.#compare)
+    }
     this.#source = undefined
   }
 
@@ -134,21 +154,4 @@ function reservoir<K>(read: (push: (key: K) => void) => void, max: number, rando
     }
   })
   return { count, keys }
-}
-
-/** Bounds that divide weighted candidates into at most `partitions` ranges of about the same weight. */
-export function boundsOf<K>(candidates: readonly Candidate<K>[], partitions: number, compare: Compare<K> = natural): readonly K[] {
-  const sorted = candidates.toSorted(([a], [b]) => compare(a, b))
-  const step = sorted.reduce((sum, [, weight]) => sum + weight, 0) / partitions
-  const bounds: K[] = []
-  let sum = 0
-  let target = step
-  for (const [key, weight] of sorted) {
-    if (bounds.length === partitions - 1) break
-    sum += weight
-    if (sum < target || (bounds.length > 0 && compare(key, bounds.at(-1) as K) <= 0)) continue
-    bounds.push(key)
-    target += step
-  }
-  return bounds
 }

@@ -24,8 +24,8 @@ import type { Compare } from './ordering.ts'
 import { isSamePartitioner, partitionOf } from './partitioners.ts'
 import type { Partitioner } from './partitioners.ts'
 import { RangePartitioner } from './range-partitioner.ts'
-import { cellOf, sampled, samplerOf } from './sampling.ts'
-import { coalesced, indexed, numbered, product, repartitioned, unionOf, zippedPartitions } from './several.ts'
+import { cellOf, sampled, samplerOf, stratified } from './sampling.ts'
+import { coalesced, indexed, numbered, product, pruned, repartitioned, unionOf, zippedPartitions } from './several.ts'
 import { Stats, bucketOf, checkBuckets, evenBuckets } from './stats.ts'
 import type { StatsData } from './stats.ts'
 import { computed } from './trade.ts'
@@ -136,6 +136,11 @@ export class RDD<T> {
     return new RDD(mappedPartitions(this.node, 'glom', (values) => [[...values]]))
   }
 
+  /** Only the partitions of which `isWanted` is true; the others are not computed. */
+  prunePartitions(isWanted: (partition: number) => boolean): RDD<T> {
+    return new RDD(pruned(this.node, isWanted))
+  }
+
   /** The same values in fewer partitions: neighbours become one. With `shuffle` they are dealt out anew, and it may be more. */
   coalesce(partitions: number, shuffle = false): RDD<T> {
     return shuffle ? this.repartition(partitions) : new RDD(coalesced(this.node, partitions))
@@ -174,7 +179,7 @@ export class RDD<T> {
 
   /** The values of this and then of the others. Partitions come one after the other, or side by side if all have the same partitioner. */
   union(...others: readonly RDD<T>[]): RDD<T> {
-    return new RDD(unionOf([this, ...others].map(({ node }) => node)))
+    return new RDD(unionOf([this.node, ...others.map(({ node }) => node)]))
   }
 
   /** First with first, second with second: both must have as many partitions, and as many values in each. */
@@ -206,10 +211,12 @@ export class RDD<T> {
     return new RDD(product(this.node, other.node))
   }
 
-  /** Each value once. */
+  /** Each value once. With as many partitions as it has, an RDD that has a partitioner stays where it is. */
   distinct(partitions?: Partitions): RDD<T> {
-    const pairs = mapped(this.node, 'map', (value): [T, null] => [value, null])
     const asked = partitions ?? this.partitions
+    if (this.partitioner !== undefined && asked === this.partitions)
+      return new RDD(mappedPartitions(this.node, 'distinct', differentOf, { keepsPartitioner: true }))
+    const pairs = mapped(this.node, 'map', (value): [T, null] => [value, null])
     return new RDD(combined(pairs, 'distinct', partitionerFor(asked, [pairs]), nothing)).keys()
   }
 
@@ -390,6 +397,28 @@ export class RDD<T> {
     return new RDD(withoutKeys(this.node, other.node, partitioner) as Node<[K, V]>)
   }
 
+  /** A share of the pairs of each key: `fractions` says which. The same for the same seed. */
+  sampleByKey<K, V>(
+    this: RDD<readonly [K, V]>,
+    withReplacement: boolean,
+    fractions: ReadonlyMap<K, number>,
+    seed: number = this.#seed(),
+  ): RDD<[K, V]> {
+    const byKey = new KeyMap<K, number>()
+    for (const [key, fraction] of fractions) byKey.set(key, fraction)
+    return new RDD(stratified(this.node, withReplacement, (pair) => byKey.get(pair[0]) ?? 0, seed) as Node<[K, V]>)
+  }
+
+  /** For each key, about how many different values it has; see `countApproxDistinct`. */
+  countApproxDistinctByKey<K>(this: RDD<readonly [K, unknown]>, deviation = 0.05, partitions?: Partitions): RDD<[K, number]> {
+    const precision = precisionFor(deviation)
+    const add = (registers: Uint8Array, value: unknown): Uint8Array => new DistinctCount(precision, registers).add(value).registers
+    const merge = (a: Uint8Array, b: Uint8Array): Uint8Array => new DistinctCount(precision, a).merge(b).registers
+    return this.aggregateByKey(() => new DistinctCount(precision).registers, add, merge, partitions).mapValues(
+      (registers) => new DistinctCount(precision, registers).count,
+    )
+  }
+
   // ---------------------------------------------------------------------------------------------- kept
 
   /** Keeps its partitions once they are computed: in memory (what does not fit is computed again), on disk, or both. */
@@ -429,6 +458,16 @@ export class RDD<T> {
   /** All values, in the order of the partitions. */
   collect(): Promise<T[]> {
     return runJob<T, T[]>(this.node, 'collect', gathered).then(concatenated)
+  }
+
+  /** The values of some partitions, an array each. */
+  collectPartitions(partitions: readonly number[]): Promise<T[][]> {
+    const wrong = partitions.find((partition) => !(Number.isInteger(partition) && partition >= 0 && partition < this.partitions))
+    if (wrong !== undefined) {
+      const expected = `numbers of partitions, from 0 to ${this.partitions - 1}`
+      throw new SquallError('bad-option', { option: 'partitions', of: 'collectPartitions', value: wrong, expected })
+    }
+    return runJob(this.node, 'collectPartitions', gathered, partitions)
   }
 
   count(): Promise<number> {
@@ -506,17 +545,10 @@ export class RDD<T> {
 
   /** About how many different values there are: `deviation` is the standard deviation of the error, as a part of the result. */
   countApproxDistinct(deviation = 0.05): Promise<number> {
-    if (!(deviation > 0.000017))
-      throw new SquallError('bad-option', {
-        option: 'deviation',
-        of: 'countApproxDistinct',
-        value: deviation,
-        expected: 'a number above 0.000017',
-      })
-    const precision = Math.min(18, Math.max(4, precisionFor(deviation)))
+    const precision = precisionFor(deviation)
     return runJob(this.node, 'countApproxDistinct', (read) => {
       const counted = new DistinctCount(precision)
-      read((value) => counted.add(value))
+      read((value) => void counted.add(value))
       return counted.registers
     }).then((parts) => parts.reduce((sum, registers) => sum.merge(registers), new DistinctCount(precision)).count)
   }
@@ -706,6 +738,12 @@ export interface SortOptions<K> {
 
 /** Of values that count only as keys. */
 const nothing: Combiner<null, null> = { create: () => null, mergeValue: () => null, mergeCombined: () => null }
+
+function differentOf<T>(values: readonly T[]): Iterable<T> {
+  const cells = new KeyMap<T, null>()
+  for (const value of values) cells.set(value, null)
+  return Array.from(cells.cells(), ({ key }) => key)
+}
 
 function zipped<T, U>(values: readonly T[], others: readonly U[], partition: number): [T, U][] {
   if (values.length !== others.length) throw new SquallError('zip-values', { m: values.length, n: others.length, partition })

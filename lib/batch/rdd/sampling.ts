@@ -44,6 +44,18 @@ export function sampled<T>(parent: Node<T>, name: string, sampler: Sampler): Nod
   return over<T, T>(parent, name, (partition, push) => parent.read(partition, taken(sampler, partition, push)), { keepsPartitioner: true })
 }
 
+/** Each value with a probability of its own; with replacement, so often on average. */
+export function stratified<T>(parent: Node<T>, withReplacement: boolean, fractionOf: (value: T) => number, seed: number): Node<T> {
+  const compute = (partition: number, push: Push<T>): void => {
+    const random = randomOf(seed, partition)
+    parent.read(partition, (value) => {
+      const fraction = fractionOf(value)
+      for (let times = withReplacement ? poisson(random, fraction) : Number(random.unit() < fraction); times > 0; times--) push(value)
+    })
+  }
+  return over<T, T>(parent, 'sampleByKey', compute, { keepsPartitioner: true })
+}
+
 function checkFraction(withReplacement: boolean, fraction: number): void {
   if (fraction >= 0 && (withReplacement || fraction <= 1) && Number.isFinite(fraction)) return
   const expected = withReplacement ? 'a number from 0' : 'a number from 0 to 1'

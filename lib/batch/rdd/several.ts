@@ -7,13 +7,18 @@ import type { Dependency, Push, Stage } from './node.ts'
 import { checkPartitions, isSamePartitioner } from './partitioners.ts'
 import { computed } from './trade.ts'
 
-/** The partitions of the first, then those of the second, and so on; or side by side, where all have the same partitioner. */
-export function unionOf<T>(parents: readonly Node<T>[]): Node<T> {
-  const [first] = parents as [Node<T>]
-  if (parents.every(({ partitioner }) => isSamePartitioner(partitioner, first.partitioner))) return unionByPartition(parents)
+/**
+ * The partitions of the first, then those of the second, and so on; or side by side, where all have the same partitioner. Parents
+ * without partitions count for nothing.
+ */
+export function unionOf<T>(all: readonly [Node<T>, ...Node<T>[]]): Node<T> {
+  const parents = all.filter(({ partitions }) => partitions > 0)
+  const [first] = parents
+  if (first !== undefined && parents.every(({ partitioner }) => isSamePartitioner(partitioner, first.partitioner)))
+    return unionByPartition(parents)
   const owned: { readonly parent: Node<T>; readonly partition: number }[] = []
   for (const parent of parents) for (let partition = 0; partition < parent.partitions; partition++) owned.push({ parent, partition })
-  return new Node<T>(first.context, {
+  return new Node<T>(all[0].context, {
     name: 'union',
     partitions: owned.length,
     owner: (partition) => {
@@ -61,6 +66,18 @@ export function coalesced<T>(parent: Node<T>, partitions: number): Node<T> {
     compute: (i, push) => {
       for (let p = from(i); p < from(i + 1); p++) all.read(p, push)
     },
+  })
+}
+
+/** Some of the partitions, in order; the others are not computed. */
+export function pruned<T>(parent: Node<T>, isWanted: (partition: number) => boolean): Node<T> {
+  const kept = Array.from({ length: parent.partitions }, (_, partition) => partition).filter(isWanted)
+  return new Node<T>(parent.context, {
+    name: 'prunePartitions',
+    partitions: kept.length,
+    owner: (partition) => parent.owner(kept[partition] as number),
+    dependencies: [narrow(parent)],
+    compute: (partition, push) => parent.read(kept[partition] as number, push),
   })
 }
 
