@@ -176,6 +176,10 @@ const table = {
     what: 'the tasks of the state in {folder} are at the batches {found}: too far apart',
     help: 'some of its files are older than others: bring the whole state directory back from one copy',
   },
+  'state-file-txid': {
+    what: 'the file {file} is written outside of any batch',
+    help: 'give beginCommit the number of the batch: without it nothing can tell what a batch that comes again has written',
+  },
   'state-missing': { what: '{what}', help: '{hint}' },
   'lmdb-missing': {
     what: 'the store lmdb needs the package lmdb, which cannot be loaded: {reason}',
@@ -328,6 +332,10 @@ const table = {
   'no-state': { what: 'the key has no state', help: 'ask exists first, or use getOption()' },
   'state-misuse': { what: '{what} of a state {when}', help: 'ask isTimingOut first; a state can be removed once in a call' },
   'state-name': { what: 'two operators keep their state under the name {name}', help: "name one of them: { name: 'sessions' }" },
+  'source-changed': {
+    what: '{source} is not what it was when the topology read it before: {reason}',
+    help: 'bring back what was there, or start anew with an empty state directory',
+  },
   // -- RDDs
   'rdd-failed': {
     what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',

@@ -28,7 +28,11 @@ export type {
 export { topology } from './batch/builder.ts'
 export type { StreamOptions, StreamTopologyBuilder } from './batch/builder.ts'
 export { DStream } from './batch/dstream/dstream.ts'
+export { State as KeyState, stateSpec } from './batch/dstream/state-spec.ts'
+export type { StateSpec } from './batch/dstream/state-spec.ts'
 export { memorySource } from './batch/sources/memory.ts'
+export { textLines } from './batch/sources/text-lines.ts'
+export type { TextLinesOptions } from './batch/sources/text-lines.ts'
 export type { BoltDeclarer, ComponentHandle, Groupings, StreamHandle, TopologyBuilder } from './topology/builder.ts'
 export type { ComponentOptions, TopologyDefinition } from './topology/draft.ts'
 export type { CustomGrouping, GroupingContext } from './topology/grouping.ts'
@@ -90,3 +94,23 @@ export type { Schedule } from './std/schedule.ts'
 export { nodeFileSystem } from './batch/log/file-system.ts'
 export type { FileSystem, OpenFile } from './batch/log/file-system.ts'
 export type { Clock, Duration } from './std/clock.ts'
+export { CachedBatchReadsMap, CachedMap } from './batch/trident/state/caches.ts'
+export type { BatchRead } from './batch/trident/state/caches.ts'
+export { FileState } from './batch/trident/state/file-state.ts'
+export type { FileStateOptions } from './batch/trident/state/file-state.ts'
+export { NonTransactionalMap, OpaqueMap, SnapshottableMap, TransactionalMap } from './batch/trident/state/maps.ts'
+export { MemoryMapState } from './batch/trident/state/memory-map-state.ts'
+export type {
+  Awaitable,
+  BackingMap,
+  MapState,
+  ReadOnlyMapState,
+  ReadOnlySnapshottable,
+  ReadOnlyState,
+  RemovableMapState,
+  Snapshottable,
+  State,
+  ValueUpdater,
+} from './batch/trident/state/state.ts'
+export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
+export type { Serializer } from './batch/trident/state/values.ts'

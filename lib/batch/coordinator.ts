@@ -97,7 +97,8 @@ export class Coordinator {
   static async open(options: CoordinatorOptions, context: SpoutContext): Promise<Coordinator> {
     const coordinator = new Coordinator(options, context)
     const { topology, log, date } = context
-    for (const [stream, source] of options.sources) coordinator.#planners.set(stream, await source.planner({ topology, stream, log, date }))
+    for (const [stream, source] of options.sources)
+      coordinator.#planners.set(stream, await source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date }))
     await coordinator.#recover()
     return coordinator
   }

@@ -12,6 +12,7 @@ import { processIo } from './io.ts'
 import type { Io } from './io.ts'
 import type { GraphFlags } from './graph.ts'
 import type { RunFlags } from './run.ts'
+import type { StateFlags } from './state.ts'
 import type { ValidateFlags } from './validate.ts'
 
 const exitCodesHelp = `
@@ -81,6 +82,7 @@ function commands(io: Io, done: (code: number) => void): Command {
   )
     .option('-e, --executors <n>', 'threads to run on, from 1 to 126; more than there are cores gain nothing (1)')
     .option('--seed <n>', 'the seed of everything random, to repeat a run')
+    .option('--state-dir <dir>', 'where streams of micro-batches keep what must outlive the process (nowhere)')
     .option('--check', 'check every emitted tuple against its full schema')
     .option('--json', 'print JSON lines: a snapshot a second, and the result as the last')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (warn)')
@@ -100,7 +102,31 @@ function commands(io: Io, done: (code: number) => void): Command {
     .option('--json', 'as one JSON line')
     .action(async (file: string, flags: GraphFlags) => done(await (await import('./graph.ts')).graph(file, flags, io)))
 
-  for (const command of [program, ...program.commands])
+  const state = program.command('state').description('Look into the state that a topology keeps; also while nothing runs.')
+  const stateVerb = (name: string, description: string, example: string): Command =>
+    state
+      .command(name)
+      .description(description)
+      .argument('<topology>', 'the name of the topology')
+      .option('--state-dir <dir>', 'the state directory of its runs')
+      .option('--json', 'as JSON lines')
+      .addHelpText('after', `\nExample:\n  ${example}`)
+  stateVerb('list', 'The operators that keep state, and how many keys each has.', 'squall state list exact-count --state-dir state').action(
+    async (topology: string, flags: StateFlags) => done(await (await import('./state.ts')).stateList(topology, flags, io)),
+  )
+  stateVerb('get', 'The value of one key.', 'squall state get exact-count counts whale --state-dir state')
+    .argument('<operator>', 'the operator that keeps it')
+    .argument('<key>', 'the key: text, or JSON when it is not text')
+    .action(async (topology: string, operator: string, key: string, flags: StateFlags) =>
+      done(await (await import('./state.ts')).stateGet(topology, operator, key, flags, io)),
+    )
+  stateVerb('dump', 'All keys with their values, in order.', 'squall state dump exact-count counts --state-dir state')
+    .argument('[operator]', 'one operator; all unless named')
+    .action(async (topology: string, operator: string | undefined, flags: StateFlags) =>
+      done(await (await import('./state.ts')).stateDump(topology, operator, flags, io)),
+    )
+
+  for (const command of [program, ...program.commands, ...state.commands])
     command
       .exitOverride()
       .showSuggestionAfterError(true)
@@ -121,13 +147,21 @@ function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
 }
 
-const verbs = ['run', 'validate', 'graph']
+const verbs = ['run', 'validate', 'graph', 'state']
+const stateVerbs = ['list', 'get', 'dump']
 
 /** Commander's complaint in our form: the problem, and its suggestion as the hint. */
 function usageError({ message }: CommanderError, argv: readonly string[]): SquallError {
-  if (argv.length === 0) return new SquallError('usage', { problem: 'no command given', hint: 'see squall --help' })
+  const isState = argv[0] === 'state'
+  if (argv.length === 0 || (isState && argv.length === 1))
+    return new SquallError('usage', { problem: 'no command given', hint: `see squall ${isState ? 'state ' : ''}--help` })
   const [first = '', suggestion] = message.replace(/^error: /, '').split('\n')
   const asked = argv[0] === 'help' ? argv[1] : /^unknown command '(.*)'/.exec(first)?.[1]
+  if (isState && asked !== undefined) {
+    const meant = meantBy(asked, stateVerbs)
+    const hint = `${meant === undefined ? '' : `did you mean state ${meant}? `}(see squall state --help)`
+    return new SquallError('usage', { problem: `unknown command '${asked}'`, hint })
+  }
   if (asked !== undefined && !verbs.includes(asked)) {
     const meant = meantBy(asked, verbs)
     const hint = meant !== undefined ? `did you mean ${meant}?` : /\.\w+$/.test(asked) ? `did you mean squall run ${asked}?` : ''

@@ -7,6 +7,7 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { SquallError } from '../../errors.ts'
 
 /** A file that is open: read anywhere, written at its end. */
@@ -21,7 +22,7 @@ export interface OpenFile {
 }
 
 export interface FileSystem {
-  /** Makes the folder and those above it. */
+  /** Makes the folder and those above it, durably. */
   makeFolder(path: string): Promise<void>
   /** The names in a folder, sorted; none when there is no such folder. */
   list(path: string): Promise<readonly string[]>
@@ -37,7 +38,7 @@ export interface FileSystem {
 
 /** The disk of this machine. */
 export const nodeFileSystem: FileSystem = {
-  makeFolder: (path) => writing(path, async () => void (await mkdir(path, { recursive: true }))),
+  makeFolder: (path) => writing(path, () => makeFolder(path)),
   async list(path) {
     try {
       return (await readdir(path)).sort()
@@ -50,6 +51,13 @@ export const nodeFileSystem: FileSystem = {
   rename: (from, to) => writing(to, () => rename(from, to)),
   remove: (path) => writing(path, () => rm(path, { recursive: true, force: true })),
   syncFolder: (path) => writing(path, async () => syncFolder(path)),
+}
+
+/** With the names of all folders that were not there. */
+async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) syncFolder(dirname(made))
 }
 
 async function openFile(path: string, mode: 'append' | 'read'): Promise<OpenFile | undefined> {

@@ -11,7 +11,7 @@
  *     2, operator u16, key     one entry; the key is 1 and UTF-8, or 2 and msgpack, or, when it is long, 3 and its SHA-256
  */
 import { createHash } from 'node:crypto'
-import type { RootDatabase } from 'lmdb'
+import type { RootDatabase, Transaction } from 'lmdb'
 import { SquallError } from '../../errors.ts'
 import { assert } from '../../std/assert.ts'
 import { keyOf, readKey, writtenKey } from './keys.ts'
@@ -55,13 +55,21 @@ export class LmdbStore implements StateStore, Reader {
   readonly #folder: string
   readonly #db: Database
   readonly #meta: Meta
+  /** of a reader only: the moment it looks at, whatever a writer does meanwhile */
+  readonly #moment: { readonly transaction: Transaction } | undefined
   readonly #tables = new Map<string, LmdbTable>()
   #open: number | undefined
   #isBack = false
 
-  private constructor(db: Database, meta: Meta, { folder, check = false, cachedMax = 200_000 }: LmdbStoreOptions) {
+  private constructor(
+    db: Database,
+    moment: { readonly transaction: Transaction } | undefined,
+    meta: Meta,
+    { folder, check = false, cachedMax = 200_000 }: LmdbStoreOptions,
+  ) {
     this.#folder = folder
     this.#db = db
+    this.#moment = moment
     this.#meta = meta
     this.check = check
     this.cachedMax = cachedMax
@@ -78,9 +86,10 @@ export class LmdbStore implements StateStore, Reader {
         readOnly: options.isReadOnly ?? false,
         noSubdir: false,
       })
-      const bytes = db.get(metaKey)
+      const moment = options.isReadOnly === true ? { transaction: db.useReadTransaction() } : undefined
+      const bytes = moment === undefined ? db.get(metaKey) : db.get(metaKey, moment)
       const meta = bytes === undefined ? { txid: undefined, operators: [] } : (decodeValue(bytes) as Meta)
-      return new LmdbStore(db, meta, options)
+      return new LmdbStore(db, moment, meta, options)
     } catch (error) {
       throw new SquallError('file-unreadable', { file: options.folder, reason: (error as Error).message }, {}, { cause: error })
     }
@@ -152,6 +161,7 @@ export class LmdbStore implements StateStore, Reader {
   }
 
   async close(): Promise<void> {
+    this.#moment?.transaction.done()
     await this.#db.close()
   }
 
@@ -159,14 +169,14 @@ export class LmdbStore implements StateStore, Reader {
 
   read(operator: string, key: MapKey): unknown {
     const [bytes, isHashed] = this.#keyBytes(operator, key)
-    const value = this.#db.getBinaryFast(bytes)
+    const value = this.#moment === undefined ? this.#db.getBinaryFast(bytes) : this.#db.get(bytes, this.#moment)
     if (value === undefined) return undefined
     return isHashed ? (decodeValue(value) as [MapKey, unknown])[1] : decodeValue(value)
   }
 
   *readAll(operator: string): Iterable<readonly [MapKey, unknown]> {
     const number = this.#numberOf(operator)
-    for (const { key, value } of this.#db.getRange({ start: entryStart(number), end: entryStart(number + 1) })) {
+    for (const { key, value } of this.#db.getRange({ start: entryStart(number), end: entryStart(number + 1), ...this.#moment })) {
       if (key[3] === 3) {
         const [own, of] = decodeValue(value) as [MapKey, unknown]
         yield [readKey(own), of]
@@ -208,7 +218,7 @@ export class LmdbStore implements StateStore, Reader {
 
   #undo(): ReadonlyMap<string, Changes> {
     const undo = new Map<string, Changes>()
-    for (const { value } of this.#db.getRange({ start: undoStart, end: undoEnd })) {
+    for (const { value } of this.#db.getRange({ start: undoStart, end: undoEnd, ...this.#moment })) {
       const record = decodeRecord(value)
       assert(record[0] === kinds.entries, 'a record of entries')
       note(undo, record)

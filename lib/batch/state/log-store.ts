@@ -165,9 +165,9 @@ export class LogStore implements StateStore {
   }
 }
 
-/** The state of a log store as it was committed last, while nobody or somebody else has it open. Changes nothing. */
-export async function readLogState(files: FileSystem, folder: string): Promise<Tables> {
-  const recovery = new Recovery(new Tables())
+/** The state of a log store as it was committed last, up to batch `upTo`, while nobody or somebody else has it open. Changes nothing. */
+export async function readLogState(files: FileSystem, folder: string, upTo?: number): Promise<Tables> {
+  const recovery = new Recovery(new Tables(), upTo)
   const { number, hasSnapshot } = await newestSnapshot(files, folder)
   if (hasSnapshot) await readSnapshot(files, snapshotPath(folder, number), recovery)
   await readRollingLog(files, folder, 'changes', (record) => recovery.take(record), number)

@@ -13,7 +13,7 @@ import { readKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 import { decodeRecord, kinds } from './records.ts'
 import type { LogRecord } from './records.ts'
-import type { Tables } from './tables.ts'
+import { Tables } from './tables.ts'
 import type { Changes } from './tables.ts'
 
 type Undo = Map<string, Changes>
@@ -26,10 +26,13 @@ export class Recovery {
   #held: Entries[] = []
   /** what the snapshot says of the last batch it may have seen */
   #end: { readonly txid: number | undefined; readonly undo: Undo } | undefined
-  #entriesInto: 'state' | 'batch' | 'end' = 'state'
+  #entriesInto: 'state' | 'batch' | 'end' | 'nowhere' = 'state'
+  readonly #upTo: number
 
-  constructor(tables: Tables) {
+  /** Batches after `upTo` are left out. */
+  constructor(tables: Tables, upTo = Infinity) {
     this.tables = tables
+    this.#upTo = upTo
   }
 
   /** Takes one record of a snapshot or of a log of changes, in their order. */
@@ -39,10 +42,12 @@ export class Recovery {
       case kinds.entries:
         if (this.#entriesInto === 'batch') this.#held.push(record)
         else if (this.#entriesInto === 'state') this.#apply(record, undefined)
-        else note((this.#end as { undo: Undo }).undo, record)
+        else if (this.#entriesInto === 'end') note((this.#end as { undo: Undo }).undo, record)
         return
       case kinds.batch:
-        return this.#batch(record[1])
+        if (record[1] <= this.#upTo) this.#batch(record[1])
+        else this.#entriesInto = 'nowhere'
+        return
       case kinds.snapshot:
         this.#txid = record[1] ?? undefined
         return
