@@ -324,6 +324,14 @@ const table = {
     what: '{what} is {duration}, the batches are {slideMs} ms apart',
     help: 'use a multiple of the time between batches, more than 0; a stream without an interval has no windows over batches (use event time)',
   },
+  'foreign-stream': {
+    what: 'the stream {stream} is not one of {topology}',
+    help: 'use streams of one topology together: those of t.stream of the same t, and what was made of them',
+  },
+  'foreign-key': {
+    what: '{operator} gave a state for the key {key}, which it was not given',
+    help: 'return states only for keys that the function got: other keys may belong to another task',
+  },
   'no-rdd': { what: 'the function given to {of} returned no RDD', help: 'return an RDD, the empty one for nothing: rdd.context.empty()' },
   'intervals-differ': {
     what: 'the streams of {topology} have batches every {a} and every {b}',
