@@ -5,6 +5,9 @@ import { pairRddFunctions } from './adapters/rdd/suite-pairs.ts'
 import { partitioning } from './adapters/rdd/suite-partitioning.ts'
 import { rddSuite } from './adapters/rdd/suite-rdd.ts'
 import { rollingTopWords } from './adapters/rolling-top-words.ts'
+import { basicOperations, checkpoints, windowOperations } from './adapters/streams/suite-basic.ts'
+import { inputStreams } from './adapters/streams/suite-input.ts'
+import { mapWithState, mapWithStateRdd } from './adapters/streams/suite-map-with-state.ts'
 import { tridentState } from './adapters/trident-state.ts'
 import type { Adapter } from './vectors.ts'
 
@@ -16,4 +19,10 @@ export const adapters: readonly Adapter[] = [
   pairRddFunctions,
   partitioning,
   tridentState,
+  basicOperations,
+  windowOperations,
+  checkpoints,
+  mapWithState,
+  mapWithStateRdd,
+  inputStreams,
 ]

@@ -92,6 +92,7 @@ export class State<S> {
     if (this.#wasRemoved || this.#isTimingOut)
       throw new SquallError('state-misuse', { what: 'remove', when: this.#isTimingOut ? 'while it is timing out' : 'after it was removed' })
     this.#value = undefined
+    this.#wasUpdated = false
     this.#wasRemoved = true
   }
 

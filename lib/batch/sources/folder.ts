@@ -120,11 +120,13 @@ class FolderPlanner implements Planner {
   /** The first range has no files perhaps: it says when the topology was started for the first time. */
   next(last: unknown): Files | undefined {
     const nowMs = this.#context.date()
-    const { startMs, recent, atMs } = (last as Files | undefined) ?? {
-      startMs: this.#newFilesOnly ? this.#startedMs : this.#startedMs - this.#rememberMs,
+    const first: Files = {
+      files: [],
       recent: {},
+      startMs: this.#newFilesOnly ? this.#startedMs : this.#startedMs - this.#rememberMs,
       atMs: this.#startedMs,
     }
+    const { startMs, recent, atMs } = (last as Files | undefined) ?? first
     // after a restart it is as if the last look had been the last that found something
     const afterMs = Math.max(startMs, (this.#lookedMs ?? atMs) - this.#rememberMs)
     this.#lookedMs = nowMs
