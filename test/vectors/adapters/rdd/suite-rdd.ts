@@ -1,5 +1,5 @@
 /** Spark's RDDSuite. */
-import { HashPartitioner, RDD, RddContext } from '../../../../lib/index.ts'
+import { HashPartitioner, RDD, RddContext, SquallError } from '../../../../lib/index.ts'
 import { all, isRecord, same } from '../../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../../vectors.ts'
 import { chainCase } from './chain-case.ts'
@@ -181,7 +181,7 @@ async function failsWell(run: () => Promise<unknown>): Promise<Verdict> {
     await run()
     return 'it did not fail'
   } catch (error) {
-    return (error as Error).name === 'SquallError' || `it failed with ${String(error)}`
+    return error instanceof SquallError || `it failed with ${String(error)}`
   }
 }
 
