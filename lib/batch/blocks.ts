@@ -16,7 +16,7 @@ export type StorageLevel = 'memory' | 'disk' | 'memory-and-disk'
 export interface BlockStoreOptions {
   /** about how much memory blocks may take; see `bytesOf` (512 MiB) */
   readonly memoryBytesMax?: number
-  /** where blocks on disk are (a new temporary folder, removed with the store) */
+  /** where the folder of blocks on disk is made, which is removed with the store (the system's temporary folder) */
   readonly folder?: string
 }
 
@@ -32,17 +32,16 @@ const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: tru
 
 export class BlockStore {
   readonly #memoryBytesMax: number
+  readonly #inside: string
   #folder: string | undefined
-  readonly #ownsFolder: boolean
   /** the least recently used first */
   readonly #memory = new Map<string, MemoryBlock>()
   readonly #disk = new Set<string>()
   #memoryBytes = 0
 
-  constructor({ memoryBytesMax = 512 << 20, folder }: BlockStoreOptions = {}) {
+  constructor({ memoryBytesMax = 512 << 20, folder = tmpdir() }: BlockStoreOptions = {}) {
     this.#memoryBytesMax = memoryBytesMax
-    this.#folder = folder
-    this.#ownsFolder = folder === undefined
+    this.#inside = folder
   }
 
   get memoryBytes(): number {
@@ -93,10 +92,8 @@ export class BlockStore {
     this.#memory.clear()
     this.#memoryBytes = 0
     for (const key of this.#disk) this.#forget(key)
-    if (this.#ownsFolder && this.#folder !== undefined) {
-      rmSync(this.#folder, { recursive: true, force: true })
-      this.#folder = undefined
-    }
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder = undefined
   }
 
   /** Whether the block has found room. */
@@ -143,7 +140,7 @@ export class BlockStore {
   }
 
   #fileOf(key: string): string {
-    this.#folder ??= temporaryFolder()
+    this.#folder ??= newFolder(this.#inside)
     return join(this.#folder, `rdd_${key.replace(':', '_')}`)
   }
 }
@@ -169,15 +166,20 @@ export function readValues(file: string): readonly unknown[] {
 
 const folders = new Set<string>()
 
-/** A folder that is gone when the process ends. */
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'squall-blocks-'))
-  if (folders.size === 0)
-    process.once('exit', () => {
-      for (const one of folders) rmSync(one, { recursive: true, force: true })
-    })
-  folders.add(folder)
-  return folder
+/** A folder of its own that is gone when the process ends. */
+function newFolder(inside: string): string {
+  try {
+    mkdirSync(inside, { recursive: true })
+    const folder = mkdtempSync(join(inside, 'squall-blocks-'))
+    if (folders.size === 0)
+      process.once('exit', () => {
+        for (const one of folders) rmSync(one, { recursive: true, force: true })
+      })
+    folders.add(folder)
+    return folder
+  } catch (error) {
+    throw new SquallError('file-unwritable', { file: inside, reason: (error as Error).message }, {}, { cause: error })
+  }
 }
 
 function keyOf(rdd: number, partition: number | string): string {

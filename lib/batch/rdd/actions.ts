@@ -123,7 +123,7 @@ export function foreachPartition<T>(node: Node<T>, f: (values: readonly T[], par
       if (node.owner(partition) !== context.index) continue
       try {
         const values = tried(node, partition, () => node.gather(partition))
-        await asCallback(() => f(values, partition))
+        await asCallback(context, () => f(values, partition))
       } catch (error) {
         fault = error instanceof SquallError ? error : failed(node, partition, error, 1)
       }

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { SquallError } from '../../errors.ts'
 import { AssertionError } from '../../std/assert.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
+import type { RddContext } from '../context.ts'
 import type { Node } from './node.ts'
 
 /** A partition is tried so often before its job fails. */
@@ -24,16 +25,17 @@ export function isComputing(): boolean {
   return computing > 0
 }
 
-const callbacks = new AsyncLocalStorage<true>()
+/** The contexts that await the function at hand. */
+const callbacks = new AsyncLocalStorage<readonly RddContext[]>()
 
-/** Whether this is called from an asynchronous function that an action awaits: an action in there would wait for itself. */
-export function isInCallback(): boolean {
-  return callbacks.getStore() === true
+/** Whether this is called from an asynchronous function that an action of `context` awaits: an action in there would wait for itself. */
+export function isInCallback(context: RddContext): boolean {
+  return callbacks.getStore()?.includes(context) === true
 }
 
 /** Runs an asynchronous function of the user's within an action. */
-export function asCallback<R>(run: () => R): R {
-  return callbacks.run(true, run)
+export function asCallback<R>(context: RddContext, run: () => R): R {
+  return callbacks.run([...(callbacks.getStore() ?? []), context], run)
 }
 
 /** Thrown through a chain of pushes by who has seen enough. */

@@ -28,7 +28,7 @@ export function runJob<T, R>(node: Node<T>, name: string, body: PartitionBody<T,
  * Throws at once, and not by its promise, where no action may be: nobody there would await it.
  */
 export function inOrder<R>(context: RddContext, name: string, job: () => Promise<R>): Promise<R> {
-  if (isComputing() || isInCallback()) throw new SquallError('rdd-nested', { what: `the action ${name}` })
+  if (isComputing() || isInCallback(context)) throw new SquallError('rdd-nested', { what: `the action ${name}` })
   context.checkRuns(name)
   return context.enqueue(job)
 }

@@ -328,6 +328,7 @@ test('actions and RDDs inside of what RDDs run are refused', async () => {
   ]
   for (const use of uses) await expect(outer.map(use).collect()).rejects.toMatchObject(nested)
   await expect(outer.foreachPartition(async () => void (await inner.count()))).rejects.toMatchObject(nested)
+  expect(await new RddContext().range(0, 1).foreachPartition(async () => void (await inner.count()))).toBeUndefined()
   await expect(outer.reduce((a) => (inner.map((x) => x), a))).rejects.toMatchObject(nested)
   expect(await outer.count()).toBe(3)
 })

@@ -12,7 +12,7 @@ export const partitioning: Adapter = {
   isFor: ({ suite, file, sources }) => [suite, file, ...sources].some((name) => /(^|\W)PartitioningSuite(\W|$)/.test(name)),
   async run(one) {
     try {
-      for (const handler of [equality, ranges, bounds, rangeCount, preservation, arrays]) {
+      for (const handler of [equality, ranges, bounds, rangeCount, preservation, defaults, arrays]) {
         const verdict = await handler(one)
         if (verdict !== undefined) return verdict
       }
@@ -136,6 +136,32 @@ async function preservation({ operation, input, expected }: VectorCase): Promise
     verdicts.push(partitionerIs(program, made as RDD<unknown>, expected[i], { inputs: [rdd] }))
   }
   return all(verdicts)
+}
+
+/** `default partitioner`: `input`: lists of RDDs, each a number of partitions, or `hash(n)`; `expected`: what is chosen for all of a list. */
+function defaults({ operation, params, input, expected }: VectorCase): Verdict {
+  if (!/\bdefault ?partitioner\b/i.test(operation) || !Array.isArray(input) || !Array.isArray(expected)) return undefined
+  const given = params['defaultParallelism'] ?? params['defaultNumPartitions']
+  const sc = new RddContext(typeof given === 'number' ? { defaultParallelism: given } : {})
+  return all(
+    input.map((list, i) => {
+      if (!Array.isArray(list)) throw new Unknown(operation)
+      const [first, ...others] = list.map((text) => describedAs(sc, text))
+      if (first === undefined) throw new Unknown(operation)
+      // the types know up to four
+      const made = first.cogroup(...(others as [Pairs, Pairs]))
+      const wanted: unknown = expected[i]
+      return typeof wanted === 'number'
+        ? same(`list ${i + 1}`, made.partitions, wanted)
+        : partitionerIs(`list ${i + 1}`, made, wanted, { inputs: [first] })
+    }),
+  )
+}
+
+function describedAs(sc: RddContext, text: unknown): Pairs {
+  const [, hash, n] = /^(hash)?\D*(\d+)/i.exec(String(text)) ?? []
+  if (n === undefined) throw new Unknown(String(text))
+  return hash === undefined ? pairsOf(sc, [1], Number(n)) : pairsOf(sc, [1], 1).partitionBy(new HashPartitioner(Number(n)))
 }
 
 /** Arrays as keys: theirs have no content, ours have. */
