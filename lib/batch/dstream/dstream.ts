@@ -194,7 +194,7 @@ export class DStream<T> implements StreamNode<T> {
       const rdds = parents.flatMap((parent) => scope.of(parent) ?? [])
       if (rdds.length < parents.length) return undefined
       // an action in there would trade blocks in the midst of others
-      const made: RDD<U> | null | undefined = asCallback(() => f(rdds as RddsOf<T>, scope))
+      const made: RDD<U> | null | undefined = asCallback(scope.sc, () => f(rdds as RddsOf<T>, scope))
       if (made === null || made === undefined) throw new SquallError('no-rdd', { of: 'transform' }, first.graph.where(first.name))
       return made
     })
