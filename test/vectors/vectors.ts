@@ -98,7 +98,10 @@ function readFile(path: string): VectorFile {
   }
 }
 
-function caseOf({ name, operation, params, input, expected, expectError, notes, compare }: Record<string, unknown>, index: number): VectorCase {
+function caseOf(
+  { name, operation, params, input, expected, expectError, notes, compare }: Record<string, unknown>,
+  index: number,
+): VectorCase {
   return {
     name: typeof name === 'string' ? name : `case ${index + 1}`,
     operation: typeof operation === 'string' ? operation : '',

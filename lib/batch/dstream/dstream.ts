@@ -399,7 +399,10 @@ export class DStream<T> implements StreamNode<T> {
   /** How many values the window has, 0 included. It is counted by what enters and leaves, which takes a state. */
   countByWindow(length: Duration, slide: Duration = this.slideMs, { name }: StateOptions = {}): DStream<number> {
     const counts = this.count().map((n): Pair<null, number> => [null, n])
-    const counted = counts.#inverse('countByWindow', this.name, plus, length, slide, { inverse: minus, ...(name !== undefined && { name }) })
+    const counted = counts.#inverse('countByWindow', this.name, plus, length, slide, {
+      inverse: minus,
+      ...(name !== undefined && { name }),
+    })
     return counted.map(([, n]) => n)
   }
 
@@ -552,7 +555,11 @@ function positiveMs({ graph, name }: Timed, what: string, duration: Duration): n
   const ms = durationMs(duration)
   if (ms !== undefined && ms > 0) return ms
   graph.fault(
-    new SquallError('bad-option', { option: 'duration', of: what, value: String(duration), expected: "a duration such as '10s'" }, graph.where(name)),
+    new SquallError(
+      'bad-option',
+      { option: 'duration', of: what, value: String(duration), expected: "a duration such as '10s'" },
+      graph.where(name),
+    ),
   )
   return 0
 }

@@ -60,10 +60,7 @@ export function updateStates<K, V, S>(
 }
 
 /** The keys with a state, then those that are new. */
-function* withStates<K, V, S>(
-  values: KeyMap<K, readonly V[]>,
-  states: Iterable<readonly [K, S]>,
-): IterableIterator<KeyWithState<K, V, S>> {
+function* withStates<K, V, S>(values: KeyMap<K, readonly V[]>, states: Iterable<readonly [K, S]>): IterableIterator<KeyWithState<K, V, S>> {
   const known = new KeyMap<K, true>()
   for (const [key, state] of states) {
     known.set(key, true)

@@ -60,7 +60,12 @@ export function textFolder(folder: string, options: FolderOptions = {}): BatchSo
 /** The records of `recordBytes` bytes of the new files of a folder. A file of another length than a multiple is the error `source-changed`. */
 export function binaryFolder(folder: string, recordBytes: number, options: FolderOptions = {}): BatchSource<Uint8Array> {
   if (!Number.isSafeInteger(recordBytes) || recordBytes < 1)
-    throw new SquallError('bad-option', { option: 'recordBytes', of: 'binaryFolder', value: recordBytes, expected: 'a whole number from 1' })
+    throw new SquallError('bad-option', {
+      option: 'recordBytes',
+      of: 'binaryFolder',
+      value: recordBytes,
+      expected: 'a whole number from 1',
+    })
   return source('binaryFolder', folder, options, ({ path, bytes }, push) => {
     checkSize(path, bytes)
     if (bytes % recordBytes !== 0)
@@ -159,14 +164,21 @@ function foldersOf(pattern: string): readonly string[] {
   for (const name of /[*?]/.test(root) ? [root, ...names] : names) {
     const wanted = /[*?]/.test(name) ? matcher(name) : undefined
     found = found.flatMap((folder) =>
-      wanted === undefined ? [join(folder, name)] : namesIn(folder).filter((one) => wanted.test(one)).map((one) => join(folder, one)),
+      wanted === undefined
+        ? [join(folder, name)]
+        : namesIn(folder)
+            .filter((one) => wanted.test(one))
+            .map((one) => join(folder, one)),
     )
   }
   return found
 }
 
 function matcher(name: string): RegExp {
-  const text = name.replace(/[\\^$+.()|[\]{}]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  const text = name
+    .replace(/[\\^$+.()|[\]{}]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^(?!\\.)${text}$`)
 }
 

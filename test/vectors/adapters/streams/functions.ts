@@ -66,7 +66,8 @@ function resultOf(body: string): Result {
   const [, condition, yes = '', no = ''] = /^(.+?) \? (.+?) : (.+)$/.exec(last) ?? []
   if (condition !== undefined) {
     const [a, b] = [simple(yes), simple(no)]
-    return (key, value, state, before) => (/timingout/i.test(condition) ? before.isTimingOut : before.existed) ? a(key, value, state, before) : b(key, value, state, before)
+    return (key, value, state, before) =>
+      (/timingout/i.test(condition) ? before.isTimingOut : before.existed) ? a(key, value, state, before) : b(key, value, state, before)
   }
   // `if state exists remove it and return key; else update, return none`
   if (/exists/i.test(body) && returned.length > 1) {

@@ -163,7 +163,8 @@ class Call {
     switch (name) {
       case 'union': {
         const streams = this.#streams(args)
-        const [first, ...others] = streams.length > 1 ? streams : [this.#stream, ...streams, ...(streams.length === 0 ? [this.#other()] : [])]
+        const [first, ...others] =
+          streams.length > 1 ? streams : [this.#stream, ...streams, ...(streams.length === 0 ? [this.#other()] : [])]
         return first?.union(...others)
       }
       case 'transform': {
@@ -184,7 +185,11 @@ class Call {
     if (!/window/i.test(name)) return undefined
     const [length, slide] = this.#lengths()
     const functions = args.filter((arg) => !isLength(arg))
-    const [f, inverse, kept] = [functionIn(functions[0] ?? '+'), functions[1] && functionIn(functions[1]), functions[2] && keptIn(functions[2])]
+    const [f, inverse, kept] = [
+      functionIn(functions[0] ?? '+'),
+      functions[1] && functionIn(functions[1]),
+      functions[2] && keptIn(functions[2]),
+    ]
     const both = { ...(inverse !== undefined && inverse !== '' && { inverse }), ...(kept !== undefined && kept !== '' && { isKept: kept }) }
     switch (name) {
       case 'window':
@@ -210,7 +215,9 @@ class Call {
     const initialState = (params['initialState'] ?? params['initial']) as [unknown, unknown][] | undefined
     switch (name) {
       case 'updateStateByKey': {
-        const said = [args.join(', '), params['fn'], params['updateFn'], params['updateFunc'], notes].filter((one) => one !== undefined).join('; ')
+        const said = [args.join(', '), params['fn'], params['updateFn'], params['updateFunc'], notes]
+          .filter((one) => one !== undefined)
+          .join('; ')
         const { f, shown } = updateOf(said)
         const options = initialState === undefined ? {} : { initialState }
         const states = /\biterator\b/.test(said)
@@ -280,9 +287,7 @@ class Call {
   }
 
   #streams(args: readonly string[]): DStream<unknown>[] {
-    return args
-      .flatMap((arg) => (arg.startsWith('[') ? splitAtCommas(arg.slice(1, -1)) : [arg]))
-      .map((one) => streamOf(one, this.#program))
+    return args.flatMap((arg) => (arg.startsWith('[') ? splitAtCommas(arg.slice(1, -1)) : [arg])).map((one) => streamOf(one, this.#program))
   }
 }
 

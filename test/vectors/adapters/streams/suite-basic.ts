@@ -39,7 +39,10 @@ export const checkpoints = suite('CheckpointSuite', (one) => {
 /** `slice(from, to)`: asked for within the last batch, for only there are all of them. */
 async function slices(one: VectorCase): Promise<Verdict> {
   if (one.expectError !== undefined) return await sliceOfStranger(one)
-  const queries = (one.params['queries'] ?? [[one.params['fromMs'] ?? one.params['from'], one.params['toMs'] ?? one.params['to']]]) as [number, number][]
+  const queries = (one.params['queries'] ?? [[one.params['fromMs'] ?? one.params['from'], one.params['toMs'] ?? one.params['to']]]) as [
+    number,
+    number,
+  ][]
   if (queries.some((query) => query.some((at) => typeof at !== 'number'))) return undefined
   const run = runOf(one, (dataOf(one.input) ?? []).length)
   const lastMs = run.batches * run.batchMs
@@ -61,7 +64,12 @@ async function slices(one: VectorCase): Promise<Verdict> {
   const expected = one.expected as readonly (readonly unknown[])[]
   return all(
     queries.map((query, i) =>
-      compared(`slice ${query.join(' to ')}`, found.filter(([of]) => of === i).map(([, value]) => value), expected[i] ?? [], 'set'),
+      compared(
+        `slice ${query.join(' to ')}`,
+        found.filter(([of]) => of === i).map(([, value]) => value),
+        expected[i] ?? [],
+        'set',
+      ),
     ),
   )
 }
@@ -119,7 +127,18 @@ async function remembered(one: VectorCase): Promise<Verdict> {
     for (const [name, { has = [], not = [] }] of Object.entries(byStream as Record<string, { has?: number[]; not?: number[] }>)) {
       const stream = name === '' ? (made.made.at(-1)?.stream as DStream<unknown>) : streamFor(name)
       const there = times[`${stream.number} ${Number(seconds) * 1_000}`] ?? []
-      verdicts.push(same(`${name} has`, has.filter((time) => !there.includes(time)), []), same(`${name} has not`, not.filter((time) => there.includes(time)), []))
+      verdicts.push(
+        same(
+          `${name} has`,
+          has.filter((time) => !there.includes(time)),
+          [],
+        ),
+        same(
+          `${name} has not`,
+          not.filter((time) => there.includes(time)),
+          [],
+        ),
+      )
     }
   }
   return all(verdicts)

@@ -99,8 +99,11 @@ async function batchesOfFiles(one: VectorCase, root: string): Promise<unknown[][
     const options = { batchInterval: batchMs }
     if (isBinary) {
       const records = t.stream('files', binaryFolder(pattern, Number(one.params['recordLength'] ?? length ?? 1), { newFilesOnly }), options)
-      records.foreachRDD(async (rdd) => void batches.push((await rdd.collect()).map((bytes) => (bytes.length === 1 ? bytes[0] : [...bytes]))))
-    } else t.stream('files', textFolder(pattern, { newFilesOnly }), options).foreachRDD(async (rdd) => void batches.push(await rdd.collect()))
+      records.foreachRDD(
+        async (rdd) => void batches.push((await rdd.collect()).map((bytes) => (bytes.length === 1 ? bytes[0] : [...bytes]))),
+      )
+    } else
+      t.stream('files', textFolder(pattern, { newFilesOnly }), options).foreachRDD(async (rdd) => void batches.push(await rdd.collect()))
   })
   const files = filesOf(one, join(root, 'in'), pattern, isBinary)
   for (const file of files) mkdirSync(dirname(file.path), { recursive: true })

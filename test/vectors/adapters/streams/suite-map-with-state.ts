@@ -45,10 +45,22 @@ function protocol({ input, expected }: VectorCase): Verdict {
     }
     const wanted = (expected as readonly unknown[])[i]
     if (wanted === null) continue
-    if (typeof wanted === 'string' || (isRecord(wanted) && 'throws' in wanted)) verdicts.push(same(`call ${i + 1} is refused`, isRefused, true))
+    if (typeof wanted === 'string' || (isRecord(wanted) && 'throws' in wanted))
+      verdicts.push(same(`call ${i + 1} is refused`, isRefused, true))
     else verdicts.push(same(`call ${i + 1} is refused`, isRefused, false), same(`after call ${i + 1}`, seenOf(state), wanted))
     if (state.wasRemoved || state.isTimingOut)
-      verdicts.push(same('update is refused', refuses(() => state.update(1)), true), same('remove is refused', refuses(() => state.remove()), true))
+      verdicts.push(
+        same(
+          'update is refused',
+          refuses(() => state.update(1)),
+          true,
+        ),
+        same(
+          'remove is refused',
+          refuses(() => state.remove()),
+          true,
+        ),
+      )
   }
   return all(verdicts)
 }
@@ -106,9 +118,18 @@ function aspectIs(aspect: string, wanted: unknown, mapped: readonly Batch[], sna
   const of = /snapshot/i.test(aspect) ? snapshots : mapped
   if (/^some/.test(aspect)) return of.some(({ values }) => compared(aspect, values, list, 'set') === true) || `${aspect}: none is it`
   if (/^last/.test(aspect)) return batchIs(aspect, of.at(-1), wanted, 'set')
-  if (/flattened/i.test(aspect)) return compared(aspect, of.flatMap(({ values }) => values), list, 'multiset')
+  if (/flattened/i.test(aspect))
+    return compared(
+      aspect,
+      of.flatMap(({ values }) => values),
+      list,
+      'multiset',
+    )
   if (!/^(mapped|output|collected|stateSnapshots?|snapshots?|states?)/i.test(aspect)) return undefined
-  return all([same(`${aspect}: batches`, of.length, list.length), ...list.map((one, i) => batchIs(`${aspect} ${i + 1}`, of[i], one, 'set'))])
+  return all([
+    same(`${aspect}: batches`, of.length, list.length),
+    ...list.map((one, i) => batchIs(`${aspect} ${i + 1}`, of[i], one, 'set')),
+  ])
 }
 
 // ------------------------------------------------------------------------------------------------ records and their times
@@ -179,7 +200,9 @@ async function record(one: VectorCase): Promise<Verdict> {
     removed: seen.removed,
     functionCalled: seen.called,
   }
-  return all(Object.entries(one.expected as object).map(([aspect, wanted]) => (aspect in result ? same(aspect, result[aspect], wanted) : undefined)))
+  return all(
+    Object.entries(one.expected as object).map(([aspect, wanted]) => (aspect in result ? same(aspect, result[aspect], wanted) : undefined)),
+  )
 }
 
 /** Steps of data, each from the state that another has left. */
