@@ -32,7 +32,7 @@ export class StreamRuns {
     this.#graph = graph
     this.#sc = sc
     this.#state = state
-    this.#rdds = graph.streams.map(() => new Map())
+    this.#rdds = graph.streams.map(() => new Map<number, RDD<unknown> | undefined>())
     this.#rememberMs = Math.max(0, ...graph.streams.map(({ rememberMs }) => rememberMs))
   }
 

@@ -57,7 +57,7 @@ export class Past<R> {
     const reachMs = this.#stream?.reachMs ?? 0
     if (reachMs === 0) return
     const table = this.#table(scope)
-    for (const [key] of [...table.entries()]) if (key[0] <= scope.timeMs - reachMs) table.delete(key)
+    for (const [key] of Array.from(table.entries())) if (key[0] <= scope.timeMs - reachMs) table.delete(key)
     if (results.length > 0) table.put(ownKey(scope), results)
   }
 

@@ -42,7 +42,7 @@ export function updateStates<K, V, S>(
           read(([key, of]) => values.set(key, of))
           const states = new KeyMap<K, S>()
           for (const [key, state] of f(withStates(values, table.entries()), scope.timeMs)) states.set(key, state)
-          for (const [key, state] of [...table.entries()]) {
+          for (const [key, state] of Array.from(table.entries())) {
             const next = states.get(key)
             if (next === undefined) table.delete(key)
             else if (next !== state) table.put(key, next)

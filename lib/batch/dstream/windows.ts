@@ -78,7 +78,7 @@ export function inverseWindow<K, V>(
             if (isEntering) table.put(key, before === undefined ? value : f(before, value))
             else if (before !== undefined) table.put(key, inverse(before, value))
           })
-          for (const [key, value] of [...table.entries()]) {
+          for (const [key, value] of Array.from(table.entries())) {
             if (isKept === undefined || isKept(key, value)) push([key, value])
             else table.delete(key)
           }

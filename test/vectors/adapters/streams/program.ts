@@ -216,7 +216,7 @@ class Call {
     switch (name) {
       case 'updateStateByKey': {
         const said = [args.join(', '), params['fn'], params['updateFn'], params['updateFunc'], notes]
-          .filter((one) => one !== undefined)
+          .filter((one) => typeof one === 'string')
           .join('; ')
         const { f, shown } = updateOf(said)
         const options = initialState === undefined ? {} : { initialState }
@@ -235,7 +235,7 @@ class Call {
         const [timeout] = this.#settings.find((one) => one.name === 'timeout')?.args ?? []
         const timeoutMs = params['timeoutMs'] ?? (timeout === undefined ? undefined : msOf(timeout, this.#program))
         return this.#pairs.mapWithState<unknown, unknown, unknown, unknown>(
-          stateSpec(mappingOf(String(said ?? '')), {
+          stateSpec(mappingOf(typeof said === 'string' ? said : ''), {
             ...(typeof timeoutMs === 'number' && { timeout: timeoutMs }),
             ...(initialState !== undefined && { initialState }),
           }),

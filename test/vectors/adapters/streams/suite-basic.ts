@@ -104,8 +104,8 @@ async function remembered(one: VectorCase): Promise<Verdict> {
       const [input = last] = Object.values(inputs)
       const { made } = program
       // every batch, when all of the others have their RDDs
-      const look = input.transform((rdd, { timeMs, remembered: timesOf }) => {
-        for (const { stream } of made) times[`${stream.number} ${timeMs}`] = timesOf(stream)
+      const look = input.transform((rdd, info) => {
+        for (const { stream } of made) times[`${stream.number} ${info.timeMs}`] = info.remembered(stream)
         return rdd
       })
       return { last, look }

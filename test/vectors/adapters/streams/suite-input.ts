@@ -24,7 +24,7 @@ export const inputStreams: Adapter = {
 /** Whether an option is on: by its name in the operation or the settings. */
 function isOn(one: VectorCase, name: string, byDefault: boolean): boolean {
   const said = new RegExp(`${name}\\s*[=:]\\s*(true|false)`).exec(one.operation)?.[1] ?? one.params[name]
-  return said === undefined ? byDefault : String(said) === 'true'
+  return said === undefined ? byDefault : said === true || said === 'true'
 }
 
 function resultIs(one: VectorCase, batches: readonly (readonly unknown[])[]): Verdict {
@@ -136,7 +136,7 @@ async function batchesOfFiles(one: VectorCase, root: string): Promise<unknown[][
 function filesOf(one: VectorCase, folder: string, pattern: string, isBinary: boolean): File[] {
   const existing = one.params['existingFileBeforeStart'] ?? one.params['existingFile']
   const before: File[] =
-    existing === undefined ? [] : [{ path: join(folder, 'existing'), text: String(existing), isBeforeStart: true, isMovedIn: false }]
+    existing === undefined ? [] : [{ path: join(folder, 'existing'), text: textOf(existing), isBeforeStart: true, isMovedIn: false }]
   // `sub*` and `*` are places for folders of any such name
   const place = (name: string): string => {
     const [first = ''] = pattern.slice(folder.length + 1).split('/')
@@ -153,11 +153,11 @@ function filesOf(one: VectorCase, folder: string, pattern: string, isBinary: boo
   if (list === undefined) throw new Unknown('files')
   const files = list.map((value, i): File => {
     if (!isRecord(value)) return plain(join(place('0'), isBinary ? String(value) : `file-${i}`), value)
-    const name = String(value['file'] ?? value['name'] ?? i)
-    const isBeforeStart = /before|old/i.test(String(value['mtime'] ?? ''))
+    const name = textOf(value['file'] ?? value['name'] ?? i)
+    const isBeforeStart = /before|old/i.test(textOf(value['mtime'] ?? ''))
     return {
       path: join(place(String(i)), name),
-      text: String(value['content'] ?? value['text'] ?? name.replace(/\.\w+$/, '')),
+      text: textOf(value['content'] ?? value['text'] ?? name.replace(/\.\w+$/, '')),
       isBeforeStart,
       isMovedIn: value['directoryRenamedIn'] === true,
     }
@@ -167,4 +167,8 @@ function filesOf(one: VectorCase, folder: string, pattern: string, isBinary: boo
 
 function plain(path: string, value: unknown): File {
   return { path, text: String(value), isBeforeStart: false, isMovedIn: false }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
