@@ -392,6 +392,14 @@ const table = {
     what: '{source} is not what it was when the topology read it before: {reason}',
     help: 'bring back what was there, or start anew with an empty state directory',
   },
+  'foreign-stream': {
+    what: 'the stream {stream} is not one of {topology}',
+    help: 'use streams of one topology together: those of t.stream of the same t, and what was made of them',
+  },
+  'foreign-key': {
+    what: '{operator} gave a state for the key {key}, which it was not given',
+    help: 'return states only for keys that the function got: other keys may belong to another task',
+  },
 } as const satisfies Record<string, ErrorText>
 
 interface ErrorText {

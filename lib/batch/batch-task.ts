@@ -23,6 +23,7 @@ import type { Scope } from './dstream/scope.ts'
 import { WatermarkTracker } from './event-time.ts'
 import type { EventTimeStats } from './event-time.ts'
 import type { Exchange } from './exchange.ts'
+import { prepare } from './rdd/job.ts'
 import { trade } from './rdd/trade.ts'
 import type { Reader } from './source.ts'
 import type { StateStore } from './state/store.ts'
@@ -93,7 +94,8 @@ export class BatchTask {
     return this.#inOrder(order, out, tuple, async () => {
       const { runs, watermark } = (this.#running ??= await this.#start())
       scope = runs.begin(order, watermark)
-      for (const { stream } of this.#graph.outputs) {
+      const { stateful, outputs } = this.#graph
+      for (const stream of [...stateful, ...outputs.map((output) => output.stream)]) {
         const rdd = scope.of(stream)
         if (rdd !== undefined) await prepareAhead(rdd.node)
       }
@@ -107,12 +109,18 @@ export class BatchTask {
       const { state, runs, watermark } = this.#running as Running
       state.begin(txid)
       try {
+        // state goes on at every batch, also where a window looks at it only now and then
+        for (const stream of this.#graph.stateful) {
+          const rdd = scope.of(stream)
+          if (rdd !== undefined) await prepare(rdd.node)
+        }
         for (const { stream, run } of this.#graph.outputs) {
           const rdd = scope.of(stream)
           if (rdd !== undefined) await run(rdd, scope)
         }
         const seen = await this.#share('the end of the batch', scope.eventTimes())
         await state.commit(txid)
+        if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
         watermark.endBatch(merged(seen))
         await this.#share('the commit of the batch', null)
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)

@@ -27,7 +27,8 @@ interface MemoryBlock {
   readonly level: StorageLevel
 }
 
-const packr = new Packr({ useRecords: false, mapsAsObjects: false, moreTypes: true })
+/** Maps stay maps and objects objects: these are packed as records, whose table is in every block. */
+const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 export class BlockStore {
   readonly #memoryBytesMax: number

@@ -30,6 +30,8 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
    * ```
    */
   stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
+  /** Keeps the RDDs of all streams with an output at least so long, and those of what they are made of accordingly; see `DStream.remember`. */
+  remember(duration: Duration): void
 }
 
 /**
@@ -54,6 +56,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       config: t.config.bind(t),
       later: t.later.bind(t),
       stream: (id, source, options) => streams.add(id, source, options),
+      remember: (duration) => streams.remember(duration),
     })
     streams.finish(t)
     return result as void // an async function is told by who called us
@@ -63,6 +66,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
 class Streams {
   readonly #topology: string
   #graph: StreamGraph | undefined
+  #rememberMs = 0
 
   constructor(name: string) {
     this.#topology = name
@@ -89,9 +93,21 @@ class Streams {
     return new DStream<T>(graph, { name: id, parents: [] }, (scope) => scope.source<T>(id))
   }
 
+  remember(duration: Duration): void {
+    const ms = durationMs(duration)
+    if (ms === undefined || ms <= 0)
+      throw new SquallError(
+        'bad-option',
+        { option: 'duration', of: 'remember', value: String(duration), expected: "a duration such as '10s'" },
+        { topology: this.#topology },
+      )
+    this.#rememberMs = Math.max(this.#rememberMs, ms)
+  }
+
   finish(t: TopologyBuilder): void {
     const graph = this.#graph
     if (graph === undefined) return
+    graph.rememberOutputsMs = this.#rememberMs
     graph.finish()
     if (graph.faults.length > 0) throw allFaults(graph.faults)
     addBatchComponents(t, graph)

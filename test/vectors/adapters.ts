@@ -15,4 +15,30 @@ import { tridentState } from './adapters/trident-state.ts'
 import { tridentTupleView } from './adapters/trident-tuple-view.ts'
 import type { Adapter } from './vectors.ts'
 
-export const adapters: readonly Adapter[] = [partialKeyGrouping, rollingTopWords, rddSuite, pairRddFunctions, partitioning, fileState, tridentState, dataFrameTimeWindowing, eventTimeWatermark, flinkWindowAssigners, metadataLogs, pidRateEstimator, receivedBlockTracker, tridentTupleView]
+/** Every adapter there is. A suite that none of them is for is unsupported. */
+import { basicOperations, checkpoints, windowOperations } from './adapters/streams/suite-basic.ts'
+import { inputStreams } from './adapters/streams/suite-input.ts'
+import { mapWithState, mapWithStateRdd } from './adapters/streams/suite-map-with-state.ts'
+
+export const adapters: readonly Adapter[] = [
+  partialKeyGrouping,
+  rollingTopWords,
+  rddSuite,
+  pairRddFunctions,
+  partitioning,
+  fileState,
+  tridentState,
+  dataFrameTimeWindowing,
+  eventTimeWatermark,
+  flinkWindowAssigners,
+  metadataLogs,
+  pidRateEstimator,
+  receivedBlockTracker,
+  tridentTupleView,
+  basicOperations,
+  windowOperations,
+  checkpoints,
+  mapWithState,
+  mapWithStateRdd,
+  inputStreams,
+]

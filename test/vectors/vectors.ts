@@ -28,6 +28,8 @@ export interface VectorCase {
   /** instead of `expected`: it must fail with a clear error */
   readonly expectError: unknown
   readonly notes: string
+  /** `set`, `list` or `multiset`, where a case says it */
+  readonly compare?: string
 }
 
 /**
@@ -96,7 +98,10 @@ function readFile(path: string): VectorFile {
   }
 }
 
-function caseOf({ name, operation, params, input, expected, expectError, notes }: Record<string, unknown>, index: number): VectorCase {
+function caseOf(
+  { name, operation, params, input, expected, expectError, notes, compare }: Record<string, unknown>,
+  index: number,
+): VectorCase {
   return {
     name: typeof name === 'string' ? name : `case ${index + 1}`,
     operation: typeof operation === 'string' ? operation : '',
@@ -105,6 +110,7 @@ function caseOf({ name, operation, params, input, expected, expectError, notes }
     expected,
     expectError,
     notes: typeof notes === 'string' ? notes : '',
+    ...(typeof compare === 'string' && { compare }),
   }
 }
 

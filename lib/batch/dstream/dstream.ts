@@ -8,32 +8,61 @@ import { SquallError } from '../../errors.ts'
 import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
 import { shown } from '../../std/words.ts'
-import { KeyMap } from '../keyed.ts'
+import type { StorageLevel } from '../blocks.ts'
+import { asCallback } from '../rdd/attempts.ts'
+import type { Partitions } from '../rdd/by-key.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
 import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
-import type { BatchInfo, Scope } from './scope.ts'
-import { KeyGroupPartitioner, partitionerOf, snapshotOf, updated } from './state-rdd.ts'
-import { keptTable, runSpec } from './state-spec.ts'
-import type { KeptTable, StateSpec } from './state-spec.ts'
+import type { BatchInfo, Scope, TransformInfo } from './scope.ts'
+import { partitionerOf } from './state-rdd.ts'
+import type { Past } from './state-rdd.ts'
+import type { StateSpec } from './state-spec.ts'
+import { mapStates, updateStates } from './stateful.ts'
+import type { UpdateStates } from './stateful.ts'
+import { inverseWindow, wholeSlides, windowOf } from './windows.ts'
 
 export type Pair<K, V> = readonly [K, V]
 
 /** How a stream is made from its parents' RDDs of the same batch; `undefined` where a parent has none at that time. */
 type Make<T> = (scope: Scope) => RDD<T> | undefined
 
-export interface StreamShape {
+export interface StreamShape<T> {
   readonly name: string
   readonly parents: readonly StreamNode<unknown>[]
   readonly slideMs?: number
   readonly lookBackMs?: number
   readonly isStateful?: boolean
+  /** of a stream with state: where its earlier batches are kept */
+  readonly past?: Past<T>
+}
+
+/** What a stream is, before it is one of the graph. */
+export interface Planned<T> {
+  readonly shape: StreamShape<T>
+  readonly make: Make<T>
 }
 
 export interface StateOptions {
   /** what its state is called in the store: needed where two operators would have the same name (the operator and its input) */
   readonly name?: string
+}
+
+export interface InitialState<K, S> extends StateOptions {
+  /** the states of the very first batch; the same in every task */
+  readonly initialState?: readonly Pair<K, S>[]
+}
+
+/** How a window is made from the one before. */
+export interface InverseOptions<V> extends StateOptions {
+  /** Takes away what `f` has added: `inverse(f(a, b), b)` is `a`. */
+  inverse?(this: void, a: V, b: V): V
+}
+
+export interface KeyedInverseOptions<K, V> extends InverseOptions<V> {
+  /** A key that it is false for is forgotten; without it keys stay at whatever is left of them. */
+  isKept?(this: void, key: K, value: V): boolean
 }
 
 /** A stream of `mapWithState`: what the function returned. */
@@ -42,8 +71,12 @@ export type MapWithStateStream<K, S, R> = DStream<R> & {
   stateSnapshots(): DStream<Pair<K, S>>
 }
 
-/** A value that enters a window, or leaves it. */
-type Slice<V> = readonly [isEntering: boolean, value: V]
+/** Streams of any types, as values of these types. */
+type StreamsOf<T extends readonly unknown[]> = { readonly [I in keyof T]: DStream<T[I]> }
+type RddsOf<T extends readonly unknown[]> = { readonly [I in keyof T]: RDD<T[I]> }
+
+/** Stateful streams are checkpointed about so often where nothing is said. */
+const checkpointMs = 10_000
 
 export class DStream<T> implements StreamNode<T> {
   readonly graph: StreamGraph
@@ -54,19 +87,28 @@ export class DStream<T> implements StreamNode<T> {
   readonly lookBackMs: number
   readonly isStateful: boolean
   rememberMs: number
+  reachMs = 0
   persists = false
+  level: StorageLevel = 'memory'
+  snapshotMs: number | undefined
   readonly make: Make<T>
+  readonly makeAgain?: (scope: Scope) => RDD<T>
 
-  constructor(graph: StreamGraph, shape: StreamShape, make: Make<T>) {
+  constructor(graph: StreamGraph, shape: StreamShape<T>, make: Make<T>) {
+    const { name, parents, slideMs = parents[0]?.slideMs ?? graph.intervalMs, lookBackMs = 0, past } = shape
     this.graph = graph
     this.number = graph.streams.length
-    this.name = shape.name
-    this.parents = shape.parents
-    this.slideMs = shape.slideMs ?? shape.parents[0]?.slideMs ?? graph.intervalMs
-    this.lookBackMs = shape.lookBackMs ?? 0
-    this.isStateful = shape.isStateful ?? false
+    this.name = name
+    this.parents = parents
+    this.slideMs = slideMs
+    this.lookBackMs = lookBackMs
+    this.isStateful = shape.isStateful ?? past !== undefined
     this.rememberMs = this.slideMs
     this.make = make
+    if (past !== undefined) {
+      past.of(this)
+      this.makeAgain = (scope) => past.again(scope)
+    }
     graph.add(this)
   }
 
@@ -94,8 +136,12 @@ export class DStream<T> implements StreamNode<T> {
     return this.#via('glom', (rdd) => rdd.glom())
   }
 
-  mapPartitions<U>(f: (values: Iterable<T>) => Iterable<U>): DStream<U> {
+  mapPartitions<U>(f: (values: readonly T[]) => Iterable<U>): DStream<U> {
     return this.#via('mapPartitions', (rdd) => rdd.mapPartitions(f))
+  }
+
+  mapPartitionsWithIndex<U>(f: (partition: number, values: readonly T[]) => Iterable<U>): DStream<U> {
+    return this.#via('mapPartitionsWithIndex', (rdd) => rdd.mapPartitionsWithIndex(f))
   }
 
   repartition(partitions: number): DStream<T> {
@@ -113,20 +159,44 @@ export class DStream<T> implements StreamNode<T> {
     })
   }
 
-  /** Any function of RDDs; it runs in every task, at every batch, and must be the same in all of them. */
-  transform<U>(f: (rdd: RDD<T>, info: BatchInfo) => RDD<U>): DStream<U> {
-    return new DStream(this.graph, { name: 'transform', parents: [this] }, (scope) => {
-      const rdd = scope.of(this)
-      return rdd && this.#notNull('transform', f(rdd, scope))
-    })
+  /**
+   * Any function of RDDs; it runs in every task, at every batch, and must make the same RDDs in all of them. It starts no actions.
+   *
+   * ```ts
+   * const clean = words.transform((rdd) => rdd.subtract(rdd.context.parallelize(stopWords)))
+   * ```
+   */
+  transform<U>(f: (rdd: RDD<T>, info: TransformInfo) => RDD<U>): DStream<U> {
+    return DStream.transform([this], ([rdd], info) => f(rdd, info))
   }
 
-  transformWith<U, V>(other: DStream<U>, f: (rdd: RDD<T>, other: RDD<U>, info: BatchInfo) => RDD<V>): DStream<V> {
-    checkSlides(this, other, 'transformWith')
-    return new DStream(this.graph, { name: 'transformWith', parents: [this, other] }, (scope) => {
-      const mine = scope.of(this)
-      const theirs = scope.of(other)
-      return mine && theirs && this.#notNull('transformWith', f(mine, theirs, scope))
+  transformWith<U, V>(other: DStream<U>, f: (rdd: RDD<T>, other: RDD<U>, info: TransformInfo) => RDD<V>): DStream<V> {
+    return DStream.transform([this, other], ([mine, theirs], info) => f(mine, theirs, info))
+  }
+
+  /**
+   * The same of any number of streams with the same slide.
+   *
+   * ```ts
+   * DStream.transform([orders, returns], ([bought, sent]) => bought.subtractByKey(sent))
+   * ```
+   */
+  static transform<const T extends readonly unknown[], U>(
+    streams: StreamsOf<T>,
+    f: (rdds: RddsOf<T>, info: TransformInfo) => RDD<U>,
+  ): DStream<U> {
+    const parents = streams as readonly DStream<unknown>[]
+    const [first, ...others] = parents
+    if (first === undefined)
+      throw new SquallError('bad-option', { option: 'streams', of: 'transform', value: '[]', expected: 'one stream at least' })
+    for (const other of others) checkSlides(first, other, 'transform')
+    return new DStream(first.graph, { name: 'transform', parents }, (scope) => {
+      const rdds = parents.flatMap((parent) => scope.of(parent) ?? [])
+      if (rdds.length < parents.length) return undefined
+      // an action in there would trade blocks in the midst of others
+      const made: RDD<U> | null | undefined = asCallback(scope.sc, () => f(rdds as RddsOf<T>, scope))
+      if (made === null || made === undefined) throw new SquallError('no-rdd', { of: 'transform' }, first.graph.where(first.name))
+      return made
     })
   }
 
@@ -141,7 +211,7 @@ export class DStream<T> implements StreamNode<T> {
   count(): DStream<number> {
     return this.#via('count', (rdd) =>
       rdd
-        .mapPartitions((values) => [countOf(values)])
+        .mapPartitions((values) => [values.length])
         .union(rdd.context.parallelize([0], 1))
         .map((n) => [null, n] as const)
         .reduceByKey((a, b) => a + b, 1)
@@ -149,17 +219,17 @@ export class DStream<T> implements StreamNode<T> {
     )
   }
 
-  countByValue(partitions?: number): DStream<Pair<T, number>> {
+  countByValue(partitions?: Partitions): DStream<Pair<T, number>> {
     return this.map((value): Pair<T, number> => [value, 1]).reduceByKey((a, b) => a + b, partitions)
   }
 
   // ---------------------------------------------------------------------------------------------- pairs, each batch by itself
 
-  groupByKey<K, V>(this: DStream<Pair<K, V>>, partitions?: number): DStream<Pair<K, readonly V[]>> {
+  groupByKey<K, V>(this: DStream<Pair<K, V>>, partitions?: Partitions): DStream<Pair<K, readonly V[]>> {
     return via(this, 'groupByKey', (rdd) => rdd.groupByKey(partitions))
   }
 
-  reduceByKey<K, V>(this: DStream<Pair<K, V>>, f: (a: V, b: V) => V, partitions?: number): DStream<Pair<K, V>> {
+  reduceByKey<K, V>(this: DStream<Pair<K, V>>, f: (a: V, b: V) => V, partitions?: Partitions): DStream<Pair<K, V>> {
     return via(this, 'reduceByKey', (rdd) => rdd.reduceByKey(f, partitions))
   }
 
@@ -168,7 +238,7 @@ export class DStream<T> implements StreamNode<T> {
     create: (value: V) => C,
     add: (combined: C, value: V) => C,
     merge: (a: C, b: C) => C,
-    partitions?: number,
+    partitions?: Partitions,
   ): DStream<Pair<K, C>> {
     return via(this, 'combineByKey', (rdd) => rdd.combineByKey(create, add, merge, partitions))
   }
@@ -184,19 +254,19 @@ export class DStream<T> implements StreamNode<T> {
   cogroup<K, V, W>(
     this: DStream<Pair<K, V>>,
     other: DStream<Pair<K, W>>,
-    partitions?: number,
+    partitions?: Partitions,
   ): DStream<Pair<K, readonly [readonly V[], readonly W[]]>> {
     return both(this, other, 'cogroup', (a, b) => a.cogroup(b, partitions))
   }
 
-  join<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: number): DStream<Pair<K, readonly [V, W]>> {
+  join<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: Partitions): DStream<Pair<K, readonly [V, W]>> {
     return both(this, other, 'join', (a, b) => a.join(b, partitions))
   }
 
   leftOuterJoin<K, V, W>(
     this: DStream<Pair<K, V>>,
     other: DStream<Pair<K, W>>,
-    partitions?: number,
+    partitions?: Partitions,
   ): DStream<Pair<K, readonly [V, W | null]>> {
     return both(this, other, 'leftOuterJoin', (a, b) => a.leftOuterJoin(b, partitions))
   }
@@ -204,7 +274,7 @@ export class DStream<T> implements StreamNode<T> {
   rightOuterJoin<K, V, W>(
     this: DStream<Pair<K, V>>,
     other: DStream<Pair<K, W>>,
-    partitions?: number,
+    partitions?: Partitions,
   ): DStream<Pair<K, readonly [V | null, W]>> {
     return both(this, other, 'rightOuterJoin', (a, b) => a.rightOuterJoin(b, partitions))
   }
@@ -212,110 +282,128 @@ export class DStream<T> implements StreamNode<T> {
   fullOuterJoin<K, V, W>(
     this: DStream<Pair<K, V>>,
     other: DStream<Pair<K, W>>,
-    partitions?: number,
+    partitions?: Partitions,
   ): DStream<Pair<K, readonly [V | null, W | null]>> {
     return both(this, other, 'fullOuterJoin', (a, b) => a.fullOuterJoin(b, partitions))
   }
 
   // ---------------------------------------------------------------------------------------------- keeping and giving out
 
-  /** Keeps each batch's RDD in memory as long as it is remembered. */
-  persist(): this {
+  /** Keeps each batch's RDD as long as it is remembered. Streams that windows look at are kept without being asked to. */
+  persist(level: StorageLevel = 'memory'): this {
     this.persists = true
+    this.level = level
     return this
   }
 
-  /** Keeps the RDDs of this stream at least so long. */
+  /** `persist('memory')`. */
+  cache(): this {
+    return this.persist()
+  }
+
+  /**
+   * Keeps the RDDs of this stream at least so long, for who reaches back to them with `slice`; what it is made of is kept
+   * accordingly. Windows need no such word.
+   */
   remember(duration: Duration): this {
-    this.rememberMs = Math.max(this.rememberMs, wholeSlides(this, 'the time to remember', duration))
+    this.rememberMs = Math.max(this.rememberMs, positiveMs(this, 'the time to remember', duration))
     return this
+  }
+
+  /**
+   * Writes the state down whole so often, a multiple of the slide. Never needed: every batch's changes are durable when it is
+   * committed, and stores write the whole state by themselves when that makes a restart quicker. The stream is remembered twice as long.
+   */
+  checkpoint(interval: Duration): this {
+    this.snapshotMs = wholeSlides(this, 'the checkpoint interval', interval)
+    this.rememberMs = Math.max(this.rememberMs, 2 * this.snapshotMs)
+    return this
+  }
+
+  /** The interval of `checkpoint`, and where there is none of a stream with state, Spark's: the batches of about 10 seconds. */
+  get checkpointMs(): number | undefined {
+    if (this.snapshotMs !== undefined || !this.isStateful) return this.snapshotMs
+    return this.slideMs * (this.name === 'mapWithState' ? 10 : Math.ceil(checkpointMs / this.slideMs))
   }
 
   // ---------------------------------------------------------------------------------------------- windows over batches
 
-  /** What came in the last `length`, every `slide`; both are multiples of this stream's slide. */
+  /**
+   * What came in the last `length`, every `slide`; both are multiples of this stream's slide.
+   *
+   * ```ts
+   * words.window('30s', '10s').countByValue().print()
+   * ```
+   */
   window(length: Duration, slide: Duration = this.slideMs): DStream<T> {
-    return windowed(this, length, slide)
-  }
-
-  reduceByWindow(f: (a: T, b: T) => T, length: Duration, slide: Duration): DStream<T> {
-    return this.reduce(f).window(length, slide).reduce(f)
-  }
-
-  groupByKeyAndWindow<K, V>(this: DStream<Pair<K, V>>, length: Duration, slide?: Duration): DStream<Pair<K, readonly V[]>> {
-    return windowed(
-      this.combineByKey<K, V, V[]>(
-        (value) => [value],
-        (all, value) => (all.push(value), all),
-        (a, b) => [...a, ...b],
-      ),
-      length,
-      slide ?? this.slideMs,
-    ).reduceByKey((a, b) => [...a, ...b])
-  }
-
-  /** Each batch is reduced by itself first; a window then reduces what its batches have left. */
-  reduceByKeyAndWindow<K, V>(this: DStream<Pair<K, V>>, f: (a: V, b: V) => V, length: Duration, slide?: Duration): DStream<Pair<K, V>> {
-    return windowed(this.reduceByKey(f), length, slide ?? this.slideMs).reduceByKey(f)
-  }
-
-  countByValueAndWindow(length: Duration, slide: Duration): DStream<Pair<T, number>> {
-    return this.map((value): Pair<T, number> => [value, 1]).reduceByKeyAndWindow((a, b) => a + b, length, slide)
-  }
-
-  countByWindow(length: Duration, slide: Duration): DStream<number> {
-    return this.count().reduceByWindow((a, b) => a + b, length, slide)
+    return this.#planned(windowOf(this, length, slide))
   }
 
   /**
-   * As above, but each window is made from the one before: what enters is added, what leaves is taken away with `inverse`. The cost
-   * follows what enters and leaves, not the window. A key stays, at whatever is left of it, unless `isKept` lets it go.
+   * One value a window; none where there is nothing in it. With an `inverse`, each is made from the one before, and the value stays
+   * when nothing is left in the window.
    */
-  reduceByKeyAndWindowInverse<K, V>(
+  reduceByWindow(f: (a: T, b: T) => T, length: Duration, slide: Duration = this.slideMs, options: InverseOptions<T> = {}): DStream<T> {
+    const { inverse } = options
+    if (inverse === undefined) return this.reduce(f).window(length, slide).reduce(f)
+    const reduced = this.map((value): Pair<null, T> => [null, value]).#inverse('reduceByWindow', this.name, f, length, slide, {
+      ...options,
+      inverse,
+    })
+    return reduced.map(([, value]) => value)
+  }
+
+  groupByKeyAndWindow<K, V>(
+    this: DStream<Pair<K, V>>,
+    length: Duration,
+    slide?: Duration,
+    partitions?: Partitions,
+  ): DStream<Pair<K, readonly V[]>> {
+    return this.groupByKey(partitions)
+      .window(length, slide)
+      .groupByKey(partitions)
+      .mapValues((lists) => lists.flat() as readonly V[])
+  }
+
+  /**
+   * Each batch is reduced by itself first; a window then reduces what its batches have left. With an `inverse`, each window is made
+   * from the one before: what enters is added, what leaves is taken away. That costs what enters and leaves, not the window, and a
+   * state. A key stays, at whatever is left of it, unless `isKept` lets it go.
+   *
+   * ```ts
+   * pairs.reduceByKeyAndWindow((a, b) => a + b, '10m', '10s', { inverse: (a, b) => a - b, isKept: (_, n) => n > 0 })
+   * ```
+   */
+  reduceByKeyAndWindow<K, V>(
     this: DStream<Pair<K, V>>,
     f: (a: V, b: V) => V,
-    inverse: (a: V, b: V) => V,
     length: Duration,
     slide: Duration = this.slideMs,
-    { name, isKept }: StateOptions & { readonly isKept?: (key: K, value: V) => boolean } = {},
+    options: KeyedInverseOptions<K, V> & { readonly partitions?: Partitions } = {},
   ): DStream<Pair<K, V>> {
-    const lengthMs = wholeSlides(this, 'the length', length)
-    const slideMs = wholeSlides(this, 'the slide', slide)
-    const stateName = this.graph.stateName(name, 'reduceByKeyAndWindow', this.name)
-    const slices = new DStream(this.graph, { name: 'reduceByKey', parents: [this] }, (scope) =>
-      scope.of(this)?.reduceByKey(f, partitionerOf(scope)),
-    ).persist()
-    const shape = { name: 'window', parents: [slices], slideMs, lookBackMs: lengthMs + slideMs, isStateful: true }
-    return new DStream(this.graph, shape, (scope) => {
-      const { timeMs } = scope
-      const between = (afterMs: number, untilMs: number, isEntering: boolean): RDD<Pair<K, Slice<V>>>[] => {
-        const rdds: RDD<Pair<K, Slice<V>>>[] = []
-        for (let at = afterMs + this.slideMs; at <= untilMs; at += this.slideMs) {
-          const rdd = scope.of(slices, at)
-          if (rdd !== undefined) rdds.push(rdd.mapValues((value): Slice<V> => [isEntering, value]))
-        }
-        return rdds
-      }
-      const leaving = between(timeMs - slideMs - lengthMs, timeMs - lengthMs, false)
-      const changes = scope.sc.union([...leaving, ...between(timeMs - slideMs, timeMs, true)]).partitionBy(partitionerOf(scope))
-      return updated<K, Slice<V>, Pair<K, V>>(
-        changes,
-        'window',
-        (read, push) => {
-          const table = scope.state.table<K, V>(stateName)
-          read(([key, [isEntering, value]]) => {
-            const before = table.get(key)
-            if (isEntering) table.put(key, before === undefined ? value : f(before, value))
-            else if (before !== undefined) table.put(key, inverse(before, value))
-          })
-          for (const [key, value] of Array.from(table.entries())) {
-            if (isKept === undefined || isKept(key, value)) push([key, value])
-            else table.delete(key)
-          }
-        },
-        true,
-      )
+    const { inverse, partitions } = options
+    if (inverse === undefined) return this.reduceByKey(f, partitions).window(length, slide).reduceByKey(f, partitions)
+    return this.#inverse('reduceByKeyAndWindow', this.name, f, length, slide, { ...options, inverse })
+  }
+
+  /** How often each value is in the window. It is counted by what enters and leaves, which takes a state. */
+  countByValueAndWindow(length: Duration, slide: Duration = this.slideMs, { name }: StateOptions = {}): DStream<Pair<T, number>> {
+    const ones = this.map((value): Pair<T, number> => [value, 1])
+    return ones.#inverse('countByValueAndWindow', this.name, plus, length, slide, {
+      inverse: minus,
+      isKept: (_, n) => n !== 0,
+      ...(name !== undefined && { name }),
     })
+  }
+
+  /** How many values the window has, 0 included. It is counted by what enters and leaves, which takes a state. */
+  countByWindow(length: Duration, slide: Duration = this.slideMs, { name }: StateOptions = {}): DStream<number> {
+    const counts = this.count().map((n): Pair<null, number> => [null, n])
+    const counted = counts.#inverse('countByWindow', this.name, plus, length, slide, {
+      inverse: minus,
+      ...(name !== undefined && { name }),
+    })
+    return counted.map(([, n]) => n)
   }
 
   // ---------------------------------------------------------------------------------------------- state
@@ -323,40 +411,34 @@ export class DStream<T> implements StreamNode<T> {
   /**
    * A state for each key, kept exactly once: `f` gets the values of a batch and the state, and returns the new one, or `undefined` to
    * forget the key. It is called at every batch for every key there is. The stream gives the state of all keys.
+   *
+   * ```ts
+   * const totals = sales.updateStateByKey<string, number, number>((amounts, sum = 0) => amounts.reduce((a, b) => a + b, sum))
+   * ```
    */
   updateStateByKey<K, V, S>(
     this: DStream<Pair<K, V>>,
     f: (values: readonly V[], state: S | undefined, key: K, timeMs: number) => S | undefined,
-    { name, initialState = [] }: StateOptions & { readonly initialState?: readonly Pair<K, S>[] } = {},
+    options: InitialState<K, S> = {},
   ): DStream<Pair<K, S>> {
-    const stateName = this.graph.stateName(name, 'updateStateByKey', this.name)
-    return new DStream(this.graph, { name: 'updateStateByKey', parents: [this], isStateful: true }, (scope) => {
-      const input = scope.of(this)?.groupByKey(partitionerOf(scope))
-      return (
-        input &&
-        updated<K, readonly V[], Pair<K, S>>(
-          input,
-          'updateStateByKey',
-          (read, push) => {
-            const table = scope.state.table<K, S>(stateName)
-            if (isFirst(scope)) for (const [key, state] of ownOf(scope, initialState)) table.put(key, state)
-            const seen = new KeyMap<K, true>()
-            const step = (key: K, values: readonly V[]): void => {
-              const state = f(values, table.get(key), key, scope.timeMs)
-              if (state === undefined) table.delete(key)
-              else table.put(key, state)
-            }
-            read(([key, values]) => {
-              seen.set(key, true)
-              step(key, values)
-            })
-            for (const [key] of Array.from(table.entries())) if (!seen.has(key)) step(key, [])
-            for (const entry of table.entries()) push(entry)
-          },
-          true,
-        )
-      )
-    })
+    return this.updateStates<K, V, S>(function* (keys, timeMs) {
+      for (const [key, values, state] of keys) {
+        const next = f(values, state, key, timeMs)
+        if (next !== undefined) yield [key, next]
+      }
+    }, options)
+  }
+
+  /**
+   * The same for all keys of a task at once: `f` gets them one after the other with their values and states, and returns the
+   * states there are from now on. Keys that are not returned are forgotten.
+   */
+  updateStates<K, V, S>(
+    this: DStream<Pair<K, V>>,
+    f: UpdateStates<K, V, S>,
+    { name, initialState }: InitialState<K, S> = {},
+  ): DStream<Pair<K, S>> {
+    return this.#planned(updateStates(this, f, { name, initialState }))
   }
 
   /** Calls a function for each record with its key's state; see `stateSpec`. Its cost follows the batch and not the state. */
@@ -365,31 +447,10 @@ export class DStream<T> implements StreamNode<T> {
     spec: StateSpec<K, V, S, R>,
     { name }: StateOptions = {},
   ): MapWithStateStream<K, S, R> {
-    const stateName = this.graph.stateName(name, 'mapWithState', this.name)
-    const table = (scope: Scope): KeptTable<K, S> => keptTable(scope.state, stateName, spec.timeoutMs !== undefined)
-    const mapped = new DStream<R>(this.graph, { name: 'mapWithState', parents: [this], isStateful: true }, (scope) => {
-      const input = scope.of(this)?.partitionBy(partitionerOf(scope))
-      return (
-        input &&
-        updated<K, V, R>(
-          input,
-          'mapWithState',
-          (read, push) => {
-            const kept = table(scope)
-            if (isFirst(scope)) for (const [key, state] of ownOf(scope, spec.initialState)) kept.put(key, [state, scope.timeMs])
-            runSpec(spec, scope.timeMs, kept, read, push)
-          },
-          false,
-        )
-      )
-    })
-    return Object.assign(mapped, {
-      stateSnapshots: () =>
-        new DStream<Pair<K, S>>(this.graph, { name: 'stateSnapshots', parents: [mapped], isStateful: true }, (scope) => {
-          const after = scope.of(mapped)
-          return after && snapshotOf(after, () => table(scope).entries())
-        }),
-    })
+    const { mapped, snapshots } = mapStates(this, spec, name)
+    const stream = this.#planned(mapped)
+    let snapshot: DStream<Pair<K, S>> | undefined
+    return Object.assign(stream, { stateSnapshots: () => (snapshot ??= this.#planned(snapshots(stream))) })
   }
 
   // ---------------------------------------------------------------------------------------------- outputs
@@ -436,15 +497,38 @@ export class DStream<T> implements StreamNode<T> {
     return via(this, name, f)
   }
 
-  #notNull<U>(of: string, rdd: RDD<U> | null | undefined): RDD<U> {
-    if (rdd === null || rdd === undefined) throw new SquallError('no-rdd', { of }, this.graph.where(this.name))
-    return rdd
+  #planned<U>({ shape, make }: Planned<U>): DStream<U> {
+    return new DStream(this.graph, shape, make)
   }
+
+  #inverse<K, V>(
+    this: DStream<Pair<K, V>>,
+    operator: string,
+    of: string,
+    f: (a: V, b: V) => V,
+    length: Duration,
+    slide: Duration,
+    { inverse, isKept, name }: KeyedInverseOptions<K, V> & Required<Pick<InverseOptions<V>, 'inverse'>>,
+  ): DStream<Pair<K, V>> {
+    // divided as the state is, so that nothing is traded again
+    const slices = new DStream<Pair<K, V>>(this.graph, { name: 'reduceByKey', parents: [this] }, (scope) =>
+      scope.of(this)?.reduceByKey(f, partitionerOf(scope)),
+    )
+    return this.#planned(inverseWindow(slices, length, slide, { f, inverse, isKept, name, operator, of }))
+  }
+}
+
+function plus(a: number, b: number): number {
+  return a + b
+}
+
+function minus(a: number, b: number): number {
+  return a - b
 }
 
 /** A stream that is an operator of RDDs applied to each batch. */
 function via<T, U>(stream: DStream<T>, name: string, f: (rdd: RDD<T>) => RDD<U>): DStream<U> {
-  return new DStream(stream.graph, { name, parents: [stream] }, (scope) => {
+  return new DStream<U>(stream.graph, { name, parents: [stream] }, (scope) => {
     const rdd = scope.of(stream)
     return rdd && f(rdd)
   })
@@ -452,7 +536,7 @@ function via<T, U>(stream: DStream<T>, name: string, f: (rdd: RDD<T>) => RDD<U>)
 
 function both<T, U, R>(a: DStream<T>, b: DStream<U>, name: string, f: (a: RDD<T>, b: RDD<U>) => RDD<R>): DStream<R> {
   checkSlides(a, b, name)
-  return new DStream(a.graph, { name, parents: [a, b] }, (scope) => {
+  return new DStream<R>(a.graph, { name, parents: [a, b] }, (scope) => {
     const mine = scope.of(a)
     const theirs = scope.of(b)
     return mine && theirs && f(mine, theirs)
@@ -467,43 +551,15 @@ function checkSlides(a: Timed, b: Timed, of: string): void {
     a.graph.fault(new SquallError('slides-differ', { of, slideMs: a.slideMs, other: b.slideMs }, a.graph.where(a.name)))
 }
 
-function windowed<T>(stream: DStream<T>, length: Duration, slide: Duration): DStream<T> {
-  const lengthMs = wholeSlides(stream, 'the length', length)
-  const slideMs = wholeSlides(stream, 'the slide', slide)
-  stream.persist()
-  return new DStream(stream.graph, { name: 'window', parents: [stream], slideMs, lookBackMs: lengthMs }, (scope) => {
-    const rdds: RDD<T>[] = []
-    for (let timeMs = scope.timeMs - lengthMs + stream.slideMs; timeMs <= scope.timeMs; timeMs += stream.slideMs) {
-      const rdd = scope.of(stream, timeMs)
-      if (rdd !== undefined) rdds.push(rdd)
-    }
-    const [first, ...rest] = rdds
-    return first?.union(...rest)
-  })
-}
-
-/** A duration that must be a multiple of a stream's slide. */
-function wholeSlides(stream: Timed, what: string, duration: Duration): number {
+function positiveMs({ graph, name }: Timed, what: string, duration: Duration): number {
   const ms = durationMs(duration)
-  const { slideMs, graph, name } = stream
-  if (ms !== undefined && ms > 0 && slideMs > 0 && ms % slideMs === 0) return ms
-  graph.fault(new SquallError('bad-window', { what, duration: String(duration), slideMs }, graph.where(name)))
-  return slideMs
-}
-
-/** States that operators begin with are there before the very first batch. */
-function isFirst({ txid }: Scope): boolean {
-  return txid === 1
-}
-
-/** The pairs whose keys this task owns. */
-function ownOf<K, S>({ sc }: Scope, pairs: readonly Pair<K, S>[] = []): readonly Pair<K, S>[] {
-  const partitioner = new KeyGroupPartitioner(sc.count)
-  return pairs.filter(([key]) => partitioner.partitionOf(key) === sc.index)
-}
-
-function countOf(values: Iterable<unknown>): number {
-  let n = 0
-  for (const _ of values) n++
-  return n
+  if (ms !== undefined && ms > 0) return ms
+  graph.fault(
+    new SquallError(
+      'bad-option',
+      { option: 'duration', of: what, value: String(duration), expected: "a duration such as '10s'" },
+      graph.where(name),
+    ),
+  )
+  return 0
 }

@@ -5,6 +5,7 @@
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import type { Duration } from '../../std/clock.ts'
+import type { StorageLevel } from '../blocks.ts'
 import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { BatchSource } from '../source.ts'
@@ -24,9 +25,16 @@ export interface StreamNode<T> {
   readonly isStateful: boolean
   /** how long its RDDs are kept at least; grows while the graph is declared */
   rememberMs: number
+  /** how far back windows reach to it; known when the graph is finished */
+  reachMs: number
   persists: boolean
+  readonly level: StorageLevel
+  /** the state is written down whole so often, besides when its store wants to */
+  readonly snapshotMs: number | undefined
   /** Its RDD of the batch of a scope. */
   make(scope: Scope): RDD<T> | undefined
+  /** Of a stream with state: its RDD of a batch that was committed, when it is not in memory any more. */
+  makeAgain?(scope: Scope): RDD<T>
 }
 
 /** What is done with each batch of a stream. */
@@ -49,7 +57,10 @@ export class StreamGraph {
   watermarkPolicy: WatermarkPolicy = 'min'
   /** without an interval: a batch without data follows one with data */
   noDataBatches = true
+  /** how long the streams with an output are remembered at least */
+  rememberOutputsMs = 0
   readonly intervalMs: number
+  #stateful: readonly StreamNode<unknown>[] = []
 
   constructor(topology: string, intervalMs: number) {
     this.topology = topology
@@ -57,6 +68,8 @@ export class StreamGraph {
   }
 
   add(stream: StreamNode<unknown>): void {
+    for (const { number, name } of stream.parents.filter((parent) => this.streams[parent.number] !== parent))
+      this.fault(new SquallError('foreign-stream', { stream: `${name} (${number + 1})`, topology: this.topology }, this.where(stream.name)))
     this.streams.push(stream)
   }
 
@@ -85,16 +98,36 @@ export class StreamGraph {
     return { topology: this.topology, stream }
   }
 
+  /** The streams with state that outputs depend on, parents first. Each is evaluated at every batch of its own, whoever looks at it then. */
+  get stateful(): readonly StreamNode<unknown>[] {
+    return this.#stateful
+  }
+
   /** How far back streams reach, ms. */
   get rememberMs(): number {
     return Math.max(0, ...this.streams.map(({ rememberMs }) => rememberMs))
   }
 
+  /** Whether the state is to be written down whole after the batch of this time. */
+  isSnapshotDue(timeMs: number): boolean {
+    return this.#stateful.some(({ snapshotMs }) => snapshotMs !== undefined && timeMs % snapshotMs === 0)
+  }
+
   /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */
   finish(): void {
     if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
+    const needed = new Set<StreamNode<unknown>>()
+    for (const { stream } of this.outputs) {
+      needed.add(stream)
+      stream.rememberMs = Math.max(stream.rememberMs, this.rememberOutputsMs)
+    }
     // children were declared after their parents
     for (const stream of this.streams.toReversed())
-      for (const parent of stream.parents) parent.rememberMs = Math.max(parent.rememberMs, stream.rememberMs + stream.lookBackMs)
+      for (const parent of stream.parents) {
+        parent.rememberMs = Math.max(parent.rememberMs, stream.rememberMs + stream.lookBackMs)
+        parent.reachMs = Math.max(parent.reachMs, stream.reachMs + stream.lookBackMs)
+        if (needed.has(stream)) needed.add(parent)
+      }
+    this.#stateful = this.streams.filter((stream) => stream.isStateful && needed.has(stream))
   }
 }

@@ -2,6 +2,7 @@
  * The RDDs of a graph's streams in one task: made once for each batch, remembered as long as somebody reaches back to
  * them, made again from what the sources gave when they are gone.
  */
+import { SquallError } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
 import type { BatchRecord } from '../batch-log.ts'
 import type { ProcessOrder } from '../coordinator.ts'
@@ -23,6 +24,8 @@ export class StreamRuns {
   /** what batches took, by time: as far back as anyone reaches */
   readonly #records = new Map<number, BatchRecord>()
   readonly #rememberMs: number
+  /** the time of the newest batch that is known to be committed */
+  #doneMs = -Infinity
 
   constructor(graph: StreamGraph, sc: RddContext, state: StateStore, readers: ReadonlyMap<string, Reader<unknown>>) {
     this.#readers = readers
@@ -35,18 +38,16 @@ export class StreamRuns {
 
   /** The scope of a batch. One that is tried again starts from nothing, for tasks may have come to different places. */
   begin(order: ProcessOrder, watermark: WatermarkTracker): Scope {
-    if (this.#records.has(order.timeMs)) this.#forgetAll()
+    // when a task could not write down its commit, a batch that others have committed is run again
+    this.#doneMs = Math.min(Math.max(this.#doneMs, order.history.at(-1)?.timeMs ?? -Infinity), order.timeMs - 1)
+    if (this.#records.has(order.timeMs)) this.#forget()
     for (const record of [...order.history, order]) this.#records.set(record.timeMs, record)
     return this.#scope(order, watermark)
   }
 
-  /** The times of a stream's batches whose RDDs are remembered. */
-  remembered(stream: StreamNode<unknown>): readonly number[] {
-    return [...(this.#rdds[stream.number] as Map<number, unknown>).keys()]
-  }
-
   /** Batch `timeMs` is committed: what nobody reaches back to any more is forgotten. */
   committed(timeMs: number): void {
+    this.#doneMs = timeMs
     for (const stream of this.#graph.streams) {
       const rdds = this.#rdds[stream.number] as Map<number, RDD<unknown> | undefined>
       for (const [time, rdd] of rdds) {
@@ -58,10 +59,15 @@ export class StreamRuns {
     for (const time of this.#records.keys()) if (time <= timeMs - this.#rememberMs) this.#records.delete(time)
   }
 
-  #forgetAll(): void {
-    for (const rdds of this.#rdds) {
-      for (const rdd of rdds.values()) rdd?.node.unpersist()
-      rdds.clear()
+  /** What streams with state gave at batches that are committed stays: all tasks have the whole of it, and it cannot be made again. */
+  #forget(): void {
+    for (const { number, isStateful } of this.#graph.streams) {
+      const rdds = this.#rdds[number] as Map<number, RDD<unknown> | undefined>
+      for (const [time, rdd] of rdds) {
+        if (isStateful && time <= this.#doneMs) continue
+        rdd?.node.unpersist()
+        rdds.delete(time)
+      }
     }
   }
 
@@ -78,6 +84,17 @@ export class StreamRuns {
       sc: this.#sc,
       state: this.#state,
       of: (stream, time = timeMs) => this.#rddOf(stream, time, scope, watermark),
+      slice: (stream, fromMs, toMs) => {
+        this.#checkOwn(stream)
+        const from = Math.max(fromMs, timeMs - stream.rememberMs + 1)
+        const times = [...this.#records.keys()].filter((time) => time >= from && time <= Math.min(toMs, timeMs))
+        return times.sort((a, b) => a - b).flatMap((time) => this.#rddOf(stream, time, scope, watermark) ?? [])
+      },
+      remembered: (stream) => {
+        this.#checkOwn(stream)
+        const times = (this.#rdds[stream.number] as Map<number, unknown>).keys()
+        return [...times].filter((time) => time > timeMs - stream.rememberMs && time <= timeMs).sort((a, b) => a - b)
+      },
       source: (stream) => this.#sourceRdd(stream, ranges[stream]),
       seen(input, partition) {
         const stats = new EventTimeStats()
@@ -104,10 +121,17 @@ export class StreamRuns {
     const record = this.#records.get(timeMs)
     // times are multiples of the interval; a stream with a longer slide has batches at multiples of that
     if (record === undefined || (stream.slideMs > 0 && timeMs % stream.slideMs !== 0)) return undefined
-    const rdd = stream.make(timeMs === scope.timeMs ? scope : this.#scope(record, watermark))
-    if (stream.persists && rdd?.node.level === undefined) rdd?.node.persist('memory')
+    const own = timeMs === scope.timeMs ? scope : this.#scope(record, watermark)
+    const rdd = stream.isStateful && timeMs <= this.#doneMs ? stream.makeAgain?.(own) : stream.make(own)
+    if (stream.persists && rdd?.node.level === undefined) rdd?.node.persist(stream.level)
     rdds.set(timeMs, rdd)
     return rdd
+  }
+
+  #checkOwn(stream: StreamNode<unknown>): void {
+    const { number, name } = stream
+    const { streams, topology } = this.#graph
+    if (streams[number] !== stream) throw new SquallError('foreign-stream', { stream: name, topology }, this.#graph.where(name))
   }
 }
 

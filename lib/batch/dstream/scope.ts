@@ -4,6 +4,7 @@ import type { EventTimeStats } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Range } from '../source.ts'
+import type { DStream } from './dstream.ts'
 import type { StreamNode } from './graph.ts'
 
 /** What functions of users are told of a batch. */
@@ -16,8 +17,19 @@ export interface BatchInfo {
   readonly watermarkMs: number
 }
 
+/** What functions from RDDs to RDDs are told of a batch: other batches too. */
+export interface TransformInfo extends BatchInfo {
+  /**
+   * The RDDs of a stream's batches from one time to another, both included, oldest first. There are only those that are
+   * remembered: see `remember`. The stream must have been declared before the one whose function asks.
+   */
+  slice<T>(stream: DStream<T>, fromMs: number, toMs: number): readonly RDD<T>[]
+  /** The times of a stream's batches whose RDDs are remembered, oldest first. */
+  remembered(stream: DStream<unknown>): readonly number[]
+}
+
 /** One batch in one task. */
-export interface Scope extends BatchInfo {
+export interface Scope extends TransformInfo {
   readonly sc: RddContext
   /** what the batch takes of each source */
   readonly ranges: Readonly<Record<string, Range>>

@@ -7,8 +7,10 @@ import { Node } from '../rdd/node.ts'
 import type { Push } from '../rdd/node.ts'
 import type { Partitioner } from '../rdd/partitioners.ts'
 import { RDD } from '../rdd/rdd.ts'
+import type { StateTable } from '../state/store.ts'
 import type { StateStage } from './ahead.ts'
 import type { Pair } from './dstream.ts'
+import type { StreamNode } from './graph.ts'
 import type { Scope } from './scope.ts'
 
 /** A partition a task: the keys whose groups the task owns. */
@@ -33,15 +35,66 @@ export class KeyGroupPartitioner implements Partitioner {
 /** What an operator does in one task with one batch: `read` gives the task's records. */
 export type Update<K, V, R> = (read: (push: Push<Pair<K, V>>) => void, push: Push<R>) => void
 
+/**
+ * What an operator gave at earlier batches, kept with its state for the windows that reach back to it: when their RDDs are gone with a
+ * process they cannot be made again, for the state has gone on.
+ */
+export class Past<R> {
+  readonly #name: string
+  #stream: Pick<StreamNode<R>, 'reachMs' | 'name'> | undefined
+
+  constructor(stateName: string) {
+    this.#name = `${stateName}.past`
+  }
+
+  /** To be told when the stream of these results is made. */
+  of(stream: StreamNode<R>): void {
+    this.#stream = stream
+  }
+
+  /** Keeps what a batch gave in this task, as long as windows reach back to it. */
+  keep(scope: Scope, results: readonly R[]): void {
+    const reachMs = this.#stream?.reachMs ?? 0
+    if (reachMs === 0) return
+    const table = this.#table(scope)
+    for (const [key] of Array.from(table.entries())) if (key[0] <= scope.timeMs - reachMs) table.delete(key)
+    if (results.length > 0) table.put(ownKey(scope), results)
+  }
+
+  /** What the batch of a scope gave: a task has what lies in its part of the state, wherever that was written. */
+  again(scope: Scope): RDD<R> {
+    const { sc, timeMs } = scope
+    return sc.source<R, { index: number }>({
+      name: this.#stream?.name ?? this.#name,
+      partitions: Array.from({ length: sc.count }, (_, index) => ({ index })),
+      read: (_, push) => {
+        for (const [[atMs], results] of this.#table(scope).entries()) if (atMs === timeMs) for (const result of results) push(result)
+      },
+    })
+  }
+
+  #table({ state }: Scope): StateTable<readonly [timeMs: number, k: number], readonly R[]> {
+    return state.table(this.#name)
+  }
+}
+
+/** A key for a batch that this task owns, so that it moves with the task's part of the state. */
+function ownKey(scope: Scope): readonly [number, number] {
+  const partitioner = partitionerOf(scope)
+  for (let k = 0; ; k++) if (partitioner.partitionOf([scope.timeMs, k]) === scope.sc.index) return [scope.timeMs, k]
+}
+
 class UpdateStage<K, V, R> implements StateStage {
   readonly changesState = true
   readonly #input: Node<Pair<K, V>>
   readonly #update: Update<K, V, R>
+  readonly #keep: ((results: readonly R[]) => void) | undefined
   #results: R[] | undefined
 
-  constructor(input: Node<Pair<K, V>>, update: Update<K, V, R>) {
+  constructor(input: Node<Pair<K, V>>, update: Update<K, V, R>, keep: ((results: readonly R[]) => void) | undefined) {
     this.#input = input
     this.#update = update
+    this.#keep = keep
   }
 
   get inputs(): readonly Node<unknown>[] {
@@ -60,6 +113,7 @@ class UpdateStage<K, V, R> implements StateStage {
       (push) => this.#input.read(index, push),
       (result) => results.push(result),
     )
+    this.#keep?.(results)
     this.#results = results
     return Promise.resolve()
   }
@@ -71,10 +125,16 @@ class UpdateStage<K, V, R> implements StateStage {
 
 /**
  * What an operator with state makes of `input`, which is already divided by the key groups. `keepsKeys`: it gives pairs of the keys
- * it got.
+ * it got. `keep` is told what it gave (`Past`).
  */
-export function updated<K, V, R>(input: RDD<Pair<K, V>>, name: string, update: Update<K, V, R>, keepsKeys: boolean): RDD<R> {
-  const stage = new UpdateStage(input.node, update)
+export function updated<K, V, R>(
+  input: RDD<Pair<K, V>>,
+  name: string,
+  update: Update<K, V, R>,
+  keepsKeys: boolean,
+  keep?: (results: readonly R[]) => void,
+): RDD<R> {
+  const stage = new UpdateStage(input.node, update, keep)
   return new RDD(
     new Node<R>(input.context, {
       name,
@@ -82,20 +142,6 @@ export function updated<K, V, R>(input: RDD<Pair<K, V>>, name: string, update: U
       partitioner: keepsKeys ? input.partitioner : undefined,
       dependencies: [{ kind: 'narrow', node: input.node, stage }],
       compute: (_, push) => stage.read(push),
-    }),
-  )
-}
-
-/** All of a state, behind the operator that changes it. */
-export function snapshotOf<K, S>(after: RDD<unknown>, entries: () => Iterable<Pair<K, S>>): RDD<Pair<K, S>> {
-  return new RDD(
-    new Node<Pair<K, S>>(after.context, {
-      name: 'stateSnapshots',
-      partitions: after.partitions,
-      dependencies: [{ kind: 'narrow', node: after.node }],
-      compute: (_, push) => {
-        for (const entry of entries()) push(entry)
-      },
     }),
   )
 }

@@ -4,6 +4,7 @@ import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
 import type { StateStore, StateTable } from '../state/store.ts'
 import type { Pair } from './dstream.ts'
+import type { Scope } from './scope.ts'
 
 /**
  * What `mapWithState` does: for each record of the batch `f` gets its key, its value and the key's state, and returns what the
@@ -91,6 +92,7 @@ export class State<S> {
     if (this.#wasRemoved || this.#isTimingOut)
       throw new SquallError('state-misuse', { what: 'remove', when: this.#isTimingOut ? 'while it is timing out' : 'after it was removed' })
     this.#value = undefined
+    this.#wasUpdated = false
     this.#wasRemoved = true
   }
 
@@ -107,50 +109,108 @@ export class State<S> {
   }
 }
 
-/** A key's state with the time of the last batch that had it (0 where nothing times out). */
-export type Kept<S> = readonly [value: S, atMs: number]
-
-/** The states of a task's keys. */
+/** The states of a task's keys in a batch. */
 export interface KeptTable<K, S> {
-  get(key: K): Kept<S> | undefined
-  put(key: K, kept: Kept<S>): void
+  get(key: K): S | undefined
+  put(key: K, state: S): void
   delete(key: K): void
-  entries(): Iterable<readonly [K, S]>
-  /** the keys that had their last record in a batch, by its time; none where nothing times out */
-  readonly due: StateTable<number, readonly K[]> | undefined
+  /** The key had a record in this batch; its state was not changed. */
+  touch(key: K, state: S): void
+  /** The keys whose last record was before a time; they are told once. None where nothing times out. */
+  timedOut(beforeMs: number): Iterable<readonly [K, S]>
 }
 
-/** Where nothing times out, the store has the states as they are. */
-export function keptTable<K, S>(store: StateStore, name: string, isTimed: boolean): KeptTable<K, S> {
-  if (isTimed) {
-    const timed = store.table<K, Kept<S>>(name)
-    return {
-      get: (key) => timed.get(key),
-      put: (key, kept) => timed.put(key, kept),
-      delete: (key) => timed.delete(key),
-      *entries() {
-        for (const [key, [state]] of timed.entries()) yield [key, state]
-      },
-      due: store.table<number, readonly K[]>(`${name}.due`),
-    }
-  }
-  const plain = store.table<K, S>(name)
-  return {
-    get(key) {
-      const state = plain.get(key)
-      return state === undefined ? undefined : [state, 0]
-    },
-    put: (key, [state]) => plain.put(key, state),
-    delete: (key) => plain.delete(key),
-    entries: () => plain.entries(),
-    due: undefined,
-  }
+/** A state with the time of the last batch that had its key. */
+type Timed<S> = readonly [state: S, atMs: number]
+
+/** Keys by the time of the last batch that had them, the oldest first; a key that came again later is there more than once. */
+interface Due<K> {
+  readonly byTime: Map<number, K[]>
+  /** the batch that it was made for or changed by last */
+  atMs: number
 }
 
 /**
- * Runs a spec over the records of a task's batch. With a timeout, keys are also listed by the batch of their last record (`due`), so
- * that the cost of a batch follows its records and not the state.
+ * The states of an operator. Where nothing times out, the store has them as they are. Where something does, it has the time with
+ * each, and every task has its keys by time in memory, so that the cost of a batch follows its records and not the state: made from
+ * the state when a task begins, and when a batch is run again.
  */
+export class KeptStates<K, S> {
+  readonly #name: string
+  readonly #isTimed: boolean
+  readonly #due = new WeakMap<StateStore, Due<K>>()
+
+  constructor(name: string, timeoutMs: number | undefined) {
+    this.#name = name
+    this.#isTimed = timeoutMs !== undefined
+  }
+
+  at(scope: Scope): KeptTable<K, S> {
+    if (!this.#isTimed) {
+      const table = scope.state.table<K, S>(this.#name)
+      return {
+        get: (key) => table.get(key),
+        put: (key, state) => table.put(key, state),
+        delete: (key) => table.delete(key),
+        touch: () => undefined,
+        timedOut: () => [],
+      }
+    }
+    const { timeMs } = scope
+    const table = this.#timed(scope)
+    const { byTime } = this.#dueAt(scope)
+    const touch = (key: K, state: S): void => {
+      if (table.get(key)?.[1] !== timeMs) add(byTime, timeMs, key)
+      table.put(key, [state, timeMs])
+    }
+    return {
+      get: (key) => table.get(key)?.[0],
+      put: touch,
+      delete: (key) => table.delete(key),
+      touch,
+      *timedOut(beforeMs) {
+        for (const [atMs, keys] of byTime) {
+          if (atMs >= beforeMs) return
+          byTime.delete(atMs)
+          for (const key of keys) {
+            const kept = table.get(key)
+            if (kept?.[1] === atMs) yield [key, kept[0]] // else it is gone, or was seen again since
+          }
+        }
+      },
+    }
+  }
+
+  *entries(scope: Scope): Iterable<readonly [K, S]> {
+    if (!this.#isTimed) yield* scope.state.table<K, S>(this.#name).entries()
+    else for (const [key, [state]] of this.#timed(scope).entries()) yield [key, state]
+  }
+
+  #timed({ state }: Scope): StateTable<K, Timed<S>> {
+    return state.table<K, Timed<S>>(this.#name)
+  }
+
+  #dueAt(scope: Scope): Due<K> {
+    const known = this.#due.get(scope.state)
+    if (known !== undefined && known.atMs < scope.timeMs) {
+      known.atMs = scope.timeMs
+      return known
+    }
+    const found = new Map<number, K[]>()
+    for (const [key, [, atMs]] of this.#timed(scope).entries()) add(found, atMs, key)
+    const due = { byTime: new Map([...found].sort(([a], [b]) => a - b)), atMs: scope.timeMs }
+    this.#due.set(scope.state, due)
+    return due
+  }
+}
+
+function add<K>(byTime: Map<number, K[]>, timeMs: number, key: K): void {
+  const keys = byTime.get(timeMs)
+  if (keys === undefined) byTime.set(timeMs, [key])
+  else keys.push(key)
+}
+
+/** Runs a spec over the records of a task's batch, then over the keys that time out with it. */
 export function runSpec<K, V, S, R>(
   { f, timeoutMs = Infinity }: StateSpec<K, V, S, R>,
   timeMs: number,
@@ -158,33 +218,21 @@ export function runSpec<K, V, S, R>(
   read: (push: (record: Pair<K, V>) => void) => void,
   push: (result: R) => void,
 ): void {
-  const { due } = kept
   const state = new State<S>()
-  const touched: K[] = []
   read(([key, value]) => {
     const before = kept.get(key)
-    state.wrap(before?.[0])
+    state.wrap(before)
     const result = f(key, value, state, timeMs)
     if (result !== undefined) push(result)
     if (state.wasRemoved) kept.delete(key)
-    else if (state.wasUpdated || (before !== undefined && due !== undefined)) {
-      kept.put(key, [state.get(), timeMs])
-      if (before?.[1] !== timeMs) touched.push(key)
-    }
+    else if (state.wasUpdated) kept.put(key, state.get())
+    else if (before !== undefined) kept.touch(key, before)
   })
-  if (due === undefined) return
-  if (touched.length > 0) due.put(timeMs, [...(due.get(timeMs) ?? []), ...touched])
-  for (const [atMs, keys] of Array.from(due.entries())) {
-    // strictly before, as in Spark: a key that was seen at t is there until the batch after t + timeout
-    if (atMs >= timeMs - timeoutMs) continue
-    for (const key of keys) {
-      const entry = kept.get(key)
-      if (entry === undefined || entry[1] !== atMs) continue // seen again since
-      state.wrapTimingOut(entry[0])
-      const result = f(key, undefined, state, timeMs)
-      if (result !== undefined) push(result)
-      kept.delete(key)
-    }
-    due.delete(atMs)
+  // strictly before, as in Spark: a key that was seen at t is there until the batch after t + timeout
+  for (const [key, value] of kept.timedOut(timeMs - timeoutMs)) {
+    state.wrapTimingOut(value)
+    const result = f(key, undefined, state, timeMs)
+    if (result !== undefined) push(result)
+    kept.delete(key)
   }
 }

@@ -8,11 +8,13 @@ interface Chunks {
   readonly to: number
 }
 
-export interface MemorySourceOptions {
+export interface MemorySourceOptions<T = unknown> {
   /** partitions that the records of a batch make (1) */
   readonly partitions?: number
   /** a batch takes one chunk at most (all that are there) */
   readonly oneAtATime?: boolean
+  /** what a batch has for which there is no chunk (nothing); for streams with an interval, for there is always something then */
+  readonly otherwise?: readonly T[]
 }
 
 /**
@@ -29,11 +31,13 @@ export class MemorySource<T> implements BatchSource<T> {
   readonly #chunks: (readonly T[])[] = []
   readonly #partitions: number
   readonly #oneAtATime: boolean
+  readonly #otherwise: readonly T[] | undefined
   #hasEnded = false
 
-  constructor({ partitions = 1, oneAtATime = false }: MemorySourceOptions = {}) {
+  constructor({ partitions = 1, oneAtATime = false, otherwise }: MemorySourceOptions<T> = {}) {
     this.#partitions = partitions
     this.#oneAtATime = oneAtATime
+    this.#otherwise = otherwise
   }
 
   /** Adds a chunk. */
@@ -53,7 +57,8 @@ export class MemorySource<T> implements BatchSource<T> {
     return {
       next: (last) => {
         taken = last === undefined ? 0 : (last as Chunks).to
-        if (taken === chunks.length) return undefined
+        // nothing from the chunks: the other records
+        if (taken === chunks.length) return this.#otherwise === undefined || this.#hasEnded ? undefined : { from: taken, to: taken }
         const range: Chunks = { from: taken, to: this.#oneAtATime ? taken + 1 : chunks.length }
         taken = range.to
         return range
@@ -69,7 +74,7 @@ export class MemorySource<T> implements BatchSource<T> {
       partitions: () => this.#partitions,
       read: (range, partition, push) => {
         const { from, to } = range as Chunks
-        const records = this.#chunks.slice(from, to).flat()
+        const records = from === to ? (this.#otherwise ?? []) : this.#chunks.slice(from, to).flat()
         const [items, start, end] = slicesOf(records, this.#partitions)[partition] as readonly [readonly T[], number, number]
         for (let i = start; i < end; i++) push(items[i] as T)
       },
@@ -77,6 +82,6 @@ export class MemorySource<T> implements BatchSource<T> {
   }
 }
 
-export function memorySource<T>(options?: MemorySourceOptions): MemorySource<T> {
+export function memorySource<T>(options?: MemorySourceOptions<T>): MemorySource<T> {
   return new MemorySource<T>(options)
 }
