@@ -145,6 +145,13 @@ const table = {
     help: 'run the same version of Squall in every worker',
   },
   'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
+  // -- micro-batches: tuples by field
+  'unknown-tuple-field': { what: 'a tuple has no field {field}', help: 'its fields: {known}' },
+  'duplicate-tuple-field': {
+    what: 'a tuple would have the field {field} twice',
+    help: 'give the new field another name, or project the old one away first; its fields: {known}',
+  },
+  'tuple-size': { what: '{given} values were given for the fields {fields}', help: 'give {count} values, one a field' },
   // -- while a topology runs
   'trees-lost': {
     what: '{count} tuple trees failed for good',

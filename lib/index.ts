@@ -38,3 +38,18 @@ export { Rankings, intermediateRankings, totalRankings } from './bolts/rankings.
 export type { Ranked, RankingsOptions, RankingsTuple } from './bolts/rankings.ts'
 export { rollingCount } from './bolts/rolling-count.ts'
 export type { RollingCountBolt, RollingCountOptions } from './bolts/rolling-count.ts'
+export { EventTimeStats, WatermarkTracker, watermarkDelayMs, watermarkPolicy } from './batch/event-time.ts'
+export type { WatermarkOptions, WatermarkPolicy } from './batch/event-time.ts'
+export {
+  SessionWindows,
+  TimeWindows,
+  mergeSessions,
+  sessionWindow,
+  slidingWindow,
+  tumblingWindow,
+  windowTime,
+} from './batch/time-windows.ts'
+export type { TimeWindow, TimeWindowOptions } from './batch/time-windows.ts'
+export { PidRateEstimator, TokenBucket, partitionLimits } from './batch/rate.ts'
+export type { PartitionLimitsOptions, PidOptions, TokenBucketOptions } from './batch/rate.ts'
+export { TupleLayout, TupleView } from './batch/trident/tuple-view.ts'

@@ -1,3 +1,5 @@
+import { intervalMs, parseInterval } from './interval.ts'
+
 /** Where time comes from: an argument everywhere, so that a whole run can happen under virtual time. */
 export interface Clock {
   /** Milliseconds on a clock that never goes back; fractions are meaningful. */
@@ -34,14 +36,18 @@ export class VirtualClock implements Clock {
   }
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/** A length of time: milliseconds, or a number with a unit, such as `'250ms'`, `'1s'`, `'1.5m'`, `'2h'`, `'1d'`. */
+/** A length of time: milliseconds, or a number with a unit, such as `'250ms'`, `'1s'`, `'1.5m'`, `'2h'`, `'10 minutes'`, `'1 day 2 hours'`. */
 export type Duration = number | string
 
-/** The milliseconds of a duration, or `undefined` when it is not one (or is negative). */
+/** The milliseconds of a duration, or `undefined` when it is not one (or is negative). A month counts 31 days. */
 export function durationMs(duration: Duration): number | undefined {
-  if (typeof duration === 'number') return Number.isFinite(duration) && duration >= 0 ? duration : undefined
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(duration.trim())
-  return match === null ? undefined : Number(match[1]) * (units[match[2] as string] as number)
+  const ms = signedDurationMs(duration)
+  return ms === undefined || ms < 0 ? undefined : ms
+}
+
+/** The same for what may be negative, such as an offset. */
+export function signedDurationMs(duration: Duration): number | undefined {
+  if (typeof duration === 'number') return Number.isFinite(duration) ? duration : undefined
+  const interval = parseInterval(duration)
+  return interval === undefined ? undefined : intervalMs(interval)
 }
