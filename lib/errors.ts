@@ -127,6 +127,15 @@ const table = {
     what: 'the line of {file} that starts at byte {offset} is longer than {max} bytes',
     help: 'raise the option lineBytesMax of files.lines, or check that the file is a text of lines',
   },
+  // -- durable files and state
+  'disk-full': {
+    what: 'cannot write {file}: the disk is full',
+    help: 'make room on that disk and start again; nothing half-written was left behind',
+  },
+  'log-corrupt': {
+    what: '{file} is broken at byte {offset}, and more of it follows that is whole',
+    help: 'what was durable is lost there: bring the file back from a copy, or begin anew without its folder',
+  },
   // -- the wire: what does not fit its schema or a limit, and what cannot be read
   'value-mismatch': {
     what: 'the value of {field} is {value}, its schema says {kind}',
