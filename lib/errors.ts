@@ -154,6 +154,21 @@ const table = {
     help: 'run the same version of Squall in every worker',
   },
   'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
+  // -- micro-batches: receivers and blocks
+  'receiver-state': {
+    what: 'the {what} of stream {stream} cannot {action}: it is {state}',
+    help: 'store while the receiver is started, from onStart until onStop; what was refused here is not stored, so do not acknowledge it',
+  },
+  'unknown-receiver': { what: 'no receiver has the stream {stream}', help: 'the streams with receivers: {known}' },
+  'block-unwritable': { what: 'the block {block} cannot be stored: {reason}', help: 'receive plain data: no functions, no symbols' },
+  'receiver-limit': {
+    what: '{what} of the receiver of stream {stream} is larger than {max}',
+    help: 'raise the option {option}, or send less at once',
+  },
+  'receiver-failed': {
+    what: 'the receiver of stream {stream} failed: {reason}',
+    help: 'repair what its onStart or onStop does, or the source it receives from',
+  },
   // -- micro-batches: tuples by field
   'unknown-tuple-field': { what: 'a tuple has no field {field}', help: 'its fields: {known}' },
   'duplicate-tuple-field': {

@@ -12,3 +12,4 @@ export type {
 export { feeder, fixedSpout } from './sources.ts'
 export type { Feeder, MockedSource } from './sources.ts'
 export { VirtualClock } from '../std/clock.ts'
+export { VirtualSchedule } from '../std/schedule.ts'
