@@ -6,7 +6,6 @@
  */
 import type { FileSystem } from '../log/file-system.ts'
 import { RollingLog } from '../log/rolling-log.ts'
-import type { CutTail } from '../log/framed-log.ts'
 import type { Clock } from '../../std/clock.ts'
 
 export interface WriteAheadLogOptions {
@@ -26,35 +25,39 @@ export class WriteAheadLog {
   readonly #clock: Clock
   readonly #rollEveryMs: number
   #rolledAtMs: number
-  #sizeAtRoll: number
+  /** whether the current file holds anything: an empty one is not left behind */
+  #isFresh: boolean
   /** appends under way; a file is only left when there are none */
   readonly #writing = new Set<Promise<void>>()
-  #rolling: Promise<void> = Promise.resolve()
+  #rolling: Promise<void> | undefined
 
-  private constructor(log: RollingLog, clock: Clock, rollEveryMs: number) {
+  private constructor(log: RollingLog, { clock, rollEveryMs = 60_000 }: WriteAheadLogOptions, isFresh: boolean) {
     this.#log = log
     this.#clock = clock
     this.#rollEveryMs = rollEveryMs
     this.#rolledAtMs = clock.now()
-    this.#sizeAtRoll = 0
+    this.#isFresh = isFresh
   }
 
-  static async open({ files, folder, name, clock, rollEveryMs = 60_000, onRecord }: WriteAheadLogOptions): Promise<WriteAheadLog> {
+  /** Errors: `log-corrupt`, `file-unreadable`, `file-unwritable`, `disk-full`. */
+  static async open(options: WriteAheadLogOptions): Promise<WriteAheadLog> {
+    const { files, folder, name, onRecord } = options
     await files.makeFolder(folder)
-    return new WriteAheadLog(await RollingLog.open(files, folder, name, onRecord), clock, rollEveryMs)
-  }
-
-  /** What a crash had cut short, and opening took away: nobody was told that it was written. */
-  get cut(): CutTail | undefined {
-    return this.#log.cut
+    let lastFile = 0
+    const log = await RollingLog.open(files, folder, name, (record, file) => {
+      lastFile = file
+      onRecord(record, file)
+    })
+    return new WriteAheadLog(log, options, lastFile !== log.number)
   }
 
   /** Resolves with the number of their file when all of the records are durable. Rejects when none of them is there. */
   async append(records: readonly Uint8Array[]): Promise<number> {
-    if (this.#isDue) this.#startRolling()
-    await this.#rolling
+    // when rolling fails, the next append tries again: the old file is not written to once there may be a new one
+    while (this.#isDue) await (this.#rolling ??= this.#roll().finally(() => (this.#rolling = undefined)))
     const file = this.#log.number
     const written = this.#log.append(records)
+    this.#isFresh = false
     this.#writing.add(written)
     try {
       await written
@@ -70,20 +73,18 @@ export class WriteAheadLog {
   }
 
   async close(): Promise<void> {
-    await this.#rolling.catch(() => undefined)
+    await this.#rolling?.catch(() => undefined)
     await this.#log.close()
   }
 
   get #isDue(): boolean {
-    return this.#clock.now() - this.#rolledAtMs >= this.#rollEveryMs && this.#log.sizeBytes > this.#sizeAtRoll
+    return !this.#isFresh && this.#clock.now() - this.#rolledAtMs >= this.#rollEveryMs
   }
 
-  #startRolling(): void {
+  async #roll(): Promise<void> {
+    await Promise.allSettled(this.#writing)
+    await this.#log.roll()
     this.#rolledAtMs = this.#clock.now()
-    this.#rolling = Promise.allSettled(this.#writing)
-      .then(() => this.#log.roll())
-      .then(() => void (this.#sizeAtRoll = this.#log.sizeBytes))
-      // the old file is as good as a new one: the next time that is due tries again, and an append says what is wrong
-      .catch(() => undefined)
+    this.#isFresh = true
   }
 }
