@@ -154,6 +154,15 @@ const table = {
     help: 'run the same version of Squall in every worker',
   },
   'ring-corrupt': { what: 'the ring between two executors is broken: {reason}', help: 'restart the worker and report this' },
+  // -- micro-batches: what is written down of each batch
+  'metadata-version': {
+    what: 'the log of {log} has an entry of version v{version}: {reason}',
+    help: 'run the version of Squall that wrote it, or a newer one',
+  },
+  'metadata-broken': {
+    what: 'an entry of the log of {log} cannot be read: {reason}',
+    help: 'bring the log back from a copy, or begin anew without its folder',
+  },
   // -- micro-batches: receivers and blocks
   'receiver-state': {
     what: 'the {what} of stream {stream} cannot {action}: it is {state}',

@@ -27,15 +27,13 @@ describe('windows of event time', () => {
   })
 
   test('the windows of a time are exactly those that hold it', () => {
-    const shape = fc
-      .integer({ min: 1, max: 100 })
-      .chain((slide) =>
-        fc.record({
-          slide: fc.constant(slide),
-          size: fc.integer({ min: slide, max: 500 }),
-          startTime: fc.integer({ min: 1 - slide, max: slide - 1 }),
-        }),
-      )
+    const shape = fc.integer({ min: 1, max: 100 }).chain((slide) =>
+      fc.record({
+        slide: fc.constant(slide),
+        size: fc.integer({ min: slide, max: 500 }),
+        startTime: fc.integer({ min: 1 - slide, max: slide - 1 }),
+      }),
+    )
     fc.assert(
       fc.property(shape, fc.integer({ min: -10_000, max: 10_000 }), ({ slide, size, startTime }, ms) => {
         const all = Array.from({ length: 1 + Math.ceil(21_000 / slide) }, (_, i) => startTime + (i - Math.ceil(10_500 / slide)) * slide)

@@ -234,5 +234,10 @@ export class BlockGenerator {
 
 function check(option: string, value: number, isRight: boolean): void {
   if (!isRight)
-    throw new SquallError('bad-option', { option, of: 'the block generator', value, expected: 'a number of at least 1, whole for what is counted' })
+    throw new SquallError('bad-option', {
+      option,
+      of: 'the block generator',
+      value,
+      expected: 'a number of at least 1, whole for what is counted',
+    })
 }

@@ -18,7 +18,12 @@ import type { Receiver, ReceiverOutput } from './receiver.ts'
 
 /** What happens to a receiver, for whoever watches. */
 export type ReceiverEvent =
-  | { readonly kind: 'started' | 'restarting' | 'stopped'; readonly stream: string; readonly message: string; readonly error?: Error | undefined }
+  | {
+      readonly kind: 'started' | 'restarting' | 'stopped'
+      readonly stream: string
+      readonly message: string
+      readonly error?: Error | undefined
+    }
   | { readonly kind: 'error'; readonly stream: string; readonly message: string; readonly error: Error | undefined }
 
 export interface ReceiverSupervisorOptions<T> {

@@ -117,8 +117,7 @@ describe('the log', () => {
         files.crashAt = 1 + random.below(40)
         try {
           const tracker = await open(files, schedule)
-          for (const [batch, ids] of batches)
-            if (batch >= cleaned) expect(idsOf(tracker.blocksOfBatchAndStream(batch, 's'))).toEqual(ids)
+          for (const [batch, ids] of batches) if (batch >= cleaned) expect(idsOf(tracker.blocksOfBatchAndStream(batch, 's'))).toEqual(ids)
           // each block that was promised is in exactly one batch, or waits
           const places = Array.from({ length: 40 }, (_, batch) => idsOf(tracker.blocksOfBatchAndStream(batch, 's'))).flat()
           places.push(...idsOf(tracker.unallocatedBlocks('s')))

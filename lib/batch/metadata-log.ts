@@ -1,0 +1,185 @@
+/**
+ * The offset log and the commit log, by batch, and where a run goes on that finds them.
+ *
+ * A log is a few numbered files of appended records, not a file a batch: that takes one fsync a record, where the name of a new
+ * file would need a second one. Before each entry stands a line with its batch, so that people can read the files as well.
+ */
+import { SquallError } from '../errors.ts'
+import { nodeFileSystem } from './log/file-system.ts'
+import type { FileSystem } from './log/file-system.ts'
+import { RollingLog, readRollingLog } from './log/rolling-log.ts'
+import { decodeEntry, encodeEntry, versionOf } from './metadata.ts'
+import type { CommitEntry, EntryFormat, OffsetEntry } from './metadata.ts'
+
+export interface MetadataLogOptions<T> {
+  /** made when it is not there */
+  readonly folder: string
+  /** `offsetFormat` or `commitFormat` */
+  readonly format: EntryFormat<T>
+  /** the version of a new log (the latest); a log that is there keeps its own */
+  readonly version?: number
+  /** entries of one file (1000) */
+  readonly entriesPerFile?: number
+  /** the disk (this machine's) */
+  readonly files?: FileSystem
+}
+
+/** An entry as it was read, and the number of its file. */
+interface Kept {
+  readonly text: string
+  readonly file: number
+}
+
+/**
+ * The entries of batches, each durable when its promise has resolved.
+ *
+ * ```ts
+ * const offsets = await MetadataLog.open({ folder: 'state/words', format: offsetFormat })
+ * await offsets.add(1, { batchWatermarkMs: 0, batchTimestampMs: Date.now(), conf: {}, offsets: { lines: 1200 } })
+ * offsets.latest // { batch: 1, entry: { ... } }
+ * ```
+ */
+export class MetadataLog<T> {
+  /** that this log is written in */
+  readonly version: number
+  readonly #format: EntryFormat<T>
+  readonly #entriesPerFile: number
+  readonly #log: RollingLog
+  readonly #entries: Map<number, Kept>
+  /** entries in the current file */
+  #inFile = 0
+  /** one write after the other */
+  #writing: Promise<unknown> = Promise.resolve()
+
+  private constructor(log: RollingLog, entries: Map<number, Kept>, { format, version, entriesPerFile = 1_000 }: MetadataLogOptions<T>) {
+    this.#log = log
+    this.#format = format
+    this.#entriesPerFile = entriesPerFile
+    this.#entries = entries
+    this.version = version ?? format.versionMax
+    for (const { text, file } of entries.values()) {
+      this.version = versionOf(format, firstLine(text))
+      if (file === log.number) this.#inFile++
+    }
+  }
+
+  /** Errors: `metadata-version`, `metadata-broken`, `log-corrupt`, `file-unreadable`, `file-unwritable`, `disk-full`. */
+  static async open<T>(options: MetadataLogOptions<T>): Promise<MetadataLog<T>> {
+    const { folder, format, files = nodeFileSystem } = options
+    await files.makeFolder(folder)
+    const entries = new Map<number, Kept>()
+    const log = await RollingLog.open(files, folder, format.name, (record, file) => {
+      const [batch, text] = unframed(format, record)
+      entries.set(batch, { text, file })
+    })
+    return new MetadataLog(log, entries, options)
+  }
+
+  /** What a log holds, for people. Somebody else may be writing to it. */
+  static async read<T>({ folder, format, files = nodeFileSystem }: MetadataLogOptions<T>): Promise<readonly { batch: number; entry: T }[]> {
+    const entries: { batch: number; entry: T }[] = []
+    await readRollingLog(files, folder, format.name, (record) => {
+      const [batch, text] = unframed(format, record)
+      entries.push({ batch, entry: decodeEntry(format, text) })
+    })
+    return entries
+  }
+
+  /** Writes the entry of a batch. `false`, and nothing is written, when there is one already. */
+  add(batch: number, entry: T): Promise<boolean> {
+    const text = encodeEntry(this.#format, entry, this.version)
+    const added = this.#writing.then(async () => {
+      if (this.#entries.has(batch)) return false
+      if (this.#inFile >= this.#entriesPerFile) {
+        await this.#log.roll()
+        this.#inFile = 0
+      }
+      await this.#log.append([Buffer.from(`batch ${batch}\n${text}\n`)])
+      this.#inFile++
+      this.#entries.set(batch, { text, file: this.#log.number })
+      return true
+    })
+    this.#writing = added.catch(() => undefined)
+    return added
+  }
+
+  get(batch: number): T | undefined {
+    const kept = this.#entries.get(batch)
+    return kept === undefined ? undefined : decodeEntry(this.#format, kept.text)
+  }
+
+  /** The batches there are from `from` up to and with `to`, in order. */
+  batches(from = -Infinity, to = Infinity): readonly number[] {
+    return [...this.#entries.keys()].filter((batch) => batch >= from && batch <= to).sort((a, b) => a - b)
+  }
+
+  /** The entry of the latest batch. */
+  get latest(): { readonly batch: number; readonly entry: T } | undefined {
+    const batch = this.batches().at(-1)
+    return batch === undefined ? undefined : { batch, entry: this.get(batch) as T }
+  }
+
+  /** Forgets the batches before `batch`, but never the latest; files go when all their batches are forgotten. */
+  async purge(batch: number): Promise<void> {
+    const purged = this.#writing.then(async () => {
+      for (const one of this.batches(undefined, batch - 1)) if (this.#entries.size > 1) this.#entries.delete(one)
+      let oldest = Infinity
+      for (const { file } of this.#entries.values()) oldest = Math.min(oldest, file)
+      await this.#log.removeBefore(oldest)
+    })
+    this.#writing = purged.catch(() => undefined)
+    return await purged
+  }
+
+  /** After what is under way. */
+  async close(): Promise<void> {
+    await this.#writing
+    await this.#log.close()
+  }
+}
+
+/** Where a run goes on. */
+export interface Resumption {
+  /** the batch to run next */
+  readonly batch: number
+  /** what it consists of, when it was begun before: it runs again with the same offsets, time, watermark and settings */
+  readonly again: OffsetEntry | undefined
+  /** what the batch before was, when there was one */
+  readonly previous: OffsetEntry | undefined
+  /** the watermark to run it with */
+  readonly watermarkMs: number
+}
+
+/**
+ * Where a run goes on that finds these logs: with the batch that was begun and not committed, or with the next one. Throws
+ * `metadata-broken` for a commit of a batch that was never begun.
+ */
+export function resumption(offsets: MetadataLog<OffsetEntry>, commits: MetadataLog<CommitEntry>, firstBatch = 1): Resumption {
+  const begun = offsets.latest
+  const done = commits.latest
+  if (done !== undefined && (begun === undefined || begun.batch < done.batch))
+    throw new SquallError('metadata-broken', {
+      log: 'commits',
+      reason: `batch ${done.batch} is committed, but the last one with offsets is ${begun?.batch ?? 'none'}`,
+    })
+  if (begun === undefined) return { batch: firstBatch, again: undefined, previous: undefined, watermarkMs: 0 }
+  if (done?.batch === begun.batch) {
+    // a commit that tells no watermark holds 0; the watermark never goes back
+    const watermarkMs = Math.max(done.entry.nextBatchWatermarkMs, begun.entry.batchWatermarkMs)
+    return { batch: begun.batch + 1, again: undefined, previous: begun.entry, watermarkMs }
+  }
+  const { batch, entry } = begun
+  return { batch, again: entry, previous: offsets.get(batch - 1), watermarkMs: entry.batchWatermarkMs }
+}
+
+/** `batch 17`, then the entry. */
+function unframed({ name }: Pick<EntryFormat<unknown>, 'name'>, record: Buffer): readonly [batch: number, text: string] {
+  const whole = record.toString()
+  const batch = Number(/^batch (-?\d+)$/.exec(firstLine(whole))?.[1])
+  if (Number.isNaN(batch)) throw new SquallError('metadata-broken', { log: name, reason: `${firstLine(whole)} names no batch` })
+  return [batch, whole.slice(whole.indexOf('\n') + 1, -1)]
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] as string
+}
