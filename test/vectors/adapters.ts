@@ -1,6 +1,7 @@
 /** Every adapter there is. A suite that none of them is for is unsupported. */
 import { dataFrameTimeWindowing } from './adapters/data-frame-time-windowing.ts'
 import { eventTimeWatermark } from './adapters/event-time-watermark.ts'
+import { flinkWindowAssigners } from './adapters/flink-window-assigners.ts'
 import { metadataLogs } from './adapters/metadata-logs.ts'
 import { partialKeyGrouping } from './adapters/partial-key-grouping.ts'
 import { pidRateEstimator } from './adapters/pid-rate-estimator.ts'
@@ -12,6 +13,7 @@ import type { Adapter } from './vectors.ts'
 export const adapters: readonly Adapter[] = [
   dataFrameTimeWindowing,
   eventTimeWatermark,
+  flinkWindowAssigners,
   metadataLogs,
   partialKeyGrouping,
   pidRateEstimator,

@@ -74,10 +74,10 @@ describe('records over HTTP', () => {
     let release = (): void => undefined
     let asked = (): void => undefined
     const isStoring = new Promise<void>((resolve) => (asked = resolve))
-    const { storeMany } = output
+    const store = output.storeMany.bind(output)
     output.storeMany = (items) => {
       asked()
-      return storeMany.call(output, items)
+      return store(items)
     }
     output.hold = new Promise((resolve) => (release = resolve))
     const posted = post('a')

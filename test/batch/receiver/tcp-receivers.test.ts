@@ -102,6 +102,7 @@ describe('lines from whoever connects', () => {
     await output.until(() => output.told.length === 1)
     first.end('still here\n')
     await output.until(() => output.items.length === 1)
+    expect(output.told[0]).toMatch(/the number of connections of the receiver of stream s is larger than 1/)
     await receiver.onStop()
   })
 

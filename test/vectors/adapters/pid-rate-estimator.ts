@@ -77,7 +77,7 @@ function listed(rates: readonly (number | undefined)[], expected: readonly unkno
       const wanted = expected[i]
       if (wanted === null) return rate === undefined || `call ${i + 1}: got ${rate}, expected none`
       if (wanted === 'some' || wanted === 'defined') return rate !== undefined || `call ${i + 1}: got none`
-      return isClose(rate, Number(wanted)) || `call ${i + 1}: got ${rate}, expected ${String(wanted)}`
+      return isClose(rate, Number(wanted)) || `call ${i + 1}: got ${rate}, expected ${JSON.stringify(wanted)}`
     }),
   )
 }

@@ -23,7 +23,7 @@ export const receivedBlockTracker: Adapter = {
 async function verdict({ params, input, expected }: VectorCase, folder: string): Promise<Verdict> {
   const hasLog = params['checkpointDir'] === undefined ? params['wal'] !== false : params['checkpointDir'] !== null
   const seconds = Number(params['rollingIntervalSecs'] ?? params['rollingInterval'] ?? 60)
-  const subject = new Subject(hasLog ? folder : undefined, String(params['streamId'] ?? 1), seconds * 1_000)
+  const subject = new Subject(hasLog ? folder : undefined, JSON.stringify(params['streamId'] ?? 1), seconds * 1_000)
   await subject.open(true)
   try {
     if (isRecord(expected))
