@@ -212,13 +212,20 @@ const table = {
     what: 'an entry of the log of {log} cannot be read: {reason}',
     help: 'bring the log back from a copy, or begin anew without its folder',
   },
+  'metadata-unwritable': {
+    what: 'an entry of the log of {log} cannot be written: {reason}',
+    help: 'let sources say their offsets as plain JSON: numbers, texts, lists and objects of them',
+  },
   // -- micro-batches: receivers and blocks
   'receiver-state': {
     what: 'the {what} of stream {stream} cannot {action}: it is {state}',
     help: 'store while the receiver is started, from onStart until onStop; what was refused here is not stored, so do not acknowledge it',
   },
   'unknown-receiver': { what: 'no receiver has the stream {stream}', help: 'the streams with receivers: {known}' },
-  'block-unwritable': { what: 'the block {block} cannot be stored: {reason}', help: 'receive plain data: no functions, no symbols' },
+  'block-unwritable': {
+    what: 'the block {block} cannot be stored: {reason}',
+    help: 'receive plain data: no functions, no symbols; metadata of blocks is JSON',
+  },
   'receiver-limit': {
     what: '{what} of the receiver of stream {stream} is larger than {max}',
     help: 'raise the option {option}, or send less at once',

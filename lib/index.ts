@@ -110,3 +110,7 @@ export type {
 } from './batch/trident/state/state.ts'
 export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/trident/state/values.ts'
 export type { Serializer } from './batch/trident/state/values.ts'
+export { httpJson, httpLines } from './batch/receiver/http-receiver.ts'
+export type { HttpReceiverOptions } from './batch/receiver/http-receiver.ts'
+export { socketLines, tcpLines } from './batch/receiver/tcp-receivers.ts'
+export type { SocketLinesOptions, TcpLinesOptions } from './batch/receiver/tcp-receivers.ts'

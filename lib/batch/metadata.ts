@@ -55,7 +55,7 @@ export const offsetFormat: EntryFormat<OffsetEntry> = {
   encode({ batchWatermarkMs, batchTimestampMs, conf, offsets }, version) {
     const sources = Object.entries(offsets)
     if (version === 1 && sources.some(([name], place) => name !== String(place)))
-      throw broken('offsets', 'version 1 knows sources by their place only, as 0, 1, 2, ...')
+      throw unwritable('offsets', 'version 1 knows sources by their place only, as 0, 1, 2, ...')
     const lines = sources.map(([name, offset]) =>
       version === 1 ? (offset === null ? '-' : JSON.stringify(offset)) : JSON.stringify([name, offset]),
     )
@@ -77,7 +77,7 @@ export const commitFormat: EntryFormat<CommitEntry> = {
   name: 'commits',
   versionMax: 2,
   encode({ nextBatchWatermarkMs, stateUniqueIds }, version) {
-    if (version === 1 && stateUniqueIds !== undefined) throw broken('commits', 'version 1 has no ids of states')
+    if (version === 1 && stateUniqueIds !== undefined) throw unwritable('commits', 'version 1 has no ids of states')
     return JSON.stringify({ nextBatchWatermarkMs, stateUniqueIds })
   },
   decode(text, version) {
@@ -89,9 +89,13 @@ export const commitFormat: EntryFormat<CommitEntry> = {
 
 type StateIds = NonNullable<CommitEntry['stateUniqueIds']>
 
-/** The text of an entry: its version, then its lines. */
+/** The text of an entry: its version, then its lines. Throws `metadata-unwritable`. */
 export function encodeEntry<T>(format: EntryFormat<T>, entry: T, version: number = format.versionMax): string {
-  return `v${version}\n${format.encode(entry, version)}`
+  try {
+    return `v${version}\n${format.encode(entry, version)}`
+  } catch (error) {
+    throw error instanceof SquallError ? error : unwritable(format.name, (error as Error).message, error)
+  }
 }
 
 /**
@@ -163,6 +167,10 @@ function parsed(log: string, json: string): unknown {
   } catch (error) {
     throw new SquallError('metadata-broken', { log, reason: (error as Error).message }, {}, { cause: error })
   }
+}
+
+function unwritable(log: string, reason: string, cause?: unknown): SquallError {
+  return new SquallError('metadata-unwritable', { log, reason }, {}, { cause })
 }
 
 function broken(log: string, reason: string): SquallError {

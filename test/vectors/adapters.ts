@@ -1,8 +1,27 @@
 /** Every adapter there is. A suite that none of them is for is unsupported. */
+import { dataFrameTimeWindowing } from './adapters/data-frame-time-windowing.ts'
+import { eventTimeWatermark } from './adapters/event-time-watermark.ts'
 import { fileState } from './adapters/file-state.ts'
+import { flinkWindowAssigners } from './adapters/flink-window-assigners.ts'
+import { metadataLogs } from './adapters/metadata-logs.ts'
 import { partialKeyGrouping } from './adapters/partial-key-grouping.ts'
+import { pidRateEstimator } from './adapters/pid-rate-estimator.ts'
+import { receivedBlockTracker } from './adapters/received-block-tracker.ts'
 import { rollingTopWords } from './adapters/rolling-top-words.ts'
 import { tridentState } from './adapters/trident-state.ts'
+import { tridentTupleView } from './adapters/trident-tuple-view.ts'
 import type { Adapter } from './vectors.ts'
 
-export const adapters: readonly Adapter[] = [fileState, partialKeyGrouping, rollingTopWords, tridentState]
+export const adapters: readonly Adapter[] = [
+  dataFrameTimeWindowing,
+  eventTimeWatermark,
+  fileState,
+  flinkWindowAssigners,
+  metadataLogs,
+  partialKeyGrouping,
+  pidRateEstimator,
+  receivedBlockTracker,
+  rollingTopWords,
+  tridentState,
+  tridentTupleView,
+]

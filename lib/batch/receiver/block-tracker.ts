@@ -151,7 +151,8 @@ export class ReceivedBlockTracker {
   }
 
   async #record(record: TrackerRecord): Promise<void> {
-    this.#apply(record, (await this.#log?.append([encode(record)])) ?? 0)
+    const file = await this.#log?.append([encode(record)])
+    this.#apply(record, file ?? 0)
   }
 
   /** Makes true what a record says; the same for what happens now and for what is read back. */
@@ -210,7 +211,12 @@ export class ReceivedBlockTracker {
 }
 
 function encode(record: TrackerRecord): Buffer {
-  return Buffer.from(JSON.stringify(record))
+  try {
+    return Buffer.from(JSON.stringify(record))
+  } catch (error) {
+    const block = record.type === 'BlockAddition' ? record.block.blockId : record.type
+    throw new SquallError('block-unwritable', { block, reason: (error as Error).message }, {}, { cause: error })
+  }
 }
 
 function decode(record: Buffer): TrackerRecord {

@@ -171,7 +171,7 @@ describe('the states', () => {
 
   test('nothing is added before the start or after the stop, not even what waited', async () => {
     const { generator, pushed } = setup({ blockQueueMax: 1, blockItemsMax: 1 }, 'by hand')
-    const refused = expect.objectContaining({ code: 'receiver-state' })
+    const refused: unknown = expect.objectContaining({ code: 'receiver-state' })
     expect(() => generator.add(0)).toThrow(refused)
     generator.start()
     void generator.add(1)
