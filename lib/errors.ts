@@ -339,6 +339,24 @@ const table = {
   'no-state': { what: 'the key has no state', help: 'ask exists first, or use getOption()' },
   'state-misuse': { what: '{what} of a state {when}', help: 'ask isTimingOut first; a state can be removed once in a call' },
   'state-name': { what: 'two operators keep their state under the name {name}', help: "name one of them: { name: 'sessions' }" },
+  // -- micro-batches: event time
+  'no-time': {
+    what: '{what} of a record is {value}, which is no time',
+    help: 'use a Date or a number of milliseconds since 1970; null for a record without a time',
+  },
+  'several-watermarks': {
+    what: '{of}: the stream has more than one watermark on its way',
+    help: 'call withWatermark once, before the operator that keeps state',
+  },
+  'no-watermark': {
+    what: '{of} needs a watermark: nothing else says when it may forget',
+    help: "put withWatermark('at', '10 minutes') before it",
+  },
+  'several-windows': {
+    what: 'groupBy is given {n} windows; every record would be in each pair of them',
+    help: 'group by one window; put the second groupBy behind the first for windows over windows',
+  },
+  'output-mode': { what: '{of} cannot be in the output mode {mode}: {reason}', help: '{remedy}' },
   // -- RDDs
   'rdd-failed': {
     what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',

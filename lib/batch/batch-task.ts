@@ -59,6 +59,8 @@ export class BatchTask {
   readonly #over = new Set<string>()
   readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
   #watermark: WatermarkTracker | undefined
+  /** the batch whose event times the watermark knows last */
+  #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
   constructor({ graph, state, commits = noCommitLog }: BatchTaskOptions, context: TaskContext) {
@@ -99,6 +101,10 @@ export class BatchTask {
     return this.#inOrder(order, out, tuple, async () => {
       const { txid, attempt } = order
       const scope = (this.#newest.get(txid) as { scope: () => Scope }).scope()
+      const watermark = await this.#watermarkTracker()
+      // another task may not have come as far with the attempt before
+      if (txid === this.#endedTxid) watermark.undo()
+      this.#endedTxid = undefined
       this.#state.begin(txid)
       try {
         for (const { stream, run } of this.#graph.outputs) {
@@ -107,8 +113,8 @@ export class BatchTask {
         }
         const seen = await this.#share('the end of the batch', scope.eventTimes())
         await this.#state.commit(txid)
-        const watermark = await this.#watermarkTracker()
         watermark.endBatch(merged(seen))
+        this.#endedTxid = txid
         await this.#share('the commit of the batch', null)
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
       } catch (error) {
@@ -181,9 +187,10 @@ export class BatchTask {
   /** Made with the first batch: the driver knows the watermark that was committed last. */
   async #watermarkTracker(): Promise<WatermarkTracker> {
     if (this.#watermark === undefined) {
-      const [watermarkMs = 0] = await this.#share('the watermark', this.#commits.watermarkMs)
+      const { watermarkMs, lateMs } = this.#commits
+      const [last = { watermarkMs, lateMs }] = await this.#share('the watermark', { watermarkMs, lateMs })
       const inputs = Object.fromEntries(this.#graph.watermarks)
-      this.#watermark = new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs })
+      this.#watermark = new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, ...last })
     }
     return this.#watermark
   }

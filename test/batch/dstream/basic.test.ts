@@ -33,7 +33,7 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
   })
 
   test('reduceByKey', async () => {
-    const found = await batchesOf([['a', 'a', 'b'], ['', ''], []], (s) => s.map((x) => [x, 1] as const).reduceByKey((a, b) => a + b), {
+    const found = await batchesOf([['a', 'a', 'b'], ['', ''], []], (s) => s.map((x) => [x, 1]).reduceByKey((a, b) => a + b), {
       executors,
     })
     expect(found.map((batch) => batch.toSorted())).toEqual([
