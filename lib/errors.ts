@@ -357,6 +357,10 @@ const table = {
     help: 'group by one window; put the second groupBy behind the first for windows over windows',
   },
   'output-mode': { what: '{of} cannot be in the output mode {mode}: {reason}', help: '{remedy}' },
+  'source-changed': {
+    what: '{source} is not what it was when the topology read it before: {reason}',
+    help: 'bring back what was there, or start anew with an empty state directory',
+  },
   // -- RDDs
   'rdd-failed': {
     what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',

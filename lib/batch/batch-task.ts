@@ -13,7 +13,6 @@
  */
 import { SquallError } from '../errors.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
-import { noCommitLog } from './batch-log.ts'
 import type { CommitLog } from './batch-log.ts'
 import { RddContext } from './context.ts'
 import type { CommitOrder, ProcessOrder } from './coordinator.ts'
@@ -37,8 +36,16 @@ export type BatchStreams = { readonly blocks: BlockTuple }
 
 export interface BatchTaskOptions {
   readonly graph: StreamGraph
-  readonly state: StateStore
+  /** Opens this task's part of the state. The driver has prepared its directory by then. */
+  readonly openState: () => Promise<StateStore>
   readonly commits: CommitLog
+}
+
+/** What a task has from its first order on. */
+interface Running {
+  readonly state: StateStore
+  readonly runs: StreamRuns
+  readonly watermark: WatermarkTracker
 }
 
 /** Attempts that are over and whose blocks may still come. */
@@ -47,10 +54,9 @@ const overMax = 1_024
 export class BatchTask {
   readonly #graph: StreamGraph
   readonly #context: TaskContext
-  readonly #state: StateStore
+  readonly #openState: () => Promise<StateStore>
   readonly #commits: CommitLog
   readonly #sc: RddContext
-  readonly #runs: StreamRuns
   readonly #peers: readonly number[]
   readonly #readers = new Map<string, Reader<unknown>>()
   readonly #exchanges = new Map<string, StreamExchange>()
@@ -58,15 +64,15 @@ export class BatchTask {
   readonly #newest = new Map<number, { readonly attempt: number; readonly scope: () => Scope }>()
   readonly #over = new Set<string>()
   readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
-  #watermark: WatermarkTracker | undefined
+  #running: Running | undefined
   /** the batch whose event times the watermark knows last */
   #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
-  constructor({ graph, state, commits = noCommitLog }: BatchTaskOptions, context: TaskContext) {
+  constructor({ graph, openState, commits }: BatchTaskOptions, context: TaskContext) {
     this.#graph = graph
     this.#context = context
-    this.#state = state
+    this.#openState = openState
     this.#commits = commits
     this.#peers = context.tasksOf(context.component)
     const { taskIndex: index, taskCount: count, topology, log, date } = context
@@ -78,8 +84,7 @@ export class BatchTask {
       },
     }
     this.#sc = new RddContext({ index, count, exchange, seed: 0 })
-    for (const [stream, source] of graph.sources) this.#readers.set(stream, source.reader({ topology, stream, log, date }))
-    this.#runs = new StreamRuns(graph, this.#sc, state, this.#readers)
+    for (const [stream, source] of graph.sources) this.#readers.set(stream, source.reader({ topology, stream, tasks: count, log, date }))
   }
 
   process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
@@ -88,8 +93,8 @@ export class BatchTask {
     let scope: Scope | undefined
     this.#newest.set(order.txid, { attempt: order.attempt, scope: () => scope as Scope })
     return this.#inOrder(order, out, tuple, async () => {
-      const watermark = await this.#watermarkTracker()
-      scope = this.#runs.begin(order, watermark)
+      const { runs, watermark } = (this.#running ??= await this.#start())
+      scope = runs.begin(order, watermark)
       for (const { stream } of this.#graph.outputs) {
         const rdd = scope.of(stream)
         if (rdd !== undefined) await prepareAhead(rdd.node)
@@ -101,27 +106,27 @@ export class BatchTask {
     return this.#inOrder(order, out, tuple, async () => {
       const { txid, attempt } = order
       const scope = (this.#newest.get(txid) as { scope: () => Scope }).scope()
-      const watermark = await this.#watermarkTracker()
+      const { state, runs, watermark } = this.#running as Running
       // another task may not have come as far with the attempt before
       if (txid === this.#endedTxid) watermark.undo()
       this.#endedTxid = undefined
-      this.#state.begin(txid)
+      state.begin(txid)
       try {
         for (const { stream, run } of this.#graph.outputs) {
           const rdd = scope.of(stream)
           if (rdd !== undefined) await run(rdd, scope)
         }
         const seen = await this.#share('the end of the batch', scope.eventTimes())
-        await this.#state.commit(txid)
+        await state.commit(txid)
         watermark.endBatch(merged(seen))
         this.#endedTxid = txid
         await this.#share('the commit of the batch', null)
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
       } catch (error) {
-        this.#state.discard()
+        state.discard()
         throw error
       }
-      this.#runs.committed(scope.timeMs)
+      runs.committed(scope.timeMs)
       for (const [stream, range] of Object.entries(scope.ranges)) this.#readers.get(stream)?.committed?.(range)
       this.#newest.delete(txid)
       this.#end(txid, attempt, new SquallError('batch-superseded', { txid, attempt }))
@@ -135,7 +140,7 @@ export class BatchTask {
 
   async close(): Promise<void> {
     for (const reader of this.#readers.values()) await reader.close?.()
-    await this.#state.close()
+    await this.#running?.state.close()
     await this.#commits.close()
     this.#sc.blocks.close()
   }
@@ -184,15 +189,17 @@ export class BatchTask {
     if (this.#over.size > overMax) for (const old of this.#over) if (this.#over.size > overMax) this.#over.delete(old)
   }
 
-  /** Made with the first batch: the driver knows the watermark that was committed last. */
-  async #watermarkTracker(): Promise<WatermarkTracker> {
-    if (this.#watermark === undefined) {
-      const { watermarkMs, lateMs } = this.#commits
-      const [last = { watermarkMs, lateMs }] = await this.#share('the watermark', { watermarkMs, lateMs })
-      const inputs = Object.fromEntries(this.#graph.watermarks)
-      this.#watermark = new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, ...last })
+  /** With the first order: the driver has prepared the state directory and knows the watermark that was committed last. */
+  async #start(): Promise<Running> {
+    const { watermarkMs, lateMs } = this.#commits
+    const [last] = await this.#share('the start', { watermarkMs, lateMs })
+    const state = await this.#openState()
+    const inputs = Object.fromEntries(this.#graph.watermarks)
+    return {
+      state,
+      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
+      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, ...last }),
     }
-    return this.#watermark
   }
 
   /** What every task says, by task. */

@@ -27,7 +27,7 @@ interface MemoryBlock {
   readonly level: StorageLevel
 }
 
-const packr = new Packr({ useRecords: false, mapsAsObjects: false, moreTypes: true })
+const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 export class BlockStore {
   readonly #memoryBytesMax: number

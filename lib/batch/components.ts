@@ -1,5 +1,4 @@
 /** The spout and the bolt that a graph of streams becomes. */
-import { join } from 'node:path'
 import { z } from 'zod'
 import { defineBolt, defineSpout } from '../topology/component.ts'
 import type { ManualOutput, TaskContext } from '../topology/component.ts'
@@ -10,7 +9,10 @@ import type { BatchStreams, BlockTuple } from './batch-task.ts'
 import { Coordinator } from './coordinator.ts'
 import type { ProcessOrder } from './coordinator.ts'
 import type { StreamGraph } from './dstream/graph.ts'
+import { openStateDirectory, openStateStore } from './state/directory.ts'
+import type { StateDirectoryOptions } from './state/directory.ts'
 import { MemoryStore } from './state/memory-store.ts'
+import type { StateStore } from './state/store.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
@@ -51,10 +53,13 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void
     // orders wait for each other by themselves; blocks for one must get through while it is under way
     concurrency: 1 << 20,
     async prepare(context) {
-      const folder = stateFolder(context)
-      const isDriver = context.taskIndex === 0
-      const commits = isDriver && folder !== undefined ? await openCommitLog(folder) : noCommitLog
-      const task = new BatchTask({ graph, state: new MemoryStore(), commits }, context)
+      const place = statePlace(graph, context)
+      // the driver prepares the directory; the others open their stores when it says that it has
+      const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
+      const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder) : noCommitLog
+      const openState = (): Promise<StateStore> =>
+        place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
+      const task = new BatchTask({ graph, openState, commits }, context)
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),
@@ -64,7 +69,10 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void
             out.ack(tuple)
           },
         },
-        cleanup: () => task.close(),
+        async cleanup() {
+          await task.close()
+          directory?.release()
+        },
       }
     },
   })
@@ -79,7 +87,23 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void
 }
 
 /** Where a topology keeps what must outlive its process, if anywhere. */
-function stateFolder({ config, topology }: TaskContext): string | undefined {
+function stateFolder({ config }: TaskContext): string | undefined {
   const folder = config['stateDir']
-  return typeof folder === 'string' ? join(folder, topology) : undefined
+  return typeof folder === 'string' ? folder : undefined
+}
+
+function statePlace(graph: StreamGraph, context: TaskContext): StateDirectoryOptions | undefined {
+  const folder = stateFolder(context)
+  if (folder === undefined) return undefined
+  const { topology, taskCount: tasks, config, log } = context
+  return {
+    folder,
+    topology,
+    tasks,
+    store: config['stateStore'] === 'lmdb' ? 'lmdb' : 'log',
+    operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
+    run: `${process.pid}`,
+    check: config.check,
+    report: (message) => log.warn(message),
+  }
 }

@@ -29,6 +29,8 @@ export interface SourceContext {
   readonly topology: string
   /** the id of its stream */
   readonly stream: string
+  /** the tasks that read, one in each executor */
+  readonly tasks: number
   readonly log: Logger
   /** milliseconds since 1970 on the run's clock */
   readonly date: () => number

@@ -82,6 +82,7 @@ function commands(io: Io, done: (code: number) => void): Command {
   )
     .option('-e, --executors <n>', 'threads to run on, from 1 to 126; more than there are cores gain nothing (1)')
     .option('--seed <n>', 'the seed of everything random, to repeat a run')
+    .option('--state-dir <dir>', 'where streams of micro-batches keep what must outlive the process (nowhere)')
     .option('--check', 'check every emitted tuple against its full schema')
     .option('--json', 'print JSON lines: a snapshot a second, and the result as the last')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (warn)')

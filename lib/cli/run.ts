@@ -1,5 +1,6 @@
 /** `squall run FILE`: a topology in this process, from start to result. */
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
 import type { ComponentError, RunOptions, RunResult } from '../engine/run-types.ts'
@@ -21,6 +22,7 @@ export interface RunFlags extends CommonFlags {
   readonly executors?: string
   readonly seed?: string
   readonly check?: boolean
+  readonly stateDir?: string
   readonly json?: boolean
   readonly logLevel?: string
   readonly table: boolean
@@ -47,7 +49,11 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
     const given = await readSettings(flags)
     const [loaded, { startRun }] = await Promise.all([loadTopology(file, { params: given.params, env: flags.env === true }), engine])
     dispose = () => loaded.dispose()
-    const config: ConfigInput = flags.check === true ? { ...given.config, check: true } : given.config
+    const config: ConfigInput = {
+      ...given.config,
+      ...(flags.check === true && { check: true }),
+      ...(flags.stateDir !== undefined && { stateDir: resolve(flags.stateDir) }),
+    }
     const errors = new ErrorLog(log)
     const cores = availableParallelism()
     if (executors !== undefined && executors > cores * executorsPerCore)

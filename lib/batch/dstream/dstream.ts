@@ -13,14 +13,13 @@ import type { EventStream, Groups, StatefulStream } from '../event/event-stream.
 import type { TimeOf } from '../event/rows.ts'
 import { KeyMap } from '../keyed.ts'
 import type { RDD } from '../rdd/rdd.ts'
-import type { StateTable } from '../state/store.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
-import { eachPartition, foreachRdd, textFiles } from './outputs.ts'
+import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, BatchReport, Scope } from './scope.ts'
 import { KeyGroupPartitioner, partitionerOf, snapshotOf, updated } from './state-rdd.ts'
-import { runSpec } from './state-spec.ts'
-import type { Kept, StateSpec } from './state-spec.ts'
+import { keptTable, runSpec } from './state-spec.ts'
+import type { KeptTable, StateSpec } from './state-spec.ts'
 
 export type Pair<K, V> = readonly [K, V]
 
@@ -76,10 +75,15 @@ export class DStream<out T> implements StreamNode<T> {
 
   // ---------------------------------------------------------------------------------------------- each batch by itself
 
+  /** Where `f` returns pairs, the result has the operators by key. */
+  map<K, V>(f: (value: T) => readonly [K, V]): DStream<Pair<K, V>>
+  map<U>(f: (value: T) => U): DStream<U>
   map<U>(f: (value: T) => U): DStream<U> {
     return this.#via('map', (rdd) => rdd.map(f))
   }
 
+  flatMap<K, V>(f: (value: T) => Iterable<readonly [K, V]>): DStream<Pair<K, V>>
+  flatMap<U>(f: (value: T) => Iterable<U>): DStream<U>
   flatMap<U>(f: (value: T) => Iterable<U>): DStream<U> {
     return this.#via('flatMap', (rdd) => rdd.flatMap(f))
   }
@@ -280,7 +284,7 @@ export class DStream<out T> implements StreamNode<T> {
   ): DStream<Pair<K, V>> {
     const lengthMs = wholeSlides(this, 'the length', length)
     const slideMs = wholeSlides(this, 'the slide', slide)
-    const stateName = this.graph.stateName(name ?? 'reduceByKeyAndWindow', this.name)
+    const stateName = this.graph.stateName(name, 'reduceByKeyAndWindow', this.name)
     const slices = new DStream(this.graph, { name: 'reduceByKey', parents: [this] }, (scope) =>
       scope.of(this)?.reduceByKey(f, partitionerOf(scope)),
     ).persist()
@@ -328,7 +332,7 @@ export class DStream<out T> implements StreamNode<T> {
     f: (values: readonly V[], state: S | undefined, key: K, timeMs: number) => S | undefined,
     { name, initialState = [] }: StateOptions & { readonly initialState?: readonly Pair<K, S>[] } = {},
   ): DStream<Pair<K, S>> {
-    const stateName = this.graph.stateName(name ?? 'updateStateByKey', this.name)
+    const stateName = this.graph.stateName(name, 'updateStateByKey', this.name)
     return new DStream(this.graph, { name: 'updateStateByKey', parents: [this], isStateful: true }, (scope) => {
       const input = scope.of(this)?.groupByKey(partitionerOf(scope))
       return (
@@ -338,7 +342,7 @@ export class DStream<out T> implements StreamNode<T> {
           'updateStateByKey',
           (read, push) => {
             const table = scope.state.table<K, S>(stateName)
-            beginState(scope, stateName, table, initialState)
+            if (isFirst(scope)) for (const [key, state] of ownOf(scope, initialState)) table.put(key, state)
             const seen = new KeyMap<K, true>()
             const step = (key: K, values: readonly V[]): void => {
               const state = f(values, table.get(key), key, scope.timeMs)
@@ -364,8 +368,8 @@ export class DStream<out T> implements StreamNode<T> {
     spec: StateSpec<K, V, S, R>,
     { name }: StateOptions = {},
   ): MapWithStateStream<K, S, R> {
-    const stateName = this.graph.stateName(name ?? 'mapWithState', this.name)
-    const table = (scope: Scope): StateTable<K, Kept<S>> => scope.state.table<K, Kept<S>>(stateName)
+    const stateName = this.graph.stateName(name, 'mapWithState', this.name)
+    const table = (scope: Scope): KeptTable<K, S> => keptTable(scope.state, stateName, spec.timeoutMs !== undefined)
     const mapped = new DStream<R>(this.graph, { name: 'mapWithState', parents: [this], isStateful: true }, (scope) => {
       const input = scope.of(this)?.partitionBy(partitionerOf(scope))
       return (
@@ -374,9 +378,9 @@ export class DStream<out T> implements StreamNode<T> {
           input,
           'mapWithState',
           (read, push) => {
-            const initial = (spec.initialState ?? []).map(([key, state]): Pair<K, Kept<S>> => [key, [state, scope.timeMs]])
-            beginState(scope, stateName, table(scope), initial)
-            runSpec(spec, scope.timeMs, table(scope), scope.state.table<number, readonly K[]>(`${stateName}.due`), read, push)
+            const kept = table(scope)
+            if (isFirst(scope)) for (const [key, state] of ownOf(scope, spec.initialState)) kept.put(key, [state, scope.timeMs])
+            runSpec(spec, scope.timeMs, kept, read, push)
           },
           false,
         )
@@ -386,7 +390,7 @@ export class DStream<out T> implements StreamNode<T> {
       stateSnapshots: () =>
         new DStream<Pair<K, S>>(this.graph, { name: 'stateSnapshots', parents: [mapped], isStateful: true }, (scope) => {
           const after = scope.of(mapped)
-          return after && snapshotOf(after, () => table(scope)).mapValues(([state]) => state)
+          return after && snapshotOf(after, () => table(scope).entries())
         }),
     })
   }
@@ -443,6 +447,14 @@ export class DStream<out T> implements StreamNode<T> {
       const more = first.length > n ? ['...'] : []
       process.stdout.write(`${[line, `Time: ${timeMs} ms`, line, ...first.slice(0, n).map(shown), ...more, ''].join('\n')}\n`)
     })
+  }
+
+  /**
+   * Writes each batch once, whatever happens, as files `batch-TXID.part-PARTITION` with a value a line; pairs are written
+   * `key<TAB>value`. A batch that is run again replaces its files, so the folder holds the records of every batch exactly once.
+   */
+  saveOnce(folder: string): void {
+    this.graph.addOutput(onceFiles(this, folder))
   }
 
   /** Writes each batch as a folder of text files, `prefix-TIME_MS[.suffix]`; a batch that is run again replaces its folder. */
@@ -516,15 +528,15 @@ function wholeSlides(stream: Timed, what: string, duration: Duration): number {
   return slideMs
 }
 
-/** The states that an operator begins with, put in before its first batch. */
-function beginState<K, S>({ sc, state }: Scope, name: string, table: StateTable<K, S>, initial: readonly Pair<K, S>[]): void {
-  const begun = state.table<string, true>('streams')
-  // the mark belongs to the task, whichever keys it owns
-  const mark = `${name} ${sc.index}`
-  if (initial.length === 0 || begun.get(mark) === true) return
-  begun.put(mark, true)
+/** States that operators begin with are there before the very first batch. */
+function isFirst({ txid }: Scope): boolean {
+  return txid === 1
+}
+
+/** The pairs whose keys this task owns. */
+function ownOf<K, S>({ sc }: Scope, pairs: readonly Pair<K, S>[] = []): readonly Pair<K, S>[] {
   const partitioner = new KeyGroupPartitioner(sc.count)
-  for (const [key, value] of initial) if (partitioner.partitionOf(key) === sc.index) table.put(key, value)
+  return pairs.filter(([key]) => partitioner.partitionOf(key) === sc.index)
 }
 
 function countOf(values: Iterable<unknown>): number {

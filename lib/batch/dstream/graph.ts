@@ -65,11 +65,15 @@ export class StreamGraph {
   }
 
   /** What the state of an operator is called in the store. It must be stable, so a name that is taken is a fault and not changed. */
-  stateName(operator: string, input: string): string {
-    const name = operator.includes('.') ? operator : `${input}.${operator}`
+  stateName(given: string | undefined, operator: string, input: string): string {
+    const name = given ?? `${input}.${operator}`
     if (this.#stateNames.has(name)) this.fault(new SquallError('state-name', { name }, this.where(input)))
     this.#stateNames.add(name)
     return name
+  }
+
+  get stateNames(): readonly string[] {
+    return [...this.#stateNames]
   }
 
   addOutput<T>(output: Output<T>): void {

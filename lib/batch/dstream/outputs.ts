@@ -1,7 +1,10 @@
 /** What is done with batches at their end. Outputs run in every task, one after the other, before any state of the batch is committed. */
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { RddContext } from '../context.ts'
 import { EventTimeStats } from '../event-time.ts'
+import { nodeFileSystem } from '../log/file-system.ts'
+import { replaceFile } from '../log/whole-file.ts'
 import { share, trade } from '../rdd/trade.ts'
 import { prepare } from '../rdd/job.ts'
 import type { RDD } from '../rdd/rdd.ts'
@@ -68,6 +71,37 @@ export function textFiles<T>(stream: StreamNode<T>, prefix: string, suffix: stri
       await rdd.saveAsTextFile(folder)
     },
   }
+}
+
+/** Each batch's values in files of its own: what a failed attempt has left of them goes first. */
+export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
+  return {
+    name: 'saveOnce',
+    stream,
+    async run(rdd, scope) {
+      const { sc, txid } = scope
+      await prepare(rdd.node)
+      await together(scope, 'saveOnce', async () => {
+        if (sc.index !== 0) return
+        await nodeFileSystem.makeFolder(folder)
+        const names = await nodeFileSystem.list(folder)
+        for (const name of names.filter((one) => one.startsWith(`batch-${txid}.`))) await nodeFileSystem.remove(join(folder, name))
+      })
+      await together(scope, 'saveOnce', async () => {
+        for (let partition = 0; partition < rdd.partitions; partition++) {
+          if (rdd.node.owner(partition) !== sc.index) continue
+          const lines: string[] = []
+          rdd.node.read(partition, (value) => void lines.push(lineOf(value)))
+          if (lines.length > 0)
+            await replaceFile(nodeFileSystem, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
+        }
+      })
+    },
+  }
+}
+
+function lineOf(value: unknown): string {
+  return `${Array.isArray(value) ? value.join('\t') : String(value)}\n`
 }
 
 /** The values of all partitions, by partition, in the driver; the other tasks get nothing. */

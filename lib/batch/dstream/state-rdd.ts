@@ -3,7 +3,6 @@
  * once a batch, and what it gives is kept as long as the RDD.
  */
 import { keyGroupOf, keyGroupsDefault, taskOfKeyGroup } from '../state/keys.ts'
-import type { StateTable } from '../state/store.ts'
 import { Node } from '../rdd/node.ts'
 import type { Push } from '../rdd/node.ts'
 import type { Partitioner } from '../rdd/partitioners.ts'
@@ -87,15 +86,15 @@ export function updated<K, V, R>(input: RDD<Pair<K, V>>, name: string, update: U
   )
 }
 
-/** The whole of a table, behind the operator that changes it. */
-export function snapshotOf<K, S>(after: RDD<unknown>, table: () => StateTable<K, S>): RDD<Pair<K, S>> {
+/** All of a state, behind the operator that changes it. */
+export function snapshotOf<K, S>(after: RDD<unknown>, entries: () => Iterable<Pair<K, S>>): RDD<Pair<K, S>> {
   return new RDD(
     new Node<Pair<K, S>>(after.context, {
       name: 'stateSnapshots',
       partitions: after.partitions,
       dependencies: [{ kind: 'narrow', node: after.node }],
       compute: (_, push) => {
-        for (const entry of table().entries()) push(entry)
+        for (const entry of entries()) push(entry)
       },
     }),
   )

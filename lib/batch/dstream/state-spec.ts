@@ -2,7 +2,7 @@
 import { SquallError } from '../../errors.ts'
 import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
-import type { StateTable } from '../state/store.ts'
+import type { StateStore, StateTable } from '../state/store.ts'
 import type { Pair } from './dstream.ts'
 
 /**
@@ -107,21 +107,58 @@ export class State<S> {
   }
 }
 
-/** A key's state with the time of the last batch that had it. */
+/** A key's state with the time of the last batch that had it (0 where nothing times out). */
 export type Kept<S> = readonly [value: S, atMs: number]
 
+/** The states of a task's keys. */
+export interface KeptTable<K, S> {
+  get(key: K): Kept<S> | undefined
+  put(key: K, kept: Kept<S>): void
+  delete(key: K): void
+  entries(): Iterable<readonly [K, S]>
+  /** the keys that had their last record in a batch, by its time; none where nothing times out */
+  readonly due: StateTable<number, readonly K[]> | undefined
+}
+
+/** Where nothing times out, the store has the states as they are. */
+export function keptTable<K, S>(store: StateStore, name: string, isTimed: boolean): KeptTable<K, S> {
+  if (isTimed) {
+    const timed = store.table<K, Kept<S>>(name)
+    return {
+      get: (key) => timed.get(key),
+      put: (key, kept) => timed.put(key, kept),
+      delete: (key) => timed.delete(key),
+      *entries() {
+        for (const [key, [state]] of timed.entries()) yield [key, state]
+      },
+      due: store.table<number, readonly K[]>(`${name}.due`),
+    }
+  }
+  const plain = store.table<K, S>(name)
+  return {
+    get(key) {
+      const state = plain.get(key)
+      return state === undefined ? undefined : [state, 0]
+    },
+    put: (key, [state]) => plain.put(key, state),
+    delete: (key) => plain.delete(key),
+    entries: () => plain.entries(),
+    due: undefined,
+  }
+}
+
 /**
- * Runs a spec over the records of a task's batch. With a timeout, keys are also listed by when they would time out (`due`), so that the
- * cost of a batch follows its records and not the state.
+ * Runs a spec over the records of a task's batch. With a timeout, keys are also listed by the batch of their last record (`due`), so
+ * that the cost of a batch follows its records and not the state.
  */
 export function runSpec<K, V, S, R>(
-  { f, timeoutMs }: StateSpec<K, V, S, R>,
+  { f, timeoutMs = Infinity }: StateSpec<K, V, S, R>,
   timeMs: number,
-  kept: StateTable<K, Kept<S>>,
-  due: StateTable<number, readonly K[]>,
+  kept: KeptTable<K, S>,
   read: (push: (record: Pair<K, V>) => void) => void,
   push: (result: R) => void,
 ): void {
+  const { due } = kept
   const state = new State<S>()
   const touched: K[] = []
   read(([key, value]) => {
@@ -130,14 +167,14 @@ export function runSpec<K, V, S, R>(
     const result = f(key, value, state, timeMs)
     if (result !== undefined) push(result)
     if (state.wasRemoved) kept.delete(key)
-    else if (state.wasUpdated || (before !== undefined && timeoutMs !== undefined)) {
+    else if (state.wasUpdated || (before !== undefined && due !== undefined)) {
       kept.put(key, [state.get(), timeMs])
-      if (timeoutMs !== undefined && before?.[1] !== timeMs) touched.push(key)
+      if (before?.[1] !== timeMs) touched.push(key)
     }
   })
-  if (timeoutMs === undefined) return
+  if (due === undefined) return
   if (touched.length > 0) due.put(timeMs, [...(due.get(timeMs) ?? []), ...touched])
-  for (const [atMs, keys] of [...due.entries()]) {
+  for (const [atMs, keys] of Array.from(due.entries())) {
     // strictly before, as in Spark: a key that was seen at t is there until the batch after t + timeout
     if (atMs >= timeMs - timeoutMs) continue
     for (const key of keys) {

@@ -163,7 +163,7 @@ export class EventStream<out T> {
 
   #withoutDuplicates(of: string, fields: readonly string[], keptMs: number | undefined): StatefulStream<T, T> {
     this.#checkBeforeState(of)
-    const name = this.#rows.graph.stateName(of, this.#name)
+    const name = this.#rows.graph.stateName(undefined, of, this.#name)
     const keyOf = fields.length === 0 ? (record: T): unknown => record : keyBy<T>(fields)
     return new StatefulStream(withoutDuplicates(this.#rows, { name, keyOf, keptMs }), this.#times, name)
   }
@@ -285,7 +285,7 @@ export class Groups<out T, out K> {
     const outputMode = mode ?? (hasWatermark ? 'append' : 'update')
     const byTime = times.field !== undefined && fields.includes(times.field) ? times.field : undefined
     this.#check(outputMode, hasWatermark && (windows !== undefined || byTime !== undefined))
-    const stateName = this.#rows.graph.stateName(name ?? 'groupBy', this.#of.name)
+    const stateName = this.#rows.graph.stateName(name, 'groupBy', this.#of.name)
     const result: { stream?: StatefulStream<K & Results<A>, T> } = {}
     const plan = {
       fields,

@@ -63,7 +63,8 @@ function filesOf(path: string): readonly { file: string; bytes: number }[] {
   }
 }
 
-function readLines({ file, from, to }: LineRange, push: Push<string>): void {
+/** Gives the lines that start in bytes `from` up to `to` of a file, without their ends. */
+export function readLines({ file, from, to }: Pick<LineRange, 'file' | 'from' | 'to'>, push: Push<string>): void {
   if (from >= to) return
   const fd = open(file)
   try {
@@ -135,7 +136,7 @@ function readAt(file: string, fd: number, buffer: Buffer, at: number, position: 
   }
 }
 
-function unreadable(file: string, cause: unknown): SquallError {
+export function unreadable(file: string, cause: unknown): SquallError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return new SquallError('file-not-found', { file }, {}, { cause })
   return new SquallError('file-unreadable', { file, reason: code ?? message }, {}, { cause })

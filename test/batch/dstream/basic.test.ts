@@ -49,7 +49,7 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
   test('updateStateByKey', async () => {
     const found = await batchesOf(
       [['a'], ['a', 'b'], ['a', 'b', 'c'], []],
-      (s) => s.map((x) => [x, 1] as const).updateStateByKey<string, number, number>((ones, sum = 0) => sum + ones.length),
+      (s) => s.map((x) => [x, 1]).updateStateByKey<string, number, number>((ones, sum = 0) => sum + ones.length),
       { executors },
     )
     expect(found.map((batch) => batch.toSorted())).toEqual([

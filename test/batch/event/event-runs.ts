@@ -30,7 +30,7 @@ export async function ranOf<T, U>(
   for (const chunk of chunks) {
     ran = []
     source.add(...chunk)
-    await running.advance(1_000)
+    await running.advance(20)
     if (running.errors.length > 0) throw new Error(running.errors[0]?.stack)
     found.push(ran)
   }
