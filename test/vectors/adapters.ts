@@ -1,6 +1,7 @@
 /** Every adapter there is. A suite that none of them is for is unsupported. */
 import { dataFrameTimeWindowing } from './adapters/data-frame-time-windowing.ts'
 import { eventTimeWatermark } from './adapters/event-time-watermark.ts'
+import { eventStreamSuites } from './adapters/event-streams.ts'
 import { fileState } from './adapters/file-state.ts'
 import { flinkWindowAssigners } from './adapters/flink-window-assigners.ts'
 import { metadataLogs } from './adapters/metadata-logs.ts'
@@ -15,6 +16,7 @@ import type { Adapter } from './vectors.ts'
 export const adapters: readonly Adapter[] = [
   dataFrameTimeWindowing,
   eventTimeWatermark,
+  ...eventStreamSuites,
   fileState,
   flinkWindowAssigners,
   metadataLogs,

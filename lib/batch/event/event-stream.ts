@@ -117,7 +117,12 @@ export class EventStream<out T> {
     const { graph, name } = this.#rows
     this.#checkBeforeState('groupBy')
     if (windows.length > 1) graph.fault(new SquallError('several-windows', { n: windows.length }, graph.where(name)))
-    return new Groups<T, unknown>(this.#rows, { fields, windows: windows[0] as Windows<never> | undefined, times: this.#times, name: this.#name })
+    return new Groups<T, unknown>(this.#rows, {
+      fields,
+      windows: windows[0] as Windows<never> | undefined,
+      times: this.#times,
+      name: this.#name,
+    })
   }
 
   /**
@@ -311,7 +316,10 @@ export class Groups<out T, out K> {
       graph.fault(new SquallError('output-mode', { of, mode, reason, remedy }, graph.where(name)))
     if (!['append', 'update', 'complete'].includes(mode)) refuse('there is no such mode', "use one of 'append', 'update' and 'complete'")
     if (windows instanceof SessionWindows && mode === 'update')
-      refuse('a session that grows is another one, and the one given out would not be taken back', "use { mode: 'append' } or { mode: 'complete' }")
+      refuse(
+        'a session that grows is another one, and the one given out would not be taken back',
+        "use { mode: 'append' } or { mode: 'complete' }",
+      )
     if (windows instanceof SessionWindows && fields.length === 0) refuse('all records would be in one session', 'group by a field, too')
     if (mode === 'append' && !canEnd)
       refuse(
