@@ -171,7 +171,7 @@ export class Coordinator {
     return this.#planAsked(asked, out)
   }
 
-  async #planAsked(asked: readonly (readonly [stream: string, range: Range | undefined])[], out: SpoutOutput<Orders>): Promise<void> {
+  async #planAsked(asked: readonly (readonly [stream: string, range: Range])[], out: SpoutOutput<Orders>): Promise<void> {
     const ranges: Record<string, Range> = {}
     for (const [stream, promised] of asked) {
       const range = await promised

@@ -13,8 +13,8 @@ import type { BatchInfo, BatchReport } from '../dstream/scope.ts'
 import { watermarkDelayMs } from '../event-time.ts'
 import { natural } from '../rdd/ordering.ts'
 import type { RDD } from '../rdd/rdd.ts'
-import { SessionWindows, TimeWindows } from '../time-windows.ts'
-import type { TimeWindow } from '../time-windows.ts'
+import { SessionWindows } from '../time-windows.ts'
+import type { TimeWindow, TimeWindows } from '../time-windows.ts'
 import * as aggregators from './aggregators.ts'
 import type { Aggregators, Of, Results } from './aggregators.ts'
 import { withoutDuplicates } from './duplicates.ts'
@@ -119,7 +119,7 @@ export class EventStream<out T> {
     if (windows.length > 1) graph.fault(new SquallError('several-windows', { n: windows.length }, graph.where(name)))
     return new Groups<T, unknown>(this.#rows, {
       fields,
-      windows: windows[0] as Windows<never> | undefined,
+      windows: windows[0],
       times: this.#times,
       name: this.#name,
     })
@@ -131,7 +131,7 @@ export class EventStream<out T> {
    */
   dropDuplicates(...fields: readonly (keyof T & string)[]): StatefulStream<T, T> {
     const { delayMs, field, isOfRecord } = this.#times
-    const hasTime = fields.length === 0 ? isOfRecord : field !== undefined && fields.includes(field as keyof T & string)
+    const hasTime = fields.length === 0 ? isOfRecord : field !== undefined && (fields as readonly string[]).includes(field)
     return this.#withoutDuplicates('dropDuplicates', fields, delayMs !== undefined && hasTime ? 0 : undefined)
   }
 

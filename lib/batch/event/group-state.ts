@@ -13,7 +13,7 @@ import { partitionerOf, updated } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { TimeWindows } from '../time-windows.ts'
 import { windowTime } from '../time-windows.ts'
-import type { Aggregators } from './aggregators.ts'
+import type { Aggregator, Aggregators } from './aggregators.ts'
 import { TaskDeadlines } from './deadlines.ts'
 import { keyBy, passesAt, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
@@ -47,7 +47,7 @@ export interface Part<T> {
 /** The aggregators of a plan, side by side. */
 export class States<T> {
   readonly #names: readonly string[]
-  readonly #all: readonly Aggregators<T>[string][]
+  readonly #all: readonly Aggregator<T, unknown, unknown>[]
 
   constructor(aggregators: Aggregators<T>) {
     this.#names = Object.keys(aggregators)
@@ -55,7 +55,7 @@ export class States<T> {
   }
 
   zero(): unknown[] {
-    return this.#all.map(({ zero }) => zero() as unknown)
+    return this.#all.map(({ zero }) => zero())
   }
 
   add(states: unknown[], record: T): void {
@@ -63,7 +63,7 @@ export class States<T> {
   }
 
   merge(a: readonly unknown[], b: readonly unknown[]): unknown[] {
-    return this.#all.map(({ merge }, i) => merge(a[i], b[i]) as unknown)
+    return this.#all.map(({ merge }, i) => merge(a[i], b[i]))
   }
 
   /** By name. */

@@ -26,7 +26,7 @@ type Flow =
 function chain(one: VectorCase): Build | undefined {
   const { operation, params } = one
   const [, columnList, rest = operation] = /^\[([\w, ]+)\]\s*(.*)$/s.exec(operation) ?? []
-  const [body = '', output] = splitOutput(rest)
+  const [body, output] = splitOutput(rest)
   const steps = body
     .replace(/\)\s*\.\s*(count|sum|avg|min|max)/g, ') -> $1')
     .split(/\s+\.\s+/)
@@ -41,7 +41,7 @@ function chain(one: VectorCase): Build | undefined {
     // what goes before the watermark goes by the records alone
     for (const [i, step] of steps.entries()) {
       if (flow.kind === 'rows' && !/^(flatMap|map|coalesce)\b/.test(step) && delay !== undefined)
-        flow = { kind: 'events', stream: flow.stream.withWatermark('eventTime', String(delay)) }
+        flow = { kind: 'events', stream: flow.stream.withWatermark('eventTime', delay as string) }
       const isLastGroup = !steps.slice(i + 1).some((later) => /groupBy|window\(/.test(later))
       const next = applied(flow, step, built, { mode, isLastGroup, params })
       flow = next.flow
@@ -216,7 +216,7 @@ function unionQuery({ params, operation }: VectorCase): Build | undefined {
   const delays = Object.entries((params['delays'] ?? {}) as Record<string, string>)
   if (delays.length === 0) return undefined
   return ({ stream }) => {
-    const inputs = delays.map(([name, delay]) => (withColumns(stream(name), []) as DStream<Columns>).withWatermark('eventTime', delay))
+    const inputs = delays.map(([name, delay]) => withColumns(stream(name), []).withWatermark('eventTime', delay))
     const [first, ...others] = inputs as [EventStream<Columns>, ...EventStream<Columns>[]]
     const events = first.union(...others)
     if (/sum/.test(operation)) return events.groupBy().sum((row) => row['value'] as number, { mode: 'complete' }).records
@@ -243,7 +243,7 @@ function staticJoin({ params }: VectorCase): Build | undefined {
 
 function sessionQuery({ operation, params }: VectorCase): Build | undefined {
   const mode = params['mode'] as OutputMode
-  const delay = String(params['watermarkDelay'] ?? '10 seconds')
+  const delay = (params['watermarkDelay'] as string | undefined) ?? '10 seconds'
   if (/without another key/.test(operation))
     return ({ stream }) => withColumns(stream(), []).withWatermark('eventTime', delay).groupBy(sessionWindow('5s')).count({ mode }).records
   const columns = /output \[([^\]]*)\]/
@@ -253,7 +253,7 @@ function sessionQuery({ operation, params }: VectorCase): Build | undefined {
   if (columns === undefined) return undefined
   const gaps = new Map([...operation.matchAll(/(\w+) (-?\d+)s\b/g)].map(([, word = '', seconds]) => [word, Number(seconds) * 1000]))
   const others = gaps.get('others')
-  const fixed = String(params['gap'] ?? '10 seconds')
+  const fixed = (params['gap'] as string | undefined) ?? '10 seconds'
   const window = sessionWindow(({ word }: { word: string }) => gaps.get(word) ?? others ?? fixed)
   const isTruncated = /truncated/.test(operation)
   return ({ stream }) =>
