@@ -68,7 +68,7 @@ export class States<T> {
 
   /** By name. */
   results(states: readonly unknown[]): Record<string, unknown> {
-    return Object.fromEntries(this.#all.map(({ finish }, i) => [this.#names[i], finish(states[i])]))
+    return Object.fromEntries(this.#all.map(({ finish }, i): [string, unknown] => [this.#names[i] as string, finish(states[i])]))
   }
 }
 
