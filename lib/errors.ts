@@ -400,6 +400,24 @@ const table = {
     what: '{operator} gave a state for the key {key}, which it was not given',
     help: 'return states only for keys that the function got: other keys may belong to another task',
   },
+  // -- micro-batches: event time
+  'no-time': {
+    what: '{what} of a record is {value}, which is no time',
+    help: 'use a Date or a number of milliseconds since 1970; null for a record without a time',
+  },
+  'several-watermarks': {
+    what: '{of}: the stream has more than one watermark on its way',
+    help: 'call withWatermark once, before the operator that keeps state',
+  },
+  'no-watermark': {
+    what: '{of} needs a watermark: nothing else says when it may forget',
+    help: "put withWatermark('at', '10 minutes') before it",
+  },
+  'several-windows': {
+    what: 'groupBy is given {n} windows; every record would be in each pair of them',
+    help: 'group by one window; put the second groupBy behind the first for windows over windows',
+  },
+  'output-mode': { what: '{of} cannot be in the output mode {mode}: {reason}', help: '{remedy}' },
 } as const satisfies Record<string, ErrorText>
 
 interface ErrorText {

@@ -58,12 +58,15 @@ export async function openBatchLog(folder: string): Promise<BatchLog> {
 /** The driver's side: which batches are committed, and the watermark for the next. */
 export interface CommitLog {
   readonly watermarkMs: number
+  /** the watermark that the batch committed last has used */
+  readonly lateMs: number
   committed(txid: number, nextWatermarkMs: number): Promise<void>
   close(): Promise<void>
 }
 
 export const noCommitLog: CommitLog = Object.freeze({
   watermarkMs: 0,
+  lateMs: 0,
   committed: () => Promise.resolve(),
   close: () => Promise.resolve(),
 })
@@ -73,8 +76,10 @@ const commitsKept = 100
 
 export async function openCommitLog(folder: string): Promise<CommitLog> {
   const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat })
+  const { latest } = commits
   return {
-    watermarkMs: commits.latest?.entry.nextBatchWatermarkMs ?? 0,
+    watermarkMs: latest?.entry.nextBatchWatermarkMs ?? 0,
+    lateMs: (latest && commits.get(latest.batch - 1)?.nextBatchWatermarkMs) ?? 0,
     async committed(txid, nextBatchWatermarkMs) {
       await commits.add(txid, { nextBatchWatermarkMs })
       if (txid % commitsKept === 0) await commits.purge(txid - commitsKept)

@@ -66,6 +66,8 @@ export class BatchTask {
   readonly #over = new Set<string>()
   readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
   #running: Running | undefined
+  /** the batch whose event times the watermark knows last */
+  #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
   constructor({ graph, openState, commits }: BatchTaskOptions, context: TaskContext) {
@@ -107,6 +109,9 @@ export class BatchTask {
       const { txid, attempt } = order
       const scope = (this.#newest.get(txid) as { scope: () => Scope }).scope()
       const { state, runs, watermark } = this.#running as Running
+      // another task may not have come as far with the attempt before
+      if (txid === this.#endedTxid) watermark.undo()
+      this.#endedTxid = undefined
       state.begin(txid)
       try {
         // state goes on at every batch, also where a window looks at it only now and then
@@ -122,6 +127,7 @@ export class BatchTask {
         await state.commit(txid)
         if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
         watermark.endBatch(merged(seen))
+        this.#endedTxid = txid
         await this.#share('the commit of the batch', null)
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
       } catch (error) {
@@ -193,13 +199,14 @@ export class BatchTask {
 
   /** With the first order: the driver has prepared the state directory and knows the watermark that was committed last. */
   async #start(): Promise<Running> {
-    const [watermarkMs = 0] = await this.#share('the start', this.#commits.watermarkMs)
+    const { watermarkMs, lateMs } = this.#commits
+    const [last] = await this.#share('the start', { watermarkMs, lateMs })
     const state = await this.#openState()
     const inputs = Object.fromEntries(this.#graph.watermarks)
     return {
       state,
       runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
-      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs }),
+      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, ...last }),
     }
   }
 

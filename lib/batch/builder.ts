@@ -13,11 +13,17 @@ import type { TopologyDefinition } from '../topology/draft.ts'
 import { addBatchComponents } from './components.ts'
 import { DStream } from './dstream/dstream.ts'
 import { StreamGraph } from './dstream/graph.ts'
+import { watermarkPolicy } from './event-time.ts'
+import type { WatermarkPolicy } from './event-time.ts'
 import type { BatchSource } from './source.ts'
 
 export interface StreamOptions {
   /** a batch so often, whether there is data or not; 0 = a batch as soon as there is data (0) */
   readonly batchInterval?: Duration
+  /** which of several inputs' watermarks is that of the topology: the least or the greatest ('min') */
+  readonly watermarkPolicy?: WatermarkPolicy
+  /** without an interval: a batch without data follows one with data, so that what has passed by then is given out (true) */
+  readonly noDataBatches?: boolean
 }
 
 export interface StreamTopologyBuilder extends TopologyBuilder {
@@ -72,10 +78,12 @@ class Streams {
     this.#topology = name
   }
 
-  add<T>(id: string, source: BatchSource<T>, { batchInterval = 0 }: StreamOptions = {}): DStream<T> {
+  add<T>(id: string, source: BatchSource<T>, { batchInterval = 0, ...options }: StreamOptions = {}): DStream<T> {
     const intervalMs = durationMs(batchInterval)
     const graph = (this.#graph ??= new StreamGraph(this.#topology, intervalMs ?? 0))
     const where = graph.where(id)
+    if (options.watermarkPolicy !== undefined) graph.watermarkPolicy = watermarkPolicy(options.watermarkPolicy)
+    if (options.noDataBatches !== undefined) graph.noDataBatches = options.noDataBatches
     if (intervalMs === undefined || intervalMs < 0 || !Number.isSafeInteger(intervalMs))
       graph.fault(
         new SquallError(

@@ -163,19 +163,33 @@ export class Coordinator {
     return this.#options.intervalMs === 0 || this.#context.date() >= this.#nextTimeMs()
   }
 
-  /** Decides what the next batch contains. */
-  async #plan(out: SpoutOutput<Orders>): Promise<void> {
-    const timeMs = this.#nextTimeMs()
+  /** Decides what the next batch contains. Sources that know at once are not waited for: a spout that waits has something to do. */
+  #plan(out: SpoutOutput<Orders>): void | Promise<void> {
+    const { recordsMax } = this.#options
+    const asked = [...this.#planners].map(([stream, planner]) => [stream, planner.next(this.#ranges.get(stream), recordsMax)] as const)
+    if (asked.every(([, range]) => range === undefined)) return this.#planNothing(out)
+    return this.#planAsked(asked, out)
+  }
+
+  async #planAsked(
+    asked: readonly (readonly [stream: string, range: ReturnType<Planner['next']>])[],
+    out: SpoutOutput<Orders>,
+  ): Promise<void> {
     const ranges: Record<string, Range> = {}
-    for (const [stream, planner] of this.#planners) {
-      const range = await planner.next(this.#ranges.get(stream), this.#options.recordsMax)
+    for (const [stream, promised] of asked) {
+      const range = await promised
       if (range !== undefined) ranges[stream] = range
     }
-    const hasData = Object.keys(ranges).length > 0
-    if (!hasData && !this.#isEmptyBatchDue) {
-      if (this.#active.length === 0 && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)) out.end()
-      return
-    }
+    return Object.keys(ranges).length > 0 ? this.#planBatch(ranges, out) : this.#planNothing(out)
+  }
+
+  #planNothing(out: SpoutOutput<Orders>): void | Promise<void> {
+    if (this.#isEmptyBatchDue) return this.#planBatch({}, out)
+    if (this.#active.length === 0 && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)) out.end()
+  }
+
+  async #planBatch(ranges: Record<string, Range>, out: SpoutOutput<Orders>): Promise<void> {
+    const timeMs = this.#nextTimeMs()
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
     await this.#options.log.planned(record)
     this.#note(record)

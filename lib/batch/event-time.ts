@@ -70,6 +70,8 @@ export interface WatermarkOptions {
   readonly policy?: WatermarkPolicy
   /** the global watermark kept with the last batch (0) */
   readonly watermarkMs?: number
+  /** the one kept with the batch before (the same) */
+  readonly lateMs?: number
 }
 
 /**
@@ -85,17 +87,29 @@ export class WatermarkTracker {
   readonly policy: WatermarkPolicy
   readonly #inputs = new Map<string, { readonly delayMs: number; watermarkMs: number | undefined }>()
   #watermarkMs: number
+  #lateMs: number
+  /** as it was before the last `endBatch` */
+  #before: { readonly watermarkMs: number; readonly lateMs: number; readonly inputs: readonly (number | undefined)[] } | undefined
 
   /** Throws `bad-option`. */
-  constructor({ inputs, policy = 'min', watermarkMs = 0 }: WatermarkOptions) {
+  constructor({ inputs, policy = 'min', watermarkMs = 0, lateMs = watermarkMs }: WatermarkOptions) {
     this.policy = watermarkPolicy(policy)
     this.#watermarkMs = watermarkMs
+    this.#lateMs = lateMs
     for (const [name, delay] of Object.entries(inputs)) this.#inputs.set(name, { delayMs: watermarkDelayMs(delay), watermarkMs: undefined })
   }
 
   /** The global watermark, for the batch that comes. */
   get watermarkMs(): number {
     return this.#watermarkMs
+  }
+
+  /**
+   * The watermark of the batch before. Rows are late by this one, and what has passed by `watermarkMs` is given out: so a result that an
+   * operator gives out is not late for the next.
+   */
+  get lateMs(): number {
+    return this.#lateMs
   }
 
   /** The watermark of each input, and of which of them the global one is; an input without data holds 0. */
@@ -107,6 +121,12 @@ export class WatermarkTracker {
 
   /** Takes what a batch saw of each input (one that is not named saw nothing); true when the global watermark moved. */
   endBatch(seen: Readonly<Record<string, Readonly<Pick<EventTimeStats, 'max' | 'count'>>>>): boolean {
+    this.#before = {
+      watermarkMs: this.#watermarkMs,
+      lateMs: this.#lateMs,
+      inputs: [...this.#inputs.values()].map(({ watermarkMs }) => watermarkMs),
+    }
+    this.#lateMs = this.#watermarkMs
     for (const [name, input] of this.#inputs) {
       const stats = Object.hasOwn(seen, name) ? seen[name] : undefined
       if (stats !== undefined && stats.count > 0) input.watermarkMs = Math.max(input.watermarkMs ?? -Infinity, stats.max - input.delayMs)
@@ -115,6 +135,16 @@ export class WatermarkTracker {
     if (chosen <= this.#watermarkMs) return false
     this.#watermarkMs = chosen
     return true
+  }
+
+  /** Takes the last `endBatch` back: that batch runs again. */
+  undo(): void {
+    if (this.#before === undefined) return
+    const { watermarkMs, lateMs, inputs } = this.#before
+    this.#watermarkMs = watermarkMs
+    this.#lateMs = lateMs
+    for (const [i, input] of [...this.#inputs.values()].entries()) input.watermarkMs = inputs[i]
+    this.#before = undefined
   }
 
   #choose(watermarks: readonly number[]): number {

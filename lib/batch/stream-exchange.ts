@@ -26,7 +26,7 @@ const partBytesMax = 256 << 10
 /** Bytes that wait for trades that have not begun here; a task is never more than a trade ahead of another. */
 const waitingBytesMax = 1 << 30
 
-/** Maps stay maps and objects objects: these are packed as records, whose table is in every message. */
+/** Maps stay maps and objects objects: these are records, which each block describes anew, so that the other side needs no tables. */
 const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 interface Trade {

@@ -20,6 +20,9 @@ import { basicOperations, checkpoints, windowOperations } from './adapters/strea
 import { inputStreams } from './adapters/streams/suite-input.ts'
 import { mapWithState, mapWithStateRdd } from './adapters/streams/suite-map-with-state.ts'
 
+/** Every adapter there is. A suite that none of them is for is unsupported. */
+import { eventStreamSuites } from './adapters/event-streams.ts'
+
 export const adapters: readonly Adapter[] = [
   partialKeyGrouping,
   rollingTopWords,
@@ -41,4 +44,5 @@ export const adapters: readonly Adapter[] = [
   mapWithState,
   mapWithStateRdd,
   inputStreams,
+  ...eventStreamSuites,
 ]

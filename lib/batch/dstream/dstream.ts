@@ -9,13 +9,16 @@ import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
 import { shown } from '../../std/words.ts'
 import type { StorageLevel } from '../blocks.ts'
+import { timed, timeless, watermarked } from '../event/event-stream.ts'
+import type { EventStream, Groups, StatefulStream } from '../event/event-stream.ts'
+import type { TimeOf } from '../event/rows.ts'
 import { asCallback } from '../rdd/attempts.ts'
 import type { Partitions } from '../rdd/by-key.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
 import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
-import type { BatchInfo, Scope, TransformInfo } from './scope.ts'
+import type { BatchInfo, BatchReport, Scope, TransformInfo } from './scope.ts'
 import { partitionerOf } from './state-rdd.ts'
 import type { Past } from './state-rdd.ts'
 import type { StateSpec } from './state-spec.ts'
@@ -78,7 +81,7 @@ type RddsOf<T extends readonly unknown[]> = { readonly [I in keyof T]: RDD<T[I]>
 /** Stateful streams are checkpointed about so often where nothing is said. */
 const checkpointMs = 10_000
 
-export class DStream<T> implements StreamNode<T> {
+export class DStream<out T> implements StreamNode<T> {
   readonly graph: StreamGraph
   readonly number: number
   readonly name: string
@@ -453,13 +456,42 @@ export class DStream<T> implements StreamNode<T> {
     return Object.assign(stream, { stateSnapshots: () => (snapshot ??= this.#planned(snapshots(stream))) })
   }
 
+  // ---------------------------------------------------------------------------------------------- event time
+
+  /**
+   * The records with the time at which they happened, and a watermark behind the latest of them: `delay` is how late a record may
+   * come. The time is a `Date` or milliseconds since 1970; `null` for a record without one.
+   *
+   * ```ts
+   * tweets.withWatermark('at', '1m').groupBy('tag', slidingWindow('10m', '10s')).count()
+   * ```
+   */
+  withWatermark<R>(this: DStream<R>, time: TimeOf<R>, delay: Duration): EventStream<R> {
+    return watermarked(this, time, delay)
+  }
+
+  /** The records with the time at which they happened, for windows whose results are not waited for (`update`, `complete`). */
+  withEventTime<R>(this: DStream<R>, time: TimeOf<R>): EventStream<R> {
+    return timed(this, time)
+  }
+
+  /** Groups by fields, over all batches; see `withWatermark` for groups in windows. */
+  groupBy<K extends keyof T & string>(...fields: readonly K[]): Groups<T, Pick<T, K>> {
+    return timeless(this).groupBy(...fields)
+  }
+
+  /** Leaves out what was there before, in this batch or any other: records with the same fields (all of them). Its state grows. */
+  dropDuplicates(...fields: readonly (keyof T & string)[]): StatefulStream<T, T> {
+    return timeless(this).dropDuplicates(...fields)
+  }
+
   // ---------------------------------------------------------------------------------------------- outputs
 
   /**
    * Does something with each batch, once, in the order of the batches. The RDD has been brought to one executor; `f` may use its
    * actions. When the batch is run again after a failure, `f` is called again with the same txid: what it writes should go by that.
    */
-  foreachRDD(f: (rdd: RDD<T>, info: BatchInfo) => void | Promise<void>): void {
+  foreachRDD(f: (rdd: RDD<T>, info: BatchInfo & BatchReport) => void | Promise<void>): void {
     this.graph.addOutput(foreachRdd(this, f))
   }
 
@@ -495,6 +527,11 @@ export class DStream<T> implements StreamNode<T> {
 
   #via<U>(name: string, f: (rdd: RDD<T>) => RDD<U>): DStream<U> {
     return via(this, name, f)
+  }
+
+  /** A stream made from others of the same graph. */
+  derive<U>(shape: StreamShape<U>, make: Make<U>): DStream<U> {
+    return new DStream(this.graph, shape, make)
   }
 
   #planned<U>({ shape, make }: Planned<U>): DStream<U> {

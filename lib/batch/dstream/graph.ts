@@ -55,6 +55,10 @@ export class StreamGraph {
   /** the delays of the inputs with a watermark */
   readonly watermarks = new Map<string, Duration>()
   watermarkPolicy: WatermarkPolicy = 'min'
+  /** streams that see event times for the watermark */
+  readonly watermarked = new Set<StreamNode<unknown>>()
+  /** there are operators over event time */
+  hasEventTime = false
   /** without an interval: a batch without data follows one with data */
   noDataBatches = true
   /** how long the streams with an output are remembered at least */

@@ -2,28 +2,31 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RddContext } from '../context.ts'
+import { EventTimeStats } from '../event-time.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import { replaceFile } from '../log/whole-file.ts'
-import { trade } from '../rdd/trade.ts'
+import { share, trade } from '../rdd/trade.ts'
 import { prepare } from '../rdd/job.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { Output, StreamNode } from './graph.ts'
-import type { BatchInfo, Scope } from './scope.ts'
+import type { BatchInfo, BatchReport, Scope, StateMetrics } from './scope.ts'
 
 export interface PartitionInfo extends BatchInfo {
   readonly partition: number
 }
 
 /** The driver has the batch's values and runs `f`; the others hear how that ended. */
-export function foreachRdd<T>(stream: StreamNode<T>, f: (rdd: RDD<T>, info: BatchInfo) => void | Promise<void>): Output<T> {
+export function foreachRdd<T>(stream: StreamNode<T>, f: (rdd: RDD<T>, info: BatchInfo & BatchReport) => void | Promise<void>): Output<T> {
   return {
     name: 'foreachRDD',
     stream,
     async run(rdd, scope) {
       const { sc } = scope
-      if (sc.count === 1) return f(rdd, infoOf(scope))
+      // state changes and event times are seen whatever `f` does with the values
       await prepare(rdd.node)
+      if (sc.count === 1) return f(rdd, { ...infoOf(scope), ...(await reportOf(scope)) })
       const partitions = await gathered(rdd, 'foreachRDD')
+      const report = await reportOf(scope)
       await together(scope, 'foreachRDD', async () => {
         if (sc.index !== 0) return
         const here = new RddContext()
@@ -31,7 +34,7 @@ export function foreachRdd<T>(stream: StreamNode<T>, f: (rdd: RDD<T>, info: Batc
           const source = { name: rdd.name, partitions: partitions.map((values, index) => ({ index, values })) }
           await f(
             here.source<T, { index: number; values: readonly T[] }>({ ...source, read: ({ values }, push) => values.forEach(push) }),
-            infoOf(scope),
+            { ...infoOf(scope), ...report },
           )
         } finally {
           await here.stop()
@@ -133,4 +136,29 @@ async function together(scope: Scope, place: string, act: () => Promise<void>): 
 
 function infoOf({ topology, txid, timeMs, watermarkMs }: Scope): BatchInfo {
   return { topology, txid, timeMs, watermarkMs }
+}
+
+/** Of all tasks together. */
+async function reportOf(scope: Scope): Promise<BatchReport> {
+  if (!scope.hasEventTime) return { operators: [], eventTimes: {} }
+  const mine = { operators: [...scope.operators.values()], eventTimes: scope.eventTimes() }
+  const operators = new Map<string, StateMetrics>()
+  const eventTimes: Record<string, EventTimeStats> = {}
+  for (const report of await share(scope.sc, 'what was seen', () => mine)) {
+    for (const metrics of report.operators) operators.set(metrics.operator, sum(operators.get(metrics.operator), metrics))
+    for (const [input, stats] of Object.entries(report.eventTimes)) (eventTimes[input] ??= new EventTimeStats()).merge(stats)
+  }
+  return { operators: [...operators.values()], eventTimes }
+}
+
+function sum(a: StateMetrics | undefined, b: StateMetrics): StateMetrics {
+  if (a === undefined) return b
+  return {
+    operator: b.operator,
+    rows: a.rows + b.rows,
+    updated: a.updated + b.updated,
+    removed: a.removed + b.removed,
+    dropped: a.dropped + b.dropped,
+    duplicates: a.duplicates + b.duplicates,
+  }
 }

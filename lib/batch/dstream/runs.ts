@@ -81,6 +81,11 @@ export class StreamRuns {
       get watermarkMs() {
         return watermark.watermarkMs
       },
+      get lateMs() {
+        return watermark.lateMs
+      },
+      hasEventTime: this.#graph.hasEventTime,
+      operators: new Map(),
       sc: this.#sc,
       state: this.#state,
       of: (stream, time = timeMs) => this.#rddOf(stream, time, scope, watermark),

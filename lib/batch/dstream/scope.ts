@@ -28,9 +28,39 @@ export interface TransformInfo extends BatchInfo {
   remembered(stream: DStream<unknown>): readonly number[]
 }
 
+/** What an operator over event time has done in a batch, and keeps. */
+export interface StateMetrics {
+  /** what its state is called */
+  readonly operator: string
+  /** what it keeps: groups, sessions, keys */
+  readonly rows: number
+  /** of them, those that the batch has made or changed */
+  readonly updated: number
+  /** those that the watermark has passed, and which are gone */
+  readonly removed: number
+  /** records that came too late, once for each window that had passed */
+  readonly dropped: number
+  /** records that were there before (dropDuplicates) */
+  readonly duplicates: number
+}
+
+/** What all tasks have done when an output runs. */
+export interface BatchReport {
+  /** the operators over event time that have run, in the order of their declaration */
+  readonly operators: readonly StateMetrics[]
+  /** what the batch saw of each input with a watermark, by the name of its stream */
+  readonly eventTimes: Readonly<Record<string, EventTimeStats>>
+}
+
 /** One batch in one task. */
 export interface Scope extends TransformInfo {
   readonly sc: RddContext
+  /** the watermark of the batch before: records for what has passed by then are late */
+  readonly lateMs: number
+  /** the streams have event time */
+  readonly hasEventTime: boolean
+  /** what operators over event time have done in this task */
+  readonly operators: Map<string, StateMetrics>
   /** what the batch takes of each source */
   readonly ranges: Readonly<Record<string, Range>>
   readonly state: StateStore

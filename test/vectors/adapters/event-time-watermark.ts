@@ -5,6 +5,7 @@
 import { EventTimeStats, watermarkDelayMs, watermarkPolicy } from '../../../lib/index.ts'
 import { all, isRecord, same } from '../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../vectors.ts'
+import { streamed } from './event-streams.ts'
 
 export const eventTimeWatermark: Adapter = {
   isFor: ({ suite, file, sources }) => /\bEventTimeWatermarkSuite\b/.test([suite, file, ...sources].join(' ')),
@@ -13,7 +14,7 @@ export const eventTimeWatermark: Adapter = {
     if (/EventTimeStats/i.test(operation)) return stats(one)
     if (/parse .*delay/i.test(operation)) return delays(one)
     const hasData = Array.isArray(input) && input.length > 0
-    if (hasData) return undefined
+    if (hasData) return streamed(one)
     if (/policy/i.test(operation) && typeof params['policy'] === 'string') return policy(one)
     // a delay alone; one of a column is a matter of the stream's types
     if (/withWatermark/i.test(operation) && params['column'] === undefined && params['delay'] !== undefined) return delay(one)

@@ -1,0 +1,79 @@
+/** Records with their event time. */
+import { SquallError } from '../../errors.ts'
+import { shown } from '../../std/words.ts'
+import type { DStream } from '../dstream/dstream.ts'
+import type { Scope } from '../dstream/scope.ts'
+import { over } from '../rdd/narrow.ts'
+import { RDD } from '../rdd/rdd.ts'
+import type { TimeWindow } from '../time-windows.ts'
+
+/** A record behind its event time, ms since 1970; `null` where it has none. */
+export type Row<T> = readonly [timeMs: number | null, record: T]
+
+/** A time of a record: ms since 1970, or a `Date`. */
+export type Time = number | Date | null | undefined
+
+/** Where a record has its event time: in a field, or where a function says. */
+export type TimeOf<T> = { [F in keyof T & string]-?: T[F] extends Time ? F : never }[keyof T & string] | ((record: T) => Time)
+
+/** Puts each record behind its time. With `input`, what is seen of the times goes to the watermark, as that input's. */
+export function rowsOf<T>(stream: DStream<T>, time: TimeOf<T>, input?: string): DStream<Row<T>> {
+  const what = typeof time === 'function' ? 'the event time' : `the field ${time}`
+  const timeOf = typeof time === 'function' ? time : (record: T): unknown => record[time as keyof T]
+  const where = stream.graph.where(stream.name)
+  const name = input === undefined ? 'withEventTime' : 'withWatermark'
+  return stream.derive<Row<T>>({ name, parents: [stream] }, (scope) => {
+    const rdd = scope.of(stream)
+    if (rdd === undefined) return undefined
+    const node = over<T, Row<T>>(rdd.node, name, (partition, push) => {
+      const stats = input === undefined ? undefined : scope.seen(input, partition)
+      rdd.node.read(partition, (record) => {
+        const ms = msOf(timeOf(record))
+        if (ms === undefined) throw new SquallError('no-time', { what, value: shown(timeOf(record)) }, where)
+        if (ms !== null) stats?.add(ms)
+        push([ms, record])
+      })
+    })
+    return new RDD(node)
+  })
+}
+
+/** `undefined` where it is no time. */
+function msOf(time: unknown): number | null | undefined {
+  if (typeof time === 'number') return Number.isFinite(time) ? time : undefined
+  if (time === null || time === undefined) return null
+  const ms = time instanceof Date ? time.getTime() : Number.NaN
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+/** When a value of the field that holds the event time has passed: a window with its end. `undefined`: never. */
+export function passesAt(value: unknown): number | undefined {
+  const time = typeof value === 'object' && value !== null && 'end' in value ? (value as TimeWindow).end : value
+  return msOf(time) ?? undefined
+}
+
+/** The key of a record by some of its fields: none is `null`, one is its value. */
+export function keyBy<T>(fields: readonly string[]): (record: T) => unknown {
+  const [first] = fields
+  if (first === undefined) return () => null
+  if (fields.length === 1) return (record) => record[first as keyof T]
+  return (record) => fields.map((field) => record[field as keyof T])
+}
+
+/** What an operator with state gives: a row, or a record that came too late. */
+export type Given<T, R> = readonly [isLate: false, row: Row<R>] | readonly [isLate: true, record: T]
+
+/** What an operator has done so far in a task's batch. */
+export interface Tally {
+  updated: number
+  removed: number
+  dropped: number
+  duplicates: number
+}
+
+/** Runs `step` and notes what it has done; it returns how many rows are kept. */
+export function tallied(scope: Scope, operator: string, step: (tally: Tally) => number): void {
+  const tally: Tally = { updated: 0, removed: 0, dropped: 0, duplicates: 0 }
+  const rows = step(tally)
+  scope.operators.set(operator, { operator, rows, ...tally })
+}

@@ -1,0 +1,146 @@
+/** Streams over event time, against what can be said of them without streams. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { aggregators, memorySource, sessionWindow, slidingWindow, topology, tumblingWindow } from '../../../lib/index.ts'
+import type { StreamTopologyBuilder } from '../../../lib/index.ts'
+import { LocalCluster } from '../../../lib/testing/index.ts'
+import { ranOf, rowsOf } from './event-runs.ts'
+
+interface Click {
+  readonly user: string
+  readonly at: number
+}
+
+function clicks(...all: readonly (readonly [user: string, seconds: number])[]): Click[] {
+  return all.map(([user, seconds]) => ({ user, at: seconds * 1000 }))
+}
+
+describe.each([1, 2, 3])('on %i executors', (executors) => {
+  test('windows are given out once they have passed, equality included, and then forgotten', async () => {
+    const ran = await ranOf<Click, { user: string; count: number }>(
+      [clicks(['a', 1], ['a', 4], ['b', 3]), clicks(['a', 15]), clicks(['a', 2], ['b', 16])],
+      (s) => s.withWatermark('at', '10s').groupBy('user', tumblingWindow('5s')).count().records,
+      { executors },
+    )
+    expect(rowsOf(ran, ({ user, count }) => [user, count])).toEqual([[], ['["a",2]', '["b",1]'], []])
+    expect(ran.map((batches) => batches.at(-1)?.operators[0]?.rows)).toEqual([2, 1, 2])
+    expect(ran[2]?.map(({ operators }) => operators[0]?.dropped)).toEqual([1, 0])
+  })
+
+  test('what is late for all of its windows goes to the side stream, once', async () => {
+    const late = await ranOf<Click, Click>(
+      [clicks(['a', 20]), clicks(['late', 1], ['a', 6])],
+      (s) => {
+        const counts = s.withWatermark('at', '10s').groupBy(slidingWindow('10s', '5s')).count()
+        counts.foreachRDD(() => undefined)
+        return counts.late()
+      },
+      { executors },
+    )
+    // 6 s is late for [0, 10) only; its window [5, 15) is open
+    expect(rowsOf(late, ({ user }) => user)).toEqual([[], ['"late"']])
+  })
+
+  test('sessions of a key merge across batches', async () => {
+    const ran = await ranOf<Click, { user: string; window: { start: number; end: number }; count: number }>(
+      [clicks(['a', 10], ['a', 20], ['b', 1]), clicks(['a', 15]), clicks(['c', 100])],
+      (s) => s.withWatermark('at', '20s').groupBy('user', sessionWindow('6s')).count().records,
+      { executors },
+    )
+    const text = ({
+      user,
+      window: { start, end },
+      count,
+    }: {
+      user: string
+      window: { start: number; end: number }
+      count: number
+    }): unknown => [user, start / 1000, end / 1000, count]
+    expect(rowsOf(ran, text)).toEqual([[], [], ['["a",10,26,3]', '["b",1,7,1]']])
+  })
+
+  test('windows over windows take the time at which a window has passed', async () => {
+    const ran = await ranOf<Click, { n: number | null; window: { end: number } }>(
+      [clicks(['a', 1], ['a', 6], ['b', 7]), clicks(['a', 30])],
+      (s) =>
+        s
+          .withWatermark('at', '10s')
+          .groupBy('user', tumblingWindow('5s'))
+          .count()
+          .groupBy(tumblingWindow('10s'))
+          .aggregate({ n: aggregators.sum('count') }).records,
+      { executors },
+    )
+    expect(rowsOf(ran, ({ n, window }) => [n, window.end])).toEqual([[], ['[3,10000]']])
+  })
+
+  test('the first record of a key is let through', async () => {
+    const ran = await ranOf<Click, Click>(
+      [clicks(['a', 1], ['a', 2], ['b', 1]), clicks(['a', 3], ['c', 3])],
+      (s) => s.dropDuplicates('user').records,
+      { executors },
+    )
+    expect(rowsOf(ran, ({ user, at }) => [user, at])).toEqual([['["a",1000]', '["b",1000]'], ['["c",3000]']])
+  })
+})
+
+test('counts of windows are those of the records that were not late', async () => {
+  const seconds = fc.integer({ min: 0, max: 60 })
+  const batches = fc.array(fc.array(seconds, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(batches, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 20 }), async (chunks, executors, delay) => {
+      const windows = slidingWindow('10s', '4s')
+      const ran = await ranOf<Click, { window: { start: number }; count: number }>(
+        [...chunks, [1_000]].map((chunk) => clicks(...chunk.map((at) => ['u', at] as const))),
+        (s) =>
+          s
+            .withWatermark('at', delay * 1000)
+            .groupBy('user', windows)
+            .count().records,
+        { executors },
+      )
+      const counts = new Map<number, number>()
+      let [watermark, latest] = [0, -Infinity]
+      for (const chunk of chunks) {
+        for (const at of chunk)
+          for (const { start, end } of windows.of(at * 1000)) if (end > watermark) counts.set(start, (counts.get(start) ?? 0) + 1)
+        latest = Math.max(latest, ...chunk)
+        watermark = Math.max(watermark, (latest - delay) * 1000)
+      }
+      const expected = [...counts].map(([start, count]) => JSON.stringify([start, count])).toSorted()
+      expect(
+        rowsOf(ran, ({ window, count }) => [window.start, count])
+          .flat()
+          .toSorted(),
+      ).toEqual(expected)
+    }),
+    { numRuns: 25 },
+  )
+})
+
+describe('what cannot be is refused when the topology is planned', () => {
+  const source = memorySource<Click>()
+  const cases: readonly (readonly [code: string, build: (t: StreamTopologyBuilder) => { print(): void }])[] = [
+    ['output-mode', (t) => t.stream('s', source).groupBy('user').count({ mode: 'append' })],
+    ['output-mode', (t) => t.stream('s', source).withWatermark('at', '1s').groupBy('user', sessionWindow('1s')).count({ mode: 'update' })],
+    ['output-mode', (t) => t.stream('s', source).withWatermark('at', '1s').groupBy(sessionWindow('1s')).count()],
+    ['output-mode', (t) => t.stream('s', source).groupBy('user').count().groupBy('count').count()],
+    ['output-mode', (t) => t.stream('s', source).groupBy('user').count().orderBy('count')],
+    ['no-watermark', (t) => t.stream('s', source).withEventTime('at').dropDuplicatesWithinWatermark()],
+    ['several-watermarks', (t) => t.stream('s', source).withWatermark('at', '1s').records.withWatermark('at', '2s').dropDuplicates()],
+    ['bad-option', (t) => t.stream('s', source).withWatermark('at', '-1s').dropDuplicates()],
+  ]
+  test.each(cases)('%s', async (code, build) => {
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const planned = Promise.resolve().then(() => cluster.submit(topology('refused', (t) => build(t).print())))
+    await expect(planned).rejects.toMatchObject({ code })
+  })
+
+  test('a value that is no time fails its batch', async () => {
+    const run = ranOf(
+      [[{ at: 'noon' as unknown as number }]],
+      (s) => s.withWatermark('at', '1s').groupBy(tumblingWindow('1s')).count().records,
+    )
+    await expect(run).rejects.toThrow(/the field at of a record is "noon", which is no time/)
+  })
+})
