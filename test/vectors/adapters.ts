@@ -11,8 +11,25 @@ import { rddSuite } from './adapters/rdd/suite-rdd.ts'
 import { pidRateEstimator } from './adapters/pid-rate-estimator.ts'
 import { receivedBlockTracker } from './adapters/received-block-tracker.ts'
 import { rollingTopWords } from './adapters/rolling-top-words.ts'
+import { tridentIntegration } from './adapters/trident-integration.ts'
 import { tridentState } from './adapters/trident-state.ts'
 import { tridentTupleView } from './adapters/trident-tuple-view.ts'
 import type { Adapter } from './vectors.ts'
 
-export const adapters: readonly Adapter[] = [partialKeyGrouping, rollingTopWords, rddSuite, pairRddFunctions, partitioning, fileState, tridentState, dataFrameTimeWindowing, eventTimeWatermark, flinkWindowAssigners, metadataLogs, pidRateEstimator, receivedBlockTracker, tridentTupleView]
+export const adapters: readonly Adapter[] = [
+  partialKeyGrouping,
+  rollingTopWords,
+  rddSuite,
+  pairRddFunctions,
+  partitioning,
+  fileState,
+  tridentIntegration,
+  tridentState,
+  dataFrameTimeWindowing,
+  eventTimeWatermark,
+  flinkWindowAssigners,
+  metadataLogs,
+  pidRateEstimator,
+  receivedBlockTracker,
+  tridentTupleView,
+]

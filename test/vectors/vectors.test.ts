@@ -6,8 +6,8 @@ import type { CaseResult, VectorCase, VectorFile } from './vectors.ts'
 
 const cases = fileURLToPath(new URL('./cases', import.meta.url))
 
-/** Suites whose cases of streams have no adapter yet. */
-const inPart: readonly string[] = ['DataFrameTimeWindowingSuite', 'EventTimeWatermarkSuite']
+/** Suites whose cases of streams have no adapter yet, or of which some are meant to differ. */
+const inPart: readonly string[] = ['DataFrameTimeWindowingSuite', 'EventTimeWatermarkSuite', 'TridentIntegrationTest']
 
 async function resultsOf(files: readonly VectorFile[]): Promise<CaseResult[]> {
   const results: CaseResult[] = []

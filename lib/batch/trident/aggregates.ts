@@ -72,10 +72,13 @@ export class Chain {
   run(rows: Iterable<Row>, txid: number): readonly Row[] {
     const passes = this.#links.map((link) => passOf(link, txid))
     for (const row of rows) for (const pass of passes) pass.add(row)
-    return passes.reduce<readonly Row[]>((all, pass) => {
-      const results = pass.finish()
-      return all.flatMap((left) => results.map((right) => [...left, ...right]))
-    }, [[]])
+    return passes.reduce<readonly Row[]>(
+      (all, pass) => {
+        const results = pass.finish()
+        return all.flatMap((left) => results.map((right) => [...left, ...right]))
+      },
+      [[]],
+    )
   }
 
   /** For combiners: the values of one row, of two results, of none. */

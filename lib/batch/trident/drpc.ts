@@ -45,8 +45,9 @@ export class LocalDrpc {
   /** The calls of a function: a stream with the field `args`. What everything behind it comes to is the answer. */
   newDRPCStream(t: StreamTopologyBuilder, name: string, options?: StreamOptions): TridentStream<'args'> {
     if (!this.#queues.has(name)) this.#queues.set(name, [])
-    const stream = trident(t.stream(`drpc:${name}`, this.#source(name), options), ['args'])
-    planOf(stream.stream.graph).addFunction(stream.stream, name, (request, rows) => this.#answer((request as Request).id, rows))
+    const source = `drpc:${name}`
+    const stream = trident(t.stream(source, this.#source(name), options), ['args'])
+    planOf(stream.stream.graph).addFunction(stream.stream, name, source, (request, rows) => this.#answer((request as Request).id, rows))
     return stream
   }
 

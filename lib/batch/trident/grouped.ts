@@ -40,7 +40,12 @@ export class GroupedTridentStream<F extends string, G extends F> {
     const stream = this.#stream as unknown as TridentStream
     const fields = args.length === 3 ? args[0] : []
     const { persisted } = grouped(stream, 'persistentAggregate', this.#fields)
-    const { open, updates, names } = persisted(source as StateSource<State>, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
+    const { open, updates, names } = persisted(
+      source as StateSource<State>,
+      fields,
+      args.at(-2) as AnyAggregator,
+      args.at(-1) as readonly N[],
+    )
     return stream.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
   }
 
@@ -60,7 +65,8 @@ export class GroupedTridentStream<F extends string, G extends F> {
     const keyOf = stream.layout.key('groupBy', this.#fields)
     const rowOf = this.#fields.length === 1 ? (key: unknown): Row => [key] : (key: unknown): Row => key as Row
     const made = stream.made('aggregate', false, (rdd, scope) => {
-      if (chain.isCombiner) return combinedBy(rdd, chain, keyOf, partitionerOf(scope)).map(([key, values]): Row => [...rowOf(key), ...values])
+      if (chain.isCombiner)
+        return combinedBy(rdd, chain, keyOf, partitionerOf(scope)).map(([key, values]): Row => [...rowOf(key), ...values])
       return rdd
         .map((row) => [keyOf(row), row] as const)
         .groupByKey(partitionerOf(scope))
@@ -130,7 +136,12 @@ interface Persisted {
 /** `persistentAggregate` of groups; without fields there is one group, which is there in every batch. */
 export function grouped(stream: TridentStream, operator: string, groupFields: readonly string[]) {
   const isOne = groupFields.length === 0
-  const persisted = (source: StateSource<State>, fields: readonly string[], aggregator: AnyAggregator, newFields: readonly string[]): Persisted => {
+  const persisted = (
+    source: StateSource<State>,
+    fields: readonly string[],
+    aggregator: AnyAggregator,
+    newFields: readonly string[],
+  ): Persisted => {
     const keyOf = isOne ? () => oneKey : stream.layout.key(operator, groupFields)
     const rowOf = isOne ? (): Row => [] : groupFields.length === 1 ? (key: unknown): Row => [key] : (key: unknown): Row => key as Row
     const view = stream.layout.view(operator, fields)

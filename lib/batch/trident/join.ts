@@ -28,7 +28,11 @@ export function joined([a, aKeys]: Side, [b, bKeys]: Side, newFields: readonly s
   if (aKeys.length !== bKeys.length)
     a.layout.fault('join', `${aKeys.length} keys cannot be equal to ${bKeys.length}`, 'name as many key fields on both sides')
   if (newFields.length !== count)
-    a.layout.fault('join', `its tuples have ${count} values and ${newFields.length} names`, `name ${count} fields: the keys, then those of both sides`)
+    a.layout.fault(
+      'join',
+      `its tuples have ${count} values and ${newFields.length} names`,
+      `name ${count} fields: the keys, then those of both sides`,
+    )
   const [aNone, bNone] = [aRest.map(() => null), bRest.map(() => null)]
   const stream = new DStream<Row>(a.stream.graph, { name: 'join', parents: [a.stream, b.stream] }, (scope) => {
     const left = scope.of(a.stream)?.map((row) => [aKeyOf(row), row] as const)

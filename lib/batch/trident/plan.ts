@@ -15,7 +15,8 @@ type Answer = (request: Range, rows: readonly Row[]) => void
 class Plan {
   readonly #graph: StreamGraph
   readonly #streams = new Set<DStream<Row>>()
-  readonly #functions: { readonly root: StreamNode<unknown>; readonly name: string; readonly answer: Answer }[] = []
+  readonly #functions: { readonly root: StreamNode<unknown>; readonly name: string; readonly source: string; readonly answer: Answer }[] =
+    []
 
   constructor(graph: StreamGraph) {
     this.#graph = graph
@@ -25,8 +26,9 @@ class Plan {
     this.#streams.add(stream)
   }
 
-  addFunction(root: StreamNode<unknown>, name: string, answer: Answer): void {
-    this.#functions.push({ root, name, answer })
+  /** `root` is a stream of the function's calls, which come from `source`. */
+  addFunction(root: StreamNode<unknown>, name: string, source: string, answer: Answer): void {
+    this.#functions.push({ root, name, source, answer })
   }
 
   finish(): void {
@@ -39,9 +41,9 @@ class Plan {
       if ((read.get(stream) ?? 0) > 1 && !stream.isStateful) stream.persist()
       if (!read.has(stream)) graph.addOutput(eachPartition(stream, () => undefined))
     }
-    for (const { root, name, answer } of this.#functions) {
+    for (const { root, name, source, answer } of this.#functions) {
       const results = leaves.filter((leaf) => leaf !== root && comesFrom(leaf, root))
-      if (results.length === 1) this.#answerWith(results[0] as StreamNode<Row>, root.name, answer)
+      if (results.length === 1) this.#answerWith(results[0] as StreamNode<Row>, source, answer)
       else
         graph.fault(
           new SquallError(
@@ -51,7 +53,7 @@ class Plan {
               problem: results.length === 0 ? 'nothing is done with its calls' : `${results.length} streams could be its answer`,
               hint: 'let everything behind newDRPCStream end in one stream, with merge or join for example',
             },
-            graph.where(root.name),
+            graph.where(source),
           ),
         )
     }

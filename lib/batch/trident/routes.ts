@@ -22,7 +22,7 @@ export function byKeyOf(rdd: RDD<Row>, name: string, keyOf: (row: Row) => unknow
 /** Where a function says, by row; what it says is taken modulo the number of partitions. */
 export function byFunction(rdd: RDD<Row>, partitionOf: (row: Row, partitions: number) => number): RDD<Row> {
   const { count } = rdd.context
-  return scattered(rdd, 'partition', () => (row) => (((Math.trunc(partitionOf(row, count)) % count) + count) % count) || 0)
+  return scattered(rdd, 'partition', () => (row) => ((Math.trunc(partitionOf(row, count)) % count) + count) % count || 0)
 }
 
 /** All to one partition, which lies in task `task`. There is one even when there are no rows. */
@@ -37,5 +37,11 @@ export function toOne(rdd: RDD<Row>, name: string, task: number): RDD<Row> {
 export function toAll(rdd: RDD<Row>): RDD<Row> {
   const { count } = rdd.context
   const copies = rdd.flatMap((row) => Array.from({ length: count }, (_, to) => [to, row] as const))
-  return scattered(copies, 'broadcast', () => ([to]) => to).map(([, row]) => row)
+  return scattered(
+    copies,
+    'broadcast',
+    () =>
+      ([to]) =>
+        to,
+  ).map(([, row]) => row)
 }

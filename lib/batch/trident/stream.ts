@@ -149,7 +149,9 @@ export class TridentStream<F extends string = string> {
 
   #best(name: string, compare: (a: Row, b: Row) => number): TridentStream<F> {
     return this.#via(name, this.layout, (rdd) =>
-      rdd.mapPartitions(([first, ...rest]) => (first === undefined ? [] : [rest.reduce((best, row) => (compare(row, best) < 0 ? row : best), first)])),
+      rdd.mapPartitions(([first, ...rest]) =>
+        first === undefined ? [] : [rest.reduce((best, row) => (compare(row, best) < 0 ? row : best), first)],
+      ),
     )
   }
 
@@ -180,7 +182,12 @@ export class TridentStream<F extends string = string> {
   ): TridentState<Snapshottable<V>, N> {
     const fields = args.length === 3 ? args[0] : []
     const { persisted } = grouped(this as TridentStream, 'persistentAggregate', [])
-    const { open, updates, names } = persisted(source as StateSource<State>, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
+    const { open, updates, names } = persisted(
+      source as StateSource<State>,
+      fields,
+      args.at(-2) as AnyAggregator,
+      args.at(-1) as readonly N[],
+    )
     return this.handle('one', updates, names as readonly N[], open as (scope: Scope) => Awaitable<Snapshottable<V>>)
   }
 
@@ -245,7 +252,11 @@ export class TridentStream<F extends string = string> {
   merge(...others: readonly TridentStream[]): TridentStream<F> {
     for (const { fields } of others)
       if (fields.length !== this.fields.length)
-        this.layout.fault('merge', `${fields.length} fields (${fields.join(', ')}) cannot be merged with ${this.fields.length} (${this.fields.join(', ')})`, 'project the streams to the same number of fields first')
+        this.layout.fault(
+          'merge',
+          `${fields.length} fields (${fields.join(', ')}) cannot be merged with ${this.fields.length} (${this.fields.join(', ')})`,
+          'project the streams to the same number of fields first',
+        )
     return new TridentStream<F>(this.stream.union(...others.map(({ stream }) => stream)), this.layout)
   }
 
@@ -260,7 +271,9 @@ export class TridentStream<F extends string = string> {
     newFields: readonly N[],
     options: JoinOptions = {},
   ): TridentStream<N> {
-    return new TridentStream<N>(...joined([this as TridentStream, keys], [other as unknown as TridentStream, otherKeys], newFields, options))
+    return new TridentStream<N>(
+      ...joined([this as TridentStream, keys], [other as unknown as TridentStream, otherKeys], newFields, options),
+    )
   }
 
   // ---------------------------------------------------------------------------------------------- repartitioning
@@ -389,8 +402,14 @@ export class ChainedAggregators<F extends string, N extends string = never> {
     const links = this.#links.map(([, link]) => link)
     const kinds = new Set(this.#links.map(([kind]) => kind))
     if (kinds.size !== 1)
-      this.#stream.layout.fault('chainedAgg', kinds.size === 0 ? 'there is nothing in the chain' : 'it mixes aggregate and partitionAggregate', 'chain aggregators of one of the two')
-    const stream = kinds.has('partitionAggregate') ? this.#stream.partitionChain('chainedAgg', links) : this.#stream.wholeChain('chainedAgg', links)
+      this.#stream.layout.fault(
+        'chainedAgg',
+        kinds.size === 0 ? 'there is nothing in the chain' : 'it mixes aggregate and partitionAggregate',
+        'chain aggregators of one of the two',
+      )
+    const stream = kinds.has('partitionAggregate')
+      ? this.#stream.partitionChain('chainedAgg', links)
+      : this.#stream.wholeChain('chainedAgg', links)
     return stream as TridentStream<N>
   }
 }
@@ -413,7 +432,11 @@ export function trident<F extends string>(stream: DStream<unknown>, fields: read
 function rowOf(record: unknown, fields: readonly string[]): Row {
   if (fields.length === 1) return [record]
   const isObject = typeof record === 'object' && record !== null
-  const row = Array.isArray(record) ? (record as Row) : isObject ? fields.map((field) => (record as Record<string, unknown>)[field]) : [record]
+  const row = Array.isArray(record)
+    ? (record as Row)
+    : isObject
+      ? fields.map((field) => (record as Record<string, unknown>)[field])
+      : [record]
   if (row.length !== fields.length)
     throw new SquallError('tuple-size', { given: row.length, count: fields.length, fields: fields.join(', ') })
   return row
@@ -422,4 +445,3 @@ function rowOf(record: unknown, fields: readonly string[]): Row {
 function natural(a: unknown, b: unknown): number {
   return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0
 }
-
