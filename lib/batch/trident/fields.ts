@@ -84,3 +84,8 @@ export class Fields {
     return { topology: this.#graph.topology, stream: `${this.#stream}.${operator}` }
   }
 }
+
+/** The values of the fields that a key was made of. */
+export function keyRow(fields: number): (key: unknown) => Row {
+  return fields === 1 ? (key) => [key] : (key) => key as Row
+}

@@ -1,16 +1,17 @@
 /** Streams in groups: aggregators, states and queries by key. */
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
-import { KeyGroupPartitioner, partitionerOf } from '../dstream/state-rdd.ts'
+import { partitionerOf } from '../dstream/state-rdd.ts'
+import type { KeyGroupPartitioner } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import { Chain, isCombiner } from './aggregates.ts'
 import type { AnyAggregator, Link, ReducerAggregator, Row } from './aggregates.ts'
+import { keyRow } from './fields.ts'
 import { applied, asOne, inTask, oneKey, opener } from './persist.ts'
 import type { QueryFunction, StateHandle, StateSource } from './persist.ts'
 import { toOne } from './routes.ts'
 import type { Awaitable, MapState, Snapshottable, State, ValueUpdater } from './state/state.ts'
-import { TridentStream } from './stream.ts'
-import type { AggregateArgs, PersistArgs, TridentState } from './stream.ts'
+import type { AggregateArgs, PersistArgs, TridentState, TridentStream } from './stream.ts'
 
 /** Tuples in groups of equal fields. What is made of a group has these fields and the new ones. */
 export class GroupedTridentStream<F extends string, G extends F> {
@@ -40,12 +41,7 @@ export class GroupedTridentStream<F extends string, G extends F> {
     const stream = this.#stream as unknown as TridentStream
     const fields = args.length === 3 ? args[0] : []
     const { persisted } = grouped(stream, 'persistentAggregate', this.#fields)
-    const { open, updates, names } = persisted(
-      source as StateSource<State>,
-      fields,
-      args.at(-2) as AnyAggregator,
-      args.at(-1) as readonly N[],
-    )
+    const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
     return stream.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
   }
 
@@ -63,7 +59,7 @@ export class GroupedTridentStream<F extends string, G extends F> {
     const stream = this.#stream as unknown as TridentStream
     const chain = new Chain(links)
     const keyOf = stream.layout.key('groupBy', this.#fields)
-    const rowOf = this.#fields.length === 1 ? (key: unknown): Row => [key] : (key: unknown): Row => key as Row
+    const rowOf = keyRow(this.#fields.length)
     const made = stream.made('aggregate', false, (rdd, scope) => {
       if (chain.isCombiner)
         return combinedBy(rdd, chain, keyOf, partitionerOf(scope)).map(([key, values]): Row => [...rowOf(key), ...values])
@@ -72,7 +68,7 @@ export class GroupedTridentStream<F extends string, G extends F> {
         .groupByKey(partitionerOf(scope))
         .flatMap(([key, rows]) => chain.run(rows, scope.txid).map((values): Row => [...rowOf(key), ...values]))
     })
-    return new TridentStream(made, stream.layout.replace('aggregate', [...this.#fields, ...chain.fields]))
+    return stream.derived(made, stream.layout.replace('aggregate', [...this.#fields, ...chain.fields]))
   }
 }
 
@@ -143,7 +139,7 @@ export function grouped(stream: TridentStream, operator: string, groupFields: re
     newFields: readonly string[],
   ): Persisted => {
     const keyOf = isOne ? () => oneKey : stream.layout.key(operator, groupFields)
-    const rowOf = isOne ? (): Row => [] : groupFields.length === 1 ? (key: unknown): Row => [key] : (key: unknown): Row => key as Row
+    const rowOf = isOne ? (): Row => [] : keyRow(groupFields.length)
     const view = stream.layout.view(operator, fields)
     const chain = new Chain([{ view, aggregator, fields: newFields }])
     const opened = opener(source, stream.storeName(source, operator))

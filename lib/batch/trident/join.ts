@@ -2,6 +2,7 @@
 import { DStream } from '../dstream/dstream.ts'
 import { partitionerOf } from '../dstream/state-rdd.ts'
 import type { Row } from './aggregates.ts'
+import { keyRow } from './fields.ts'
 import type { Fields } from './fields.ts'
 import type { TridentStream } from './stream.ts'
 
@@ -19,7 +20,7 @@ export function joined([a, aKeys]: Side, [b, bKeys]: Side, newFields: readonly s
   const aKeyOf = a.layout.key('join', aKeys)
   const bKeyOf = b.layout.key('join', bKeys)
   const keys = aKeys.length
-  const keyRow = keys === 1 ? (key: unknown): Row => [key] : (key: unknown): Row => key as Row
+  const rowOf = keyRow(keys)
   const rest = ({ fields }: TridentStream, used: readonly string[]): readonly string[] =>
     output === 'preserve' ? fields : fields.filter((field) => !used.includes(field))
   const [aRest, bRest] = [rest(a, aKeys), rest(b, bKeys)]
@@ -43,7 +44,7 @@ export function joined([a, aKeys]: Side, [b, bKeys]: Side, newFields: readonly s
       left.cogroup(right, partitionerOf(scope)).flatMap(([key, [lefts, rights]]) => {
         const ls = lefts.length === 0 && (type === 'right' || type === 'full') ? [aNone] : lefts.map(aSelect)
         const rs = rights.length === 0 && (type === 'left' || type === 'full') ? [bNone] : rights.map(bSelect)
-        const head = output === 'compact' ? keyRow(key) : []
+        const head = output === 'compact' ? rowOf(key) : []
         return ls.flatMap((l) => rs.map((r): Row => [...head, ...l, ...r]))
       })
     )

@@ -181,13 +181,8 @@ export class TridentStream<F extends string = string> {
     ...args: PersistArgs<F, V, N>
   ): TridentState<Snapshottable<V>, N> {
     const fields = args.length === 3 ? args[0] : []
-    const { persisted } = grouped(this as TridentStream, 'persistentAggregate', [])
-    const { open, updates, names } = persisted(
-      source as StateSource<State>,
-      fields,
-      args.at(-2) as AnyAggregator,
-      args.at(-1) as readonly N[],
-    )
+    const { persisted } = grouped(this, 'persistentAggregate', [])
+    const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
     return this.handle('one', updates, names as readonly N[], open as (scope: Scope) => Awaitable<Snapshottable<V>>)
   }
 
@@ -271,9 +266,7 @@ export class TridentStream<F extends string = string> {
     newFields: readonly N[],
     options: JoinOptions = {},
   ): TridentStream<N> {
-    return new TridentStream<N>(
-      ...joined([this as TridentStream, keys], [other as unknown as TridentStream, otherKeys], newFields, options),
-    )
+    return new TridentStream<N>(...joined([this, keys], [other, otherKeys], newFields, options))
   }
 
   // ---------------------------------------------------------------------------------------------- repartitioning
@@ -321,6 +314,10 @@ export class TridentStream<F extends string = string> {
 
   // ---------------------------------------------------------------------------------------------- for operators
 
+  derived<N extends string>(stream: DStream<Row>, layout: Fields): TridentStream<N> {
+    return new TridentStream<N>(stream, layout)
+  }
+
   /** The stream of what `f` makes of each batch. */
   made(name: string, isStateful: boolean, f: (rdd: RDD<Row>, scope: Scope) => RDD<Row>): DStream<Row> {
     return new Stream<Row>(this.stream.graph, { name, parents: [this.stream], isStateful }, (scope) => {
@@ -353,13 +350,13 @@ export class TridentStream<F extends string = string> {
   wholeChain(name: string, links: readonly Link[]): TridentStream {
     const chain = new Chain(links)
     const layout = this.layout.replace(name, chain.fields)
-    return this.#via(name, layout, (rdd, { txid }) => aggregated(rdd, chain, txid)) as unknown as TridentStream
+    return this.#via(name, layout, (rdd, { txid }) => aggregated(rdd, chain, txid))
   }
 
   partitionChain(name: string, links: readonly Link[]): TridentStream {
     const chain = new Chain(links)
     const layout = this.layout.replace(name, chain.fields)
-    return this.#via(name, layout, (rdd, { txid }) => rdd.mapPartitions((rows) => chain.run(rows, txid))) as unknown as TridentStream
+    return this.#via(name, layout, (rdd, { txid }) => rdd.mapPartitions((rows) => chain.run(rows, txid)))
   }
 
   #via<N extends string>(name: string, layout: Fields, f: (rdd: RDD<Row>, info: Scope) => RDD<Row>): TridentStream<N> {
@@ -425,7 +422,7 @@ export class ChainedAggregators<F extends string, N extends string = never> {
  */
 export function trident<F extends string>(stream: DStream<unknown>, fields: readonly F[]): TridentStream<F> {
   const layout = Fields.of(stream.graph, stream.name, fields)
-  const rows = stream.map((record) => rowOf(record, fields)) as unknown as DStream<Row>
+  const rows = stream.map((record) => rowOf(record, fields))
   return new TridentStream<F>(rows, layout)
 }
 

@@ -11,7 +11,7 @@ import {
   topology,
   trident,
 } from '../../../lib/index.ts'
-import type { Aggregator, CombinerAggregator, Emit, MapState, ReducerAggregator, TridentStream, TupleView } from '../../../lib/index.ts'
+import type { Aggregator, Emit, MapState, ReducerAggregator, TridentStream, TupleView } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import type { LocalTopology } from '../../../lib/testing/index.ts'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -222,7 +222,7 @@ describe.each([1, 2])('on %i executors', (executors) => {
       (s) =>
         s
           .groupBy(['w'])
-          .persistentAggregate(() => new Told(), builtIns.count() as CombinerAggregator<number>, ['n'])
+          .persistentAggregate(() => new Told(), builtIns.count(), ['n'])
           .newValuesStream(),
       on,
     )
@@ -350,7 +350,7 @@ test('unknown and duplicate fields are faults of the plan, all at once, with the
     partitionAggregate: (s) => s.partitionAggregate(['no'], builtIns.sum(), ['n']),
     aggregate: (s) => s.aggregate(['no'], builtIns.sum(), ['n']),
     persistentAggregate: (s) => s.persistentAggregate(state('s'), ['no'], builtIns.sum(), ['n']),
-    partitionPersist: (s) => s.partitionPersist(state('s') as never, ['no'], () => undefined),
+    partitionPersist: (s) => s.partitionPersist(state('s'), ['no'], () => undefined),
     stateQuery: (s) =>
       s.stateQuery(
         newStaticState(() => ({ multiGet: () => [] })),

@@ -6,8 +6,19 @@
  * `input` is a list of steps: `["feed", tuples]` (one batch), `["drpc", args]` or `["drpc", name, args]`, `["waitMs", n]`.
  */
 import { LocalDrpc, MemoryMapState, builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
-import type { AnyAggregator, CombinerAggregator, GroupedTridentStream, MapState, TridentState, TridentStream } from '../../../lib/index.ts'
-import type { Aggregator, Emit, ReducerAggregator, StreamTopologyBuilder, TupleView } from '../../../lib/index.ts'
+import type {
+  Aggregator,
+  AnyAggregator,
+  CombinerAggregator,
+  Emit,
+  GroupedTridentStream,
+  MapState,
+  ReducerAggregator,
+  StreamTopologyBuilder,
+  TridentState,
+  TridentStream,
+  TupleView,
+} from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { all, same } from '../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../vectors.ts'
@@ -136,7 +147,7 @@ function applied(at: TridentStream | Grouped, text: string, built: Built): Tride
       const isAll = args.at(-1) === 'all'
       const fields = as.length > 0 ? as : isAll ? ['word', 'count'] : ['count']
       const input = args.length > 1 ? args.slice(0, -1) : 'fields' in at ? [at.fields.at(-1) as string] : ['word']
-      return at.stateQuery(built.state, input, query as ReturnType<typeof builtIns.mapGet<unknown>>, fields)
+      return at.stateQuery(built.state, input, query, fields)
     }
     case 'persistentAggregate': {
       const [field, aggregator] = aggregatorOf(args.at(-1) ?? '')
@@ -161,13 +172,13 @@ function declare(t: StreamTopologyBuilder, text: string, source: ReturnType<type
   return parts(text, bySemicolon).flatMap((section) => {
     const [, name, rest] = /^drpc\s+([\w-]+)\s*:\s*(.*)$/s.exec(section) ?? []
     if (name !== undefined) {
-      pipeline(drpc.newDRPCStream(t, name, options) as unknown as TridentStream, parts(rest ?? '', byDot), built)
+      pipeline(drpc.newDRPCStream(t, name, options), parts(rest ?? '', byDot), built)
       return [name]
     }
     const [first = '', ...steps] = parts(section, byDot)
     const stream = stepOf(first)
     if (stream.name !== 'stream') throw new Unknown(section)
-    pipeline(trident(t.stream('stream', source, options), stream.args) as TridentStream, steps, built)
+    pipeline(trident(t.stream('stream', source, options), stream.args), steps, built)
     return []
   })
 }
@@ -194,7 +205,7 @@ async function called({ operation, params, input, expected, notes }: VectorCase)
         step === 'drpc' ? drpc.execute(args.length > 1 ? String(args[0]) : (names[0] as string), String(args.at(-1))) : undefined
       answer?.catch(() => undefined) // looked at below
       await running.advance(step === 'waitMs' ? Number(args[0]) : 1_500)
-      if (running.errors.length > 0) return String(running.errors[0])
+      if (running.errors.length > 0) return running.errors[0]?.message
       if (answer !== undefined && expected[i] !== null)
         verdicts.push(same(`call ${i + 1}`, sorted(await answer, notes), sorted(expected[i] as readonly unknown[], notes)))
     }
@@ -213,7 +224,7 @@ function sorted(rows: readonly unknown[], notes: string): string[] {
 /** An operator on a stream of `params.streamFields`; whether it is refused is for whoever asked. */
 async function onFields({ params }: VectorCase, operation: string): Promise<Verdict> {
   const fields =
-    String(params['streamFields'] ?? '')
+    JSON.stringify(params['streamFields'] ?? '')
       .match(/[\w-]+/g)
       ?.filter((word) => word !== 'or' && word !== 'and') ?? []
   const { name, args } = stepOf(operation)
