@@ -240,6 +240,15 @@ const table = {
     what: 'a tuple would have the field {field} twice',
     help: 'give the new field another name, or project the old one away first; its fields: {known}',
   },
+  'trident-operator': { what: '{operator}: {problem}', help: '{hint}' },
+  'drpc-stopped': {
+    what: 'the call of {function} has no answer: the topology that answers it has ended',
+    help: 'look at the error that ended it, start it again, and call again',
+  },
+  'drpc-unknown': {
+    what: 'no topology answers the function {function}',
+    help: 'declare it with newDRPCStream and start the topology before it is called; there are: {known}',
+  },
   'tuple-size': { what: '{given} values were given for the fields {fields}', help: 'give {count} values, one a field' },
   // -- while a topology runs
   'trees-lost': {

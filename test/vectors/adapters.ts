@@ -14,14 +14,11 @@ import { rollingTopWords } from './adapters/rolling-top-words.ts'
 import { tridentState } from './adapters/trident-state.ts'
 import { tridentTupleView } from './adapters/trident-tuple-view.ts'
 import type { Adapter } from './vectors.ts'
-
-/** Every adapter there is. A suite that none of them is for is unsupported. */
 import { basicOperations, checkpoints, windowOperations } from './adapters/streams/suite-basic.ts'
 import { inputStreams } from './adapters/streams/suite-input.ts'
 import { mapWithState, mapWithStateRdd } from './adapters/streams/suite-map-with-state.ts'
-
-/** Every adapter there is. A suite that none of them is for is unsupported. */
 import { eventStreamSuites } from './adapters/event-streams.ts'
+import { tridentIntegration } from './adapters/trident-integration.ts'
 
 export const adapters: readonly Adapter[] = [
   partialKeyGrouping,
@@ -45,4 +42,5 @@ export const adapters: readonly Adapter[] = [
   mapWithStateRdd,
   inputStreams,
   ...eventStreamSuites,
+  tridentIntegration,
 ]

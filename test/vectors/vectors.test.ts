@@ -6,8 +6,12 @@ import type { CaseResult, VectorCase, VectorFile } from './vectors.ts'
 
 const cases = fileURLToPath(new URL('./cases', import.meta.url))
 
-/** Suites whose cases of streams have no adapter yet. */
-const inPart: readonly string[] = ['DataFrameTimeWindowingSuite', 'EventTimeWatermarkSuite', 'StreamingAggregationSuite']
+const inPart: readonly string[] = [
+  'DataFrameTimeWindowingSuite',
+  'EventTimeWatermarkSuite',
+  'StreamingAggregationSuite',
+  'TridentIntegrationTest',
+]
 
 async function resultsOf(files: readonly VectorFile[]): Promise<CaseResult[]> {
   const results: CaseResult[] = []

@@ -51,6 +51,8 @@ export class StreamGraph {
   readonly outputs: Output[] = []
   readonly sources = new Map<string, BatchSource<unknown>>()
   readonly faults: SquallError[] = []
+  /** what layers above streams add when all is declared */
+  readonly finishers: (() => void)[] = []
   readonly #stateNames = new Set<string>()
   /** the delays of the inputs with a watermark */
   readonly watermarks = new Map<string, Duration>()
@@ -119,6 +121,7 @@ export class StreamGraph {
 
   /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */
   finish(): void {
+    for (const finisher of this.finishers) finisher()
     if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
     const needed = new Set<StreamNode<unknown>>()
     for (const { stream } of this.outputs) {

@@ -1,0 +1,183 @@
+/** Streams in groups: aggregators, states and queries by key. */
+import type { DStream } from '../dstream/dstream.ts'
+import type { Scope } from '../dstream/scope.ts'
+import { partitionerOf } from '../dstream/state-rdd.ts'
+import type { KeyGroupPartitioner } from '../dstream/state-rdd.ts'
+import type { RDD } from '../rdd/rdd.ts'
+import { Chain, isCombiner } from './aggregates.ts'
+import type { AnyAggregator, Link, ReducerAggregator, Row } from './aggregates.ts'
+import { keyRow } from './fields.ts'
+import { applied, asOne, inTask, oneKey, opener } from './persist.ts'
+import type { QueryFunction, StateHandle, StateSource } from './persist.ts'
+import { toOne } from './routes.ts'
+import type { Awaitable, MapState, Snapshottable, State, ValueUpdater } from './state/state.ts'
+import type { AggregateArgs, PersistArgs, TridentState, TridentStream } from './stream.ts'
+
+/** Tuples in groups of equal fields. What is made of a group has these fields and the new ones. */
+export class GroupedTridentStream<F extends string, G extends F> {
+  readonly #stream: TridentStream<F>
+  readonly #fields: readonly G[]
+
+  constructor(stream: TridentStream<F>, fields: readonly G[]) {
+    this.#stream = stream
+    this.#fields = fields
+    stream.layout.places('groupBy', fields)
+  }
+
+  aggregate<N extends string>(...args: AggregateArgs<F, N>): TridentStream<G | N> {
+    return this.#chain([this.#stream.link('aggregate', args)]) as TridentStream<G | N>
+  }
+
+  /** Several aggregators in one pass. */
+  chainedAgg(): ChainedGroups<F, G> {
+    return new ChainedGroups<F, G>(this.#stream, (links) => this.#chain(links), [])
+  }
+
+  /** A value for each group, updated with every batch. */
+  persistentAggregate<V, N extends string>(
+    source: StateSource<MapState<unknown, V>>,
+    ...args: PersistArgs<F, V, N>
+  ): TridentState<MapState<unknown, V>, G | N> {
+    const stream = this.#stream as unknown as TridentStream
+    const fields = args.length === 3 ? args[0] : []
+    const { persisted } = grouped(stream, 'persistentAggregate', this.#fields)
+    const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
+    return stream.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
+  }
+
+  /** As that of a stream, once tuples are where their group is. */
+  stateQuery<S, R, N extends string>(
+    from: StateHandle<S>,
+    fields: readonly F[],
+    query: QueryFunction<S, R>,
+    newFields: readonly N[],
+  ): TridentStream<F | N> {
+    return this.#stream.partitionBy(this.#fields).stateQuery(from, fields, query, newFields)
+  }
+
+  #chain(links: readonly Link[]): TridentStream {
+    const stream = this.#stream as unknown as TridentStream
+    const chain = new Chain(links)
+    const keyOf = stream.layout.key('groupBy', this.#fields)
+    const rowOf = keyRow(this.#fields.length)
+    const made = stream.made('aggregate', false, (rdd, scope) => {
+      if (chain.isCombiner)
+        return combinedBy(rdd, chain, keyOf, partitionerOf(scope)).map(([key, values]): Row => [...rowOf(key), ...values])
+      return rdd
+        .map((row) => [keyOf(row), row] as const)
+        .groupByKey(partitionerOf(scope))
+        .flatMap(([key, rows]) => chain.run(rows, scope.txid).map((values): Row => [...rowOf(key), ...values]))
+    })
+    return stream.derived(made, stream.layout.replace('aggregate', [...this.#fields, ...chain.fields]))
+  }
+}
+
+/** Aggregators of groups that are collected until `chainEnd`. */
+class ChainedGroups<F extends string, G extends F, N extends string = never> {
+  readonly #stream: TridentStream<F>
+  readonly #end: (links: readonly Link[]) => TridentStream
+  readonly #links: readonly Link[]
+
+  constructor(stream: TridentStream<F>, end: (links: readonly Link[]) => TridentStream, links: readonly Link[]) {
+    this.#stream = stream
+    this.#end = end
+    this.#links = links
+  }
+
+  aggregate<M extends string>(...args: AggregateArgs<F, M>): ChainedGroups<F, G, N | M> {
+    return new ChainedGroups<F, G, N | M>(this.#stream, this.#end, [...this.#links, this.#stream.link('aggregate', args)])
+  }
+
+  chainEnd(): TridentStream<G | N> {
+    return this.#end(this.#links) as unknown as TridentStream<G | N>
+  }
+}
+
+/** What a chain makes of the whole of a batch, in one partition. */
+export function aggregated(rdd: RDD<Row>, chain: Chain, txid: number): RDD<Row> {
+  const task = txid % rdd.context.count
+  if (!chain.isCombiner) return toOne(rdd, 'aggregate', task).mapPartitions((rows) => chain.run(rows, txid))
+  return toOne(parts(rdd, chain), 'aggregate', task).mapPartitions(([first = chain.zero(), ...rest]) => [
+    rest.reduce((a, b) => chain.combine(a, b), first),
+  ])
+}
+
+/** What combiners make of each partition that has any rows. */
+function parts(rdd: RDD<Row>, chain: Chain): RDD<Row> {
+  return rdd.mapPartitions((rows) => {
+    let found: Row | undefined
+    for (const row of rows) found = found === undefined ? chain.init(row) : chain.combine(found, chain.init(row))
+    return found === undefined ? [] : [found]
+  })
+}
+
+function combinedBy(rdd: RDD<Row>, chain: Chain, keyOf: (row: Row) => unknown, partitioner: KeyGroupPartitioner): RDD<[unknown, Row]> {
+  return rdd
+    .map((row) => [keyOf(row), row] as const)
+    .combineByKey<unknown, Row, Row>(
+      (row) => chain.init(row),
+      (sum, row) => chain.combine(sum, chain.init(row)),
+      (a, b) => chain.combine(a, b),
+      partitioner,
+    )
+}
+
+interface Persisted {
+  readonly open: (scope: Scope) => Awaitable<State>
+  readonly updates: DStream<Row>
+  /** the fields of the updates */
+  readonly names: readonly string[]
+}
+
+/** `persistentAggregate` of groups; without fields there is one group, which is there in every batch. */
+export function grouped(stream: TridentStream, operator: string, groupFields: readonly string[]) {
+  const isOne = groupFields.length === 0
+  const persisted = (
+    source: StateSource<State>,
+    fields: readonly string[],
+    aggregator: AnyAggregator,
+    newFields: readonly string[],
+  ): Persisted => {
+    const keyOf = isOne ? () => oneKey : stream.layout.key(operator, groupFields)
+    const rowOf = isOne ? (): Row => [] : keyRow(groupFields.length)
+    const view = stream.layout.view(operator, fields)
+    const chain = new Chain([{ view, aggregator, fields: newFields }])
+    const opened = opener(source, stream.storeName(source, operator))
+    const open = async (scope: Scope): Promise<State> => {
+      const made = await opened(scope)
+      return isOne ? asOne(made as Snapshottable<unknown>) : made
+    }
+    if (newFields.length !== 1) stream.layout.fault(operator, `${newFields.length} fields for one value`, 'name one new field')
+    const updates = stream.made(operator, true, (rdd, scope) => {
+      const partitioner = partitionerOf(scope)
+      const ownsOne = partitioner.partitionOf(oneKey) === scope.sc.index
+      /** by key, what its value becomes */
+      let changes: RDD<readonly [unknown, unknown]>
+      if (isCombiner(aggregator)) changes = combinedBy(rdd, chain, keyOf, partitioner).mapValues(([value]) => value)
+      else changes = rdd.map((row) => [keyOf(row), row] as const).groupByKey(partitioner)
+      const updaterOf = (change: unknown): ValueUpdater<unknown> =>
+        isCombiner(aggregator)
+          ? (stored) => (stored === null ? change : aggregator.combine(stored, change))
+          : (stored) =>
+              (change as readonly Row[]).reduce<unknown>(
+                (value, row) => (aggregator as ReducerAggregator).reduce(value, view(row)),
+                stored ?? (aggregator as ReducerAggregator).init(),
+              )
+      return inTask(changes, operator, async (found) => {
+        // the one value of a combiner is there in every batch
+        const all = isOne && ownsOne && found.length === 0 && isCombiner(aggregator) ? [[oneKey, aggregator.zero()] as const] : found
+        const of = await open(scope)
+        const keys = all.map(([key]) => key)
+        return applied(of, scope, all.length > 0, async () => {
+          const updaters = all.map(([, change]) => updaterOf(change))
+          const values = isOne
+            ? [await (of as Snapshottable<unknown>).update(updaters[0] as ValueUpdater<unknown>)]
+            : await (of as MapState<unknown, unknown>).multiUpdate(keys, updaters)
+          return keys.map((key, i): Row => [...rowOf(key), values[i]])
+        })
+      })
+    })
+    return { open, updates, names: [...groupFields, ...newFields] }
+  }
+  return { persisted }
+}
