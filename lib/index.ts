@@ -71,7 +71,14 @@ export { trident, TridentStream } from './batch/trident/stream.ts'
 export type { CompareValues, StateUpdater, TridentFilter, TridentFunction, TridentState } from './batch/trident/stream.ts'
 export type { GroupedTridentStream } from './batch/trident/grouped.ts'
 export type { JoinOptions } from './batch/trident/join.ts'
-export type { Aggregator as TridentAggregator, AnyAggregator, CombinerAggregator, Emit, ReducerAggregator, Row } from './batch/trident/aggregates.ts'
+export type {
+  Aggregator as TridentAggregator,
+  AnyAggregator,
+  CombinerAggregator,
+  Emit,
+  ReducerAggregator,
+  Row,
+} from './batch/trident/aggregates.ts'
 export { builtIns } from './batch/trident/built-ins.ts'
 export { LocalDrpc } from './batch/trident/drpc.ts'
 export { newStaticState, state } from './batch/trident/persist.ts'

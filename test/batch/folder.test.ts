@@ -15,7 +15,9 @@ test('each file is taken once, over a restart too, by its time of modification',
   }
   const found: string[] = []
   const graph = topology('folder', (t) => {
-    t.stream('files', textFolder(join(root, 'in')), { batchInterval: '1s' }).foreachRDD(async (rdd) => void found.push(...(await rdd.collect())))
+    t.stream('files', textFolder(join(root, 'in')), { batchInterval: '1s' }).foreachRDD(
+      async (rdd) => void found.push(...(await rdd.collect())),
+    )
   })
   const run = async (ms: number, come: () => void): Promise<void> => {
     await using cluster = await LocalCluster.start({ seed: 1, executors: 2 })

@@ -450,10 +450,10 @@ export class DStream<out T> implements StreamNode<T> {
     spec: StateSpec<K, V, S, R>,
     { name }: StateOptions = {},
   ): MapWithStateStream<K, S, R> {
-    const { mapped, snapshots } = mapStates(this, spec, name)
-    const stream = this.#planned(mapped)
+    const states = mapStates(this, spec, name)
+    const stream = this.#planned(states.mapped)
     let snapshot: DStream<Pair<K, S>> | undefined
-    return Object.assign(stream, { stateSnapshots: () => (snapshot ??= this.#planned(snapshots(stream))) })
+    return Object.assign(stream, { stateSnapshots: () => (snapshot ??= this.#planned(states.snapshots(stream))) })
   }
 
   // ---------------------------------------------------------------------------------------------- event time
