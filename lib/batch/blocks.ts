@@ -27,7 +27,8 @@ interface MemoryBlock {
   readonly level: StorageLevel
 }
 
-const packr = new Packr({ useRecords: false, mapsAsObjects: false, moreTypes: true })
+/** Maps stay maps, and objects objects: as records, whose shapes stand in each block. */
+const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 export class BlockStore {
   readonly #memoryBytesMax: number

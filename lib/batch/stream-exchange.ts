@@ -26,8 +26,8 @@ const partBytesMax = 256 << 10
 /** Bytes that wait for trades that have not begun here; a task is never more than a trade ahead of another. */
 const waitingBytesMax = 1 << 30
 
-/** Maps stay maps and objects objects; without tables of records, which the other side would not have. */
-const packr = new Packr({ useRecords: false, mapsAsObjects: false, moreTypes: true })
+/** Maps stay maps, and objects objects: as records, whose shapes stand in each block. Without records msgpack has one type for both. */
+const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 interface Trade {
   /** by task, by part */
