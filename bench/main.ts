@@ -10,6 +10,7 @@ import { report } from '../lib/cli/exit.ts'
 import { SquallError } from '../lib/errors.ts'
 import { scenarios } from './catalog.ts'
 import type { Scenario } from './catalog.ts'
+import { exactName, measureExact } from './exact.ts'
 import { measure } from './measure.ts'
 import { measureRdd, rddName } from './rdd.ts'
 import { measureStart, startName } from './start.ts'
@@ -23,6 +24,7 @@ const defaults = { seconds: 10, warmUp: 5, runs: 15 }
 const others = [
   { name: startName, what: 'from the command to the first tuple, next to an empty node' },
   { name: rddName, what: 'words of a file counted with an RDD, next to a loop written by hand' },
+  { name: exactName, what: 'words of a file counted exactly once into a state on disk' },
 ]
 
 const usage = `Usage: npm run bench --silent -- [NAME] [options]
@@ -39,6 +41,7 @@ ${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26
   --text FILE         the text of the word counts (else 200,000 lines are made up)
   --rate N            roots a second of ThroughputVsLatency (20000) and LowThroughput (100)
   --setting KEY=VALUE a setting of the topology, e.g. spoutPendingMax=4096 (may be repeated)
+  --store log|lmdb    where ExactWordCount keeps its state (log)
   --soak              collect all garbage before and after, and say what is left: shows leaks
   --runs N            how often Start and RddWordCount are tried (${defaults.runs})
   --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
@@ -81,6 +84,10 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (name === rddName) {
     print(await measureRdd(runs, text), json)
+    return
+  }
+  if (name === exactName) {
+    print(await measureExact({ executors, store: logOrLmdb(values.store), seconds, warmUp, text }), json)
     return
   }
   const scenario = scenarios.get(name)
@@ -137,6 +144,7 @@ function parse(argv: readonly string[]) {
         text: text,
         rate: text,
         setting: { ...text, multiple: true },
+        store: text,
         soak: flag,
         runs: text,
         'make-text': text,
@@ -167,6 +175,11 @@ function onOrOff(text: string | undefined): boolean {
   if (text === undefined || text === 'on') return true
   if (text === 'off') return false
   return wrong(`--ack is ${JSON.stringify(text)}`, 'give it on or off')
+}
+
+function logOrLmdb(text = 'log'): 'log' | 'lmdb' {
+  if (text === 'log' || text === 'lmdb') return text
+  return wrong(`--store is ${JSON.stringify(text)}`, 'give it log or lmdb')
 }
 
 function keyAndValue(text: string): readonly [string, string] {

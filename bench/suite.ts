@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { scenarios } from './catalog.ts'
+import { exactName } from './exact.ts'
+import type { ExactMeasurement } from './exact.ts'
 import type { Measurement } from './measure.ts'
 import { rddName } from './rdd.ts'
 import type { RddMeasurement } from './rdd.ts'
@@ -35,7 +37,18 @@ export async function runSuite({ seconds, warmUp, text, json, runs, settings }: 
     ),
   )
   all.push([startName, '--runs', String(runs)], [rddName, '--runs', String(runs), ...(text === undefined ? [] : ['--text', text])])
-  const measured: (Measurement | StartMeasurement | RddMeasurement)[] = []
+  for (const executors of ['1', '2'])
+    for (const store of ['log', 'lmdb'])
+      all.push([
+        exactName,
+        '--executors',
+        executors,
+        '--store',
+        store,
+        ...times.slice(0, 4),
+        ...(text === undefined ? [] : ['--text', text]),
+      ])
+  const measured: (Measurement | StartMeasurement | RddMeasurement | ExactMeasurement)[] = []
   const failed: string[] = []
   for (const [i, args] of all.entries()) {
     const title = args.slice(0, 5).join(' ')

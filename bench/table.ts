@@ -1,21 +1,23 @@
 /** Measurements as a table for people. */
+import type { ExactMeasurement } from './exact.ts'
 import type { Measurement } from './measure.ts'
 import type { RddMeasurement } from './rdd.ts'
 import type { StartMeasurement } from './start.ts'
 
 type Cells = readonly (readonly [title: string, text: string])[]
 
-/** Start and RddWordCount are other kinds of measurement, so they get lines of their own. */
-export function tableOf(measured: readonly (Measurement | StartMeasurement | RddMeasurement)[]): string {
+/** Start, RddWordCount and ExactWordCount are other kinds of measurement, so they get lines of their own. */
+export function tableOf(measured: readonly (Measurement | StartMeasurement | RddMeasurement | ExactMeasurement)[]): string {
   const rows = measured.flatMap((one) => ('rootsPerSecond' in one ? [cellsOf(one)] : []))
   const starts = measured.flatMap((one) => ('startMs' in one ? [startLine(one)] : []))
   const rdds = measured.flatMap((one) => ('timesTheLoop' in one ? [rddLine(one)] : []))
+  const exacts = measured.flatMap((one) => ('batches' in one ? [exactLine(one)] : []))
   const machine = measured[0]?.machine
   const about =
     machine === undefined
       ? []
       : [`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${process.version}, load ${machine.load}`]
-  return [...linesOf(rows), ...starts, ...rdds, ...about].map((line) => `${line}\n`).join('')
+  return [...linesOf(rows), ...starts, ...rdds, ...exacts, ...about].map((line) => `${line}\n`).join('')
 }
 
 function cellsOf(one: Measurement): Cells {
@@ -56,6 +58,11 @@ function startLine({ startMs, nodeMs, runs }: StartMeasurement): string {
 
 function rddLine({ scenario, wordsPerSecond, rddMs, loopMs, timesTheLoop, runs }: RddMeasurement): string {
   return `${scenario}: ${thousands(wordsPerSecond)} words/s, ${rddMs.p50.toFixed(0)} ms, ${timesTheLoop.toFixed(2)} times the loop's ${loopMs.p50.toFixed(0)} ms, the middle of ${runs} runs`
+}
+
+function exactLine({ scenario, store, executors, wordsPerSecond, batchMs, cpuUsPerRecord, rssMb }: ExactMeasurement): string {
+  const { p50, p99 } = batchMs
+  return `${scenario}, ${store}, executors ${executors}: ${thousands(wordsPerSecond)} words/s, batches of ${p50.toFixed(0)} ms (p99 ${p99.toFixed(0)}), ${cpuUsPerRecord.toPrecision(3)} us CPU/line, ${rssMb.toFixed(0)} MB`
 }
 
 function linesOf(rows: readonly Cells[]): readonly string[] {

@@ -152,6 +152,10 @@ const table = {
     what: 'batch {txid} cannot run: the state is already at batch {found}',
     help: 'the state is newer than the records of the run: bring the whole state directory back from one copy, or begin anew without it',
   },
+  'state-behind': {
+    what: 'batch {committed} is committed, but the state of a task is at batch {found}',
+    help: 'a part of the state directory is missing or older than the rest: bring all of it back from one copy, or begin anew without it',
+  },
   'state-of-another': {
     what: '{folder} holds the state of the topology {found}, not of {topology}',
     help: 'give each topology a state directory of its own',

@@ -1,5 +1,6 @@
 /** What the coordinator remembers of batches: in memory, or in the two logs of a state directory. */
 import { join } from 'node:path'
+import type { FileSystem } from './log/file-system.ts'
 import { MetadataLog } from './metadata-log.ts'
 import { commitFormat, offsetFormat } from './metadata.ts'
 import type { Range } from './source.ts'
@@ -35,11 +36,11 @@ export const noBatchLog: BatchLog = Object.freeze({
   close: () => Promise.resolve(),
 })
 
-export async function openBatchLog(folder: string): Promise<BatchLog> {
-  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat })
+export async function openBatchLog(folder: string, files: FileSystem): Promise<BatchLog> {
+  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files })
   return {
     async read() {
-      const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat })
+      const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
       const committed = Math.max(0, ...commits.map(({ batch }) => batch))
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
@@ -57,6 +58,8 @@ export async function openBatchLog(folder: string): Promise<BatchLog> {
 
 /** The driver's side: which batches are committed, and the watermark for the next. */
 export interface CommitLog {
+  /** the batch that was committed last, 0 when there was none; `undefined`: nothing is kept */
+  readonly txid: number | undefined
   readonly watermarkMs: number
   /** the watermark that the batch committed last has used */
   readonly lateMs: number
@@ -65,6 +68,7 @@ export interface CommitLog {
 }
 
 export const noCommitLog: CommitLog = Object.freeze({
+  txid: undefined,
   watermarkMs: 0,
   lateMs: 0,
   committed: () => Promise.resolve(),
@@ -74,10 +78,11 @@ export const noCommitLog: CommitLog = Object.freeze({
 /** Commits that are kept behind the last one. */
 const commitsKept = 100
 
-export async function openCommitLog(folder: string): Promise<CommitLog> {
-  const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat })
+export async function openCommitLog(folder: string, files: FileSystem): Promise<CommitLog> {
+  const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat, files })
   const { latest } = commits
   return {
+    txid: latest?.batch ?? 0,
     watermarkMs: latest?.entry.nextBatchWatermarkMs ?? 0,
     lateMs: (latest && commits.get(latest.batch - 1)?.nextBatchWatermarkMs) ?? 0,
     async committed(txid, nextBatchWatermarkMs) {

@@ -18,6 +18,7 @@ import { RddContext } from './context.ts'
 import type { CommitOrder, ProcessOrder } from './coordinator.ts'
 import { prepareAhead } from './dstream/ahead.ts'
 import type { StreamGraph } from './dstream/graph.ts'
+import { together } from './dstream/outputs.ts'
 import { StreamRuns } from './dstream/runs.ts'
 import type { Scope } from './dstream/scope.ts'
 import { WatermarkTracker } from './event-time.ts'
@@ -199,15 +200,43 @@ export class BatchTask {
 
   /** With the first order: the driver has prepared the state directory and knows the watermark that was committed last. */
   async #start(): Promise<Running> {
-    const { watermarkMs, lateMs } = this.#commits
-    const [last] = await this.#share('the start', { watermarkMs, lateMs })
-    const state = await this.#openState()
+    const { watermarkMs, lateMs, txid } = this.#commits
+    const [known] = await this.#share('the start', { watermarkMs, lateMs, txid })
+    const state = await this.#openedState(known?.txid)
     const inputs = Object.fromEntries(this.#graph.watermarks)
     return {
       state,
       runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
-      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, ...last }),
+      watermark: new WatermarkTracker({
+        inputs,
+        policy: this.#graph.watermarkPolicy,
+        watermarkMs: known?.watermarkMs ?? 0,
+        lateMs: known?.lateMs ?? 0,
+      }),
     }
+  }
+
+  /** The state of all tasks, or of none. */
+  async #openedState(committed: number | undefined): Promise<StateStore> {
+    let state: StateStore | undefined
+    try {
+      await together({ sc: this.#sc }, 'the state', async () => {
+        state = await this.#openState()
+        if (committed !== undefined) this.#checkState(state.txid ?? 0, committed)
+      })
+    } catch (error) {
+      await state?.close()
+      throw error
+    }
+    return state as unknown as StateStore
+  }
+
+  /** A crash leaves a state at the batch that was committed last, or at the one after it; any other comes from another copy. */
+  #checkState(found: number, committed: number): void {
+    const { topology, component, task } = this.#context
+    const where = { topology, component, task }
+    if (found > committed + 1) throw new SquallError('state-ahead', { txid: committed + 1, found }, where)
+    if (found < committed) throw new SquallError('state-behind', { committed, found: found === 0 ? 'none' : found }, where)
   }
 
   /** What every task says, by task. */
@@ -231,8 +260,11 @@ function merged(seen: readonly Readonly<Record<string, EventTimeStats>>[]): Reco
   return all
 }
 
+/** No try can mend these. */
+const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind'])
+
 /** A coded error of the user's code would end the topology at once; a batch has its tries first. */
 function asPlain(error: unknown): unknown {
-  if (!(error instanceof SquallError)) return error
+  if (!(error instanceof SquallError) || finalCodes.has(error.code)) return error
   return Object.assign(new Error(error.message, { cause: error }), { stack: error.stack })
 }

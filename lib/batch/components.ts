@@ -9,6 +9,8 @@ import type { BatchStreams } from './batch-task.ts'
 import { Coordinator } from './coordinator.ts'
 import type { ProcessOrder } from './coordinator.ts'
 import type { StreamGraph } from './dstream/graph.ts'
+import { nodeFileSystem } from './log/file-system.ts'
+import type { FileSystem } from './log/file-system.ts'
 import { openStateDirectory, openStateStore } from './state/directory.ts'
 import type { StateDirectoryOptions } from './state/directory.ts'
 import { MemoryStore } from './state/memory-store.ts'
@@ -25,7 +27,8 @@ const BlockSchema = CommitSchema.extend({
   bytes: z.instanceof(Uint8Array),
 })
 
-export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void {
+/** `files`: the disk of the state directory. */
+export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {
   const coordinator = defineSpout({
     outputs: { process: ProcessSchema, commit: CommitSchema },
     async open(context) {
@@ -40,7 +43,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void
           recordsMax: batchRecordsMax,
           noDataBatches: graph.noDataBatches,
           rememberMs: graph.rememberMs,
-          log: folder === undefined ? noBatchLog : await openBatchLog(folder),
+          log: folder === undefined ? noBatchLog : await openBatchLog(folder, files),
         },
         context,
       )
@@ -53,10 +56,10 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph): void
     // orders wait for each other by themselves; blocks for one must get through while it is under way
     concurrency: 1 << 20,
     async prepare(context) {
-      const place = statePlace(graph, context)
+      const place = statePlace(graph, context, files)
       // the driver prepares the directory; the others open their stores when it says that it has
       const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
-      const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder) : noCommitLog
+      const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder, files) : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
       const task = new BatchTask({ graph, openState, commits }, context)
@@ -92,7 +95,7 @@ function stateFolder({ config }: TaskContext): string | undefined {
   return typeof folder === 'string' ? folder : undefined
 }
 
-function statePlace(graph: StreamGraph, context: TaskContext): StateDirectoryOptions | undefined {
+function statePlace(graph: StreamGraph, context: TaskContext, files: FileSystem): StateDirectoryOptions | undefined {
   const folder = stateFolder(context)
   if (folder === undefined) return undefined
   const { topology, taskCount: tasks, config, log } = context
@@ -103,6 +106,7 @@ function statePlace(graph: StreamGraph, context: TaskContext): StateDirectoryOpt
     store: config['stateStore'] === 'lmdb' ? 'lmdb' : 'log',
     operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
     run: `${process.pid}`,
+    files,
     check: config.check,
     report: (message) => log.warn(message),
   }

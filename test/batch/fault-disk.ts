@@ -36,6 +36,11 @@ export class FaultDisk implements FileSystem {
     this.#durableNames = new Map(names)
   }
 
+  /** It has crashed. */
+  get isDown(): boolean {
+    return this.#isDown
+  }
+
   get paths(): readonly string[] {
     return [...this.#names.keys()].sort()
   }

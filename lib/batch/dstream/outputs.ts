@@ -119,7 +119,7 @@ async function gathered<T>(rdd: RDD<T>, place: string): Promise<readonly (readon
 }
 
 /** Runs `act` in every task; what one of them throws, all throw. */
-async function together(scope: Scope, place: string, act: () => Promise<void>): Promise<void> {
+export async function together(scope: Pick<Scope, 'sc'>, place: string, act: () => Promise<void>): Promise<void> {
   let fault: unknown
   let hasFailed = false
   try {

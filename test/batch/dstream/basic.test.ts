@@ -46,6 +46,12 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
     ])
   })
 
+  test('objects and maps are what they were, wherever they come from', async () => {
+    const values = [{ id: 1, tags: { a: [null] } }, new Map([['b', { id: 2 }]]), {}, new Set([3n])]
+    const [found] = await batchesOf([values], (stream) => stream.map((value) => value), { executors, partitions: 4 })
+    expect(found).toEqual(values)
+  })
+
   test('updateStateByKey', async () => {
     const found = await batchesOf(
       [['a'], ['a', 'b'], ['a', 'b', 'c'], []],

@@ -7,7 +7,7 @@
  */
 import { LocalDrpc, MemoryMapState, builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
 import type {
-  Aggregator,
+  TridentAggregator as Aggregator,
   AnyAggregator,
   CombinerAggregator,
   Emit,

@@ -1,0 +1,172 @@
+/**
+ * The whole commit protocol under virtual time, over a disk in memory: the coordinator with its two logs, and the tasks with their stores. A crash comes
+ * between every two steps of the disk; the next run finds what was written, or what was synced, and must count exactly.
+ */
+import { describe, expect, test } from 'vitest'
+import { addBatchComponents } from '../../lib/batch/components.ts'
+import { DStream } from '../../lib/batch/dstream/dstream.ts'
+import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
+import { MetadataLog } from '../../lib/batch/metadata-log.ts'
+import { commitFormat, offsetFormat } from '../../lib/batch/metadata.ts'
+import type { BatchSource } from '../../lib/batch/source.ts'
+import { viewState } from '../../lib/batch/state/inspect.ts'
+import { stateSpec } from '../../lib/index.ts'
+import type { KeyState, TopologyDefinition } from '../../lib/index.ts'
+import { Random } from '../../lib/std/random.ts'
+import { LocalCluster } from '../../lib/testing/index.ts'
+import { topology } from '../../lib/topology/builder.ts'
+import { FaultDisk } from './fault-disk.ts'
+
+const stateDir = '/disk'
+const records = 15
+const wordOf = (n: number): string => `w${(n * n) % 7}`
+
+interface Slice {
+  readonly from: number
+  readonly to: number
+}
+
+/** The numbers below `upTo`, a few a batch. How many is left to chance: a batch that was begun shows when it is planned anew. */
+function numbers(random: Random, upTo: number): BatchSource<number> {
+  return {
+    kind: 'transactional',
+    planner: () => {
+      let taken = 0
+      return {
+        next: (last) => {
+          const from = (taken = last === undefined ? 0 : (last as Slice).to)
+          if (from === upTo) return undefined
+          taken = Math.min(upTo, from + 3 + random.below(5))
+          return { from, to: taken }
+        },
+        get hasEnded() {
+          return taken === upTo
+        },
+      }
+    },
+    reader: () => ({
+      partitions: () => 2,
+      read: (range, partition, push) => {
+        const { from, to } = range as Slice
+        for (let n = from; n < to; n++) if (n % 2 === partition) push(n)
+      },
+    }),
+  }
+}
+
+const counting = stateSpec((word: string, n: number | undefined, state: KeyState<number>) => {
+  const sum = (state.getOption() ?? 0) + (n ?? 0)
+  state.update(sum)
+  return [word, sum] as const
+})
+
+/** Counts words; `given` has what each batch gave out, every time that it did. */
+function counts(disk: FaultDisk, random: Random, given: Map<number, Set<string>>, upTo = records): TopologyDefinition {
+  return topology('counting', (t) => {
+    const graph = new StreamGraph('counting', 0)
+    graph.sources.set('numbers', numbers(random, upTo))
+    new DStream<number>(graph, { name: 'numbers', parents: [] }, (scope) => scope.source<number>('numbers'))
+      .map((n) => [wordOf(n), 1])
+      .reduceByKey((a, b) => a + b)
+      .mapWithState(counting, { name: 'counts' })
+      .foreachRDD(async (rdd, { txid }) => {
+        const all = given.get(txid) ?? new Set<string>()
+        given.set(txid, all.add((await rdd.collect()).map(String).sort().join(' ')))
+      })
+    graph.finish()
+    addBatchComponents(t, graph, disk)
+  })
+}
+
+/** Runs to the end, or to the crash of the disk; what else ends a run is an error of ours. */
+async function run(definition: TopologyDefinition, disk: FaultDisk, executors: number): Promise<void> {
+  const cluster = await LocalCluster.start({ seed: 3, executors })
+  try {
+    await cluster.complete(definition, { config: { stateDir, batchAttemptsMax: 1 }, limitMs: '10m' })
+  } catch (error) {
+    if (!disk.isDown) throw error
+  } finally {
+    await cluster[Symbol.asyncDispose]().catch(() => undefined)
+  }
+}
+
+/** What is on the disk after a run that ended, and what it gave out, against a count of our own. */
+async function check(disk: FaultDisk, given: ReadonlyMap<number, ReadonlySet<string>>): Promise<void> {
+  const folder = `${stateDir}/batches`
+  const planned = await MetadataLog.read({ folder, format: offsetFormat, files: disk })
+  const committed = await MetadataLog.read({ folder, format: commitFormat, files: disk })
+  const txids = planned.map(({ batch }) => batch)
+  expect(txids).toEqual(txids.map((_, i) => i + 1))
+  expect(committed.map(({ batch }) => batch)).toEqual(txids)
+
+  const sums = new Map<string, number>()
+  let next = 0
+  for (const { batch, entry } of planned) {
+    const { from, to } = (entry.offsets['numbers'] ?? { from: next, to: next }) as Slice
+    const touched = new Set<string>()
+    expect(from).toBe(next)
+    for (; next < to; next++) {
+      sums.set(wordOf(next), (sums.get(wordOf(next)) ?? 0) + 1)
+      touched.add(wordOf(next))
+    }
+    const expected = [...touched].map((word) => `${word},${sums.get(word)}`).sort()
+    expect([...(given.get(batch) ?? [])], `batch ${batch}`).toEqual([expected.join(' ')])
+  }
+  expect(next).toBe(records)
+  const view = await viewState(stateDir, 'counting', disk)
+  expect(view.txid).toBe(txids.at(-1))
+  expect(new Map(view.entries('counts') as Iterable<[string, number]>)).toEqual(sums)
+  await view.close()
+}
+
+describe.each([1, 2])('on %i executors', (executors) => {
+  test.each(['killed', 'powerLost'] as const)('%s at any step of the disk, it counts exactly', async (how) => {
+    let crashes = 0
+    for (let crashAt = 1, isOver = false; !isOver; crashAt++) {
+      const random = new Random(crashAt)
+      const given = new Map<number, Set<string>>()
+      let disk = new FaultDisk(random)
+      // the second crash comes somewhere in what the first one has left to do, with another number of executors
+      for (const [at, tasks] of [
+        [crashAt, executors],
+        [1 + random.below(60), 1 + random.below(3)],
+        [Infinity, executors],
+      ] as const) {
+        disk.crashAt = at
+        await run(counts(disk, random, given), disk, tasks)
+        isOver = at === crashAt && !disk.isDown
+        if (isOver) break
+        if (disk.isDown) {
+          crashes++
+          disk = disk[how]()
+        } else if (at !== Infinity) disk = disk.killed()
+      }
+      await check(disk.killed(), given)
+    }
+    expect(crashes).toBeGreaterThan(40)
+  })
+})
+
+describe('a state that does not fit the commit log is refused', () => {
+  const batchesOnDisk = `${stateDir}/batches/`
+  const stateOnDisk = `${stateDir}/state/1/`
+
+  /** A disk after a run, and the same one with what fits `isGone` removed. */
+  async function diskWithout(isGone: (path: string) => boolean): Promise<FaultDisk> {
+    const random = new Random(1)
+    const disk = new FaultDisk(random)
+    await run(counts(disk, random, new Map(), records - 5), disk, 2)
+    for (const path of disk.paths) if (isGone(path)) await disk.remove(path)
+    return disk
+  }
+
+  test.each([
+    ['ahead of it', (path: string) => path.startsWith(`${batchesOnDisk}commits`), 'state-ahead'],
+    ['ahead of both logs', (path: string) => path.startsWith(batchesOnDisk), 'state-ahead'],
+    ['behind it', (path: string) => path.startsWith(stateOnDisk), 'state-behind'],
+    ['behind it in one task', (path: string) => path.startsWith(`${stateOnDisk}task-1`), 'state-behind'],
+  ])('%s', async (_, isGone, code) => {
+    const disk = await diskWithout(isGone)
+    await expect(run(counts(disk, new Random(1), new Map()), disk, 2)).rejects.toMatchObject({ code })
+  })
+})
