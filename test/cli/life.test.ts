@@ -135,7 +135,7 @@ test.each(['prepare', 'finish'] as const)('a thread that dies in %s: a coded err
     cwd: folderOf({ 'a.ts': misbehaving({ [hook]: fill }) }),
     env: { NODE_OPTIONS: '--max-old-space-size=50' },
   })
-  expect(stderr).toMatch(/^error\[executor-died\]: executor \d died: .*memory.*\n {2}at .*a\.ts\nhelp: .*\n$/)
+  expect(stderr).toMatch(/^error\[executor-died\]: executor \d died: .*memory.*\n {2}at .*a\.ts(, topology misbehaving)?\nhelp: .*\n$/)
   expect(code).toBe(1)
 })
 
