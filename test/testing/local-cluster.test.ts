@@ -152,7 +152,7 @@ describe('time', () => {
     const wired = topology('timed', (t) => void t.bolt('sink', sink).shuffle(t.spout('source', source.spout)))
     await expect(cluster.complete(wired, { limitMs: 'soon' })).rejects.toEqual(bad('the option limitMs of complete is "soon"'))
     const running = await cluster.submit(wired)
-    await expect(running.advance('5 sec')).rejects.toEqual(bad('the option duration of advance is "5 sec"'))
+    await expect(running.advance('5 parsec')).rejects.toEqual(bad('the option duration of advance is "5 parsec"'))
     await expect(running.advance(-5)).rejects.toEqual(bad('the option duration of advance is -5'))
     await expect(running.complete('-1s')).rejects.toEqual(bad('the option limitMs of complete is "-1s"'))
     expect(running.nowMs).toBe(0)
