@@ -96,12 +96,11 @@ test('a missing input is one error, and nothing starts', async () => {
 
 test('the vectors command tells each case and the sum, and fails on a case that does', async () => {
   const passed = await node('dist/test/vectors/main.js', '--json')
-  expect(lastLine(passed)).toMatchObject({ kind: 'result', failed: 0 })
-  expect(JSON.parse(passed.stdout.split('\n')[0] ?? '')).toMatchObject({
-    suite: expect.any(String) as string,
-    case: expect.any(String) as string,
-    ok: null,
-  })
+  const lines = passed.stdout.trimEnd().split('\n')
+  const cases = lines.slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>)
+  const count = (ok: boolean | null) => cases.filter((one) => one.ok === ok).length
+  expect(lastLine(passed)).toEqual({ kind: 'result', passed: count(true), failed: 0, unsupported: count(null) })
+  expect(count(true)).toBeGreaterThan(200)
   expect(passed).toMatchObject({ code: 0, stderr: '' })
 
   const one = { name: 'one', operation: 'rankings', params: {}, input: [['a', 1]], expected: [['a', 2]] }
