@@ -1,9 +1,10 @@
 /** What bolts emit through, and the tuples they hold on to. */
 import { SquallError } from '../errors.ts'
 import type { EmitOptions, ManualOutput, Streams, Tuple } from '../topology/component.ts'
+import type { Values } from '../wire/codec.ts'
 import type { BoltTask } from './bolt-task.ts'
 import { badTask, emitOutside, misused, undeclared } from './faults.ts'
-import type { Anchor, EdgeSum, Outlet, Values } from './outlet.ts'
+import type { Anchor, EdgeSum, Outlet } from './outlet.ts'
 
 export const none: readonly HeldTuple[] = []
 
@@ -122,7 +123,7 @@ export class Output implements ManualOutput<Streams>, EdgeSum {
       outlet.check(values)
       this.buffer.push(() => this.#deliver(outlet, task, values, anchors))
     } else this.#deliver(outlet, task, values, anchors)
-    this.#task.executor.wake()
+    this.#task.host.wake()
   }
 
   #deliver(outlet: Outlet, task: number, values: Values, anchors: readonly HeldTuple[]): void {

@@ -6,15 +6,16 @@
  */
 import { SquallError } from '../errors.ts'
 import type { Bolt, ManualOutput, Streams, Tuple } from '../topology/component.ts'
-import type { PlannedComponent } from '../topology/plan.ts'
+import type { PlannedComponent, PlannedStream } from '../topology/plan.ts'
 import { HeldTuple, Output, none } from './bolt-output.ts'
 import { cell } from './cells.ts'
-import type { Executor } from './executor.ts'
 import { cannotStart, checkHooks, followHook, found, isPromise, messageOf, wrapped } from './faults.ts'
+import type { TaskHost } from './host.ts'
 import { severalRoots } from './inbox.ts'
 import type { Inbox } from './inbox.ts'
 import type { Tap } from './run-types.ts'
 import type { Outlet } from './outlet.ts'
+import type { Trees } from './trees.ts'
 
 /** Tuples a task may run in a row: few enough that the others do not wait long, see `executor.ts`. */
 const runTuplesMax = 256
@@ -30,12 +31,13 @@ export class BoltTask {
   readonly inbox: Inbox
   readonly task: number
   readonly component: PlannedComponent
-  readonly executor: Executor
+  readonly host: TaskHost
   readonly outlets: ReadonlyMap<string, Outlet>
   readonly manual: boolean
   /** calls of an async `execute` that have not settled */
   inFlight = 0
   instance: Bolt = { execute: () => undefined }
+  readonly #trees: Trees
   #out: Output
   readonly #head: number
   readonly #executedCell: number
@@ -47,10 +49,11 @@ export class BoltTask {
   #runMax = 16
   #hasFinished = false
 
-  constructor(executor: Executor, component: PlannedComponent, task: number, inbox: Inbox, outlets: ReadonlyMap<string, Outlet>) {
+  constructor(host: TaskHost, trees: Trees, component: PlannedComponent, task: number, inbox: Inbox, outlets: ReadonlyMap<string, Outlet>) {
     const { definition } = component
     if (definition.kind !== 'bolt') throw new TypeError('a bolt task runs a bolt')
-    this.executor = executor
+    this.host = host
+    this.#trees = trees
     this.component = component
     this.task = task
     this.inbox = inbox
@@ -58,8 +61,8 @@ export class BoltTask {
     this.manual = definition.manual
     this.#concurrency = definition.concurrency
     this.#ordered = definition.ordered && definition.concurrency > 1
-    this.#head = executor.layout.head(task)
-    this.#executedCell = executor.layout.executed(task, 0)
+    this.#head = host.layout.head(task)
+    this.#executedCell = host.layout.executed(task, 0)
     this.#out = new Output(this)
   }
 
@@ -98,7 +101,7 @@ export class BoltTask {
 
   /** It has had its last word, and the run closes. One that is stopped instead may drop what is emitted: it is not done. */
   get isOver(): boolean {
-    return this.#hasFinished && this.executor.isClosing
+    return this.#hasFinished && this.host.isClosing
   }
 
   get canRun(): boolean {
@@ -122,8 +125,9 @@ export class BoltTask {
   }
 
   #runAuto(): number {
-    const { inbox, instance, executor } = this
-    const { cells, trees } = executor
+    const { inbox, instance, host } = this
+    const { cells } = host
+    const trees = this.#trees
     const byInput = this.#calledByInput
     const execute = instance.execute as Call
     const plain = byInput === undefined
@@ -158,11 +162,11 @@ export class BoltTask {
         result = plain ? execute.call(instance, values, out, nothing) : (byInput[inbox.input] as Call)(values, out, nothing)
       } catch (error) {
         others++
-        if (isSlow) executor.readClock()
+        if (isSlow) host.readClock()
         this.#failed(out, values, error)
         continue
       }
-      if (isSlow) executor.readClock()
+      if (isSlow) host.readClock()
       if (out.buffer !== undefined || (result !== undefined && isPromise(result))) {
         others++
         this.#detach(out, values, result)
@@ -191,8 +195,8 @@ export class BoltTask {
   }
 
   #runManual(): number {
-    const { inbox, instance, executor } = this
-    const { cells } = executor
+    const { inbox, instance, host } = this
+    const { cells } = host
     const byInput = this.#calledByInput
     const execute = instance.execute as Call
     const max = this.#runMax
@@ -223,7 +227,7 @@ export class BoltTask {
   #hold(values: object): HeldTuple {
     const { inbox } = this
     const { stream } = this.component.inputs[inbox.input] as PlannedComponent['inputs'][number]
-    const { component, name } = this.executor.plan.streams[stream] as Executor['plan']['streams'][number]
+    const { component, name } = this.host.plan.streams[stream] as PlannedStream
     const { rootA, rootB, edgeA, edgeB } = inbox
     const anchors = rootA === severalRoots ? inbox.takeAnchors() : rootA === 0 ? [] : [rootA, rootB, edgeA, edgeB]
     return new HeldTuple(values, component, name, inbox.source, anchors)
@@ -232,42 +236,42 @@ export class BoltTask {
   ack(tuple: HeldTuple): void {
     this.#once(tuple)
     const acked = this.#head + cell.acked
-    this.executor.cells[acked] = (this.executor.cells[acked] as number) + 1
+    this.host.cells[acked] = (this.host.cells[acked] as number) + 1
     this.#ackHeld(tuple)
   }
 
   fail(tuple: HeldTuple, error: unknown): void {
     this.#once(tuple)
     const failed = this.#head + cell.failed
-    this.executor.cells[failed] = (this.executor.cells[failed] as number) + 1
+    this.host.cells[failed] = (this.host.cells[failed] as number) + 1
     const { anchors } = tuple
     for (let i = 0; i < anchors.length; i += 4)
-      this.executor.trees.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
-    this.executor.wake()
+      this.#trees.fail(anchors[i] as number, anchors[i + 1] as number, this.task, messageOf(error))
+    this.host.wake()
   }
 
   resetTimeout(tuple: HeldTuple): void {
     const { anchors } = tuple
-    for (let i = 0; i < anchors.length; i += 4) this.executor.trees.resetTimeout(anchors[i] as number, anchors[i + 1] as number)
-    this.executor.wake()
+    for (let i = 0; i < anchors.length; i += 4) this.#trees.resetTimeout(anchors[i] as number, anchors[i + 1] as number)
+    this.host.wake()
   }
 
   #ackHeld({ anchors, xorA, xorB, holder }: HeldTuple): void {
     for (let i = 0; i < anchors.length; i += 4)
-      this.executor.trees.ack(
+      this.#trees.ack(
         anchors[i] as number,
         anchors[i + 1] as number,
         (anchors[i + 2] as number) ^ xorA,
         (anchors[i + 3] as number) ^ xorB,
         holder,
       )
-    this.executor.wake()
+    this.host.wake()
   }
 
   #once(tuple: HeldTuple): void {
     if (tuple.isSettled) throw this.settled('acked or failed')
     tuple.isSettled = true
-    if (this.#runMax <= slowRun) this.executor.readClock()
+    if (this.#runMax <= slowRun) this.host.readClock()
   }
 
   /** The error for what was done with a tuple that had been acked or failed. */
@@ -278,7 +282,7 @@ export class BoltTask {
 
   /** Settles a call of automatic acking that is over. */
   #settle(out: Output): void {
-    if (out.rootA > 0) this.executor.trees.ack(out.rootA, out.rootB, out.xorA, out.xorB, out.holder)
+    if (out.rootA > 0) this.#trees.ack(out.rootA, out.rootB, out.xorA, out.xorB, out.holder)
     else for (const held of out.held) this.#ackHeld(held)
     out.held = none
   }
@@ -286,7 +290,8 @@ export class BoltTask {
   #failed(out: Output, values: object, error: unknown): void {
     this.#threw(error, values)
     if (out.hasFailed) return
-    const { cells, trees } = this.executor
+    const { cells } = this.host
+    const trees = this.#trees
     cells[this.#head + cell.failed]! += 1
     const message = messageOf(error)
     if (out.rootA > 0) trees.fail(out.rootA, out.rootB, this.task, message)
@@ -297,7 +302,7 @@ export class BoltTask {
   }
 
   #threw(error: unknown, values: object | undefined): void {
-    this.executor.reportError(this.component, this.task, error, values)
+    this.host.reportError(this.component, this.task, error, values)
   }
 
   // ---------------------------------------------------------------------------------------------- async calls
@@ -325,7 +330,7 @@ export class BoltTask {
     out.isOpen = false
     if (this.#ordered) this.#releaseCalls()
     else this.#callDone(out)
-    this.executor.wake()
+    this.host.wake()
   }
 
   /** Calls end in the order of their inputs: the first one emits at once, the others when it is their turn. */
@@ -349,9 +354,9 @@ export class BoltTask {
 
   #callDone(out: Output): void {
     this.inFlight--
-    this.executor.callsOver++
+    this.host.callsOver++
     if (out.hasFailed) return
-    this.executor.cells[this.#head + cell.acked]! += 1
+    this.host.cells[this.#head + cell.acked]! += 1
     this.#settle(out)
   }
 
@@ -360,8 +365,8 @@ export class BoltTask {
     this.inFlight++
     const over = (): void => {
       this.inFlight--
-      this.executor.callsOver++
-      this.executor.wake()
+      this.host.callsOver++
+      this.host.wake()
     }
     Promise.resolve(promise).then(over, (error: unknown) => {
       this.#threw(error, tuple.values)

@@ -4,10 +4,10 @@ import { SquallError } from '../errors.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { Field } from '../topology/schema.ts'
 import { compileCheck, compileCodec } from '../wire/codec.ts'
+import type { Values } from '../wire/codec.ts'
 import { tupleHeadWords } from '../wire/bundle.ts'
 import { limitsWith, wireLimits } from '../wire/limits.ts'
 import { WordWriter, tooLarge } from '../wire/words.ts'
-import type { Values } from './outlet.ts'
 
 const { tupleBytesMax } = wireLimits
 

@@ -17,27 +17,23 @@
  *
  * Time, chance and transport are arguments: the same turn runs under a virtual clock and a seeded schedule.
  */
-import type { Logger } from 'pino'
-import { placed } from '../errors.ts'
-import type { SquallError } from '../errors.ts'
 import { record } from '../metrics/histogram.ts'
 import { assert } from '../std/assert.ts'
-import type { Clock } from '../std/clock.ts'
 import { Random } from '../std/random.ts'
-import { Timers } from '../std/timers.ts'
 import { systemStream } from '../topology/plan.ts'
-import type { Plan, PlannedComponent, PlannedTask } from '../topology/plan.ts'
+import type { PlannedComponent, PlannedTask } from '../topology/plan.ts'
 import { BundleReader } from '../wire/bundle.ts'
 import type { BundleSink } from '../wire/bundle.ts'
 import { BoltTask } from './bolt-task.ts'
-import { CellLayout, cell, hookNumber } from './cells.ts'
+import { cell, hookNumber } from './cells.ts'
 import type { Hook } from './cells.ts'
-import { isCoded, messageOf, shortened, stackOf, wrapped } from './faults.ts'
+import { wrapped } from './faults.ts'
+import { TaskHost } from './host.ts'
+import type { ExecutorOptions } from './host.ts'
 import { Inbox } from './inbox.ts'
 import { Link } from './link.ts'
-import type { Lanes } from './link.ts'
+import type { LaneEnd, LaneEnds, Lanes } from './link.ts'
 import type { Outlet } from './outlet.ts'
-import type { ComponentError, Tap } from './run-types.ts'
 import { SpoutTask } from './spout-task.ts'
 import { spoutContext, taskContext } from './task-context.ts'
 import { Trees } from './trees.ts'
@@ -47,62 +43,10 @@ import type { StreamRoute } from './wiring.ts'
 /** A turn ends when it has taken this long and its tasks have had their run. */
 const turnMs = 1
 
-/** One direction of transport, at its end. */
-export interface LaneEnd {
-  /** The next frame, valid until `release`. */
-  read(): Uint8Array | undefined
-  release(): void
-}
-
-export interface LaneEnds {
-  readonly data: LaneEnd
-  readonly system: LaneEnd
-}
-
-/** Everything an executor needs from outside. */
-export interface ExecutorOptions {
-  readonly plan: Plan
-  readonly index: number
-  /** the executor of each task */
-  readonly placement: readonly number[]
-  readonly seed: number
-  readonly clock: Clock
-  readonly cells: Float64Array
-  /** by executor; none for itself */
-  readonly lanes: readonly (Lanes | undefined)[]
-  readonly ends: readonly (LaneEnds | undefined)[]
-  /** a number an executor: not 0 while it has parked frames; shared */
-  readonly pressure: Int32Array
-  readonly log: Logger
-  readonly tap?: Tap | undefined
-  readonly onError: (error: ComponentError) => void
-  /** the topology cannot go on */
-  readonly onFatal: (error: SquallError) => void
-}
-
-export class Executor implements BundleSink {
-  readonly plan: Plan
-  readonly index: number
-  readonly layout: CellLayout
-  readonly cells: Float64Array
+export class Executor extends TaskHost implements BundleSink {
   readonly trees: Trees
-  readonly timers = new Timers()
-  /** the time at the start of the turn, or after the last run in it */
-  nowMs: number
-  /** a turn is going on: what is done now it will see */
-  isInTurn = false
-  isUnderPressure = false
-  isClosing = false
-  /** components that wait for the run's clock (`context.sleep`) */
-  sleeping = 0
   /** frames taken from each other executor */
   readonly received: number[]
-  /** promises of components that have settled */
-  callsOver = 0
-  /** counters of the components' own, by task */
-  readonly counters = new Map<number, Record<string, number>>()
-  /** called when something outside a turn needs the loop */
-  onWake: () => void = () => undefined
 
   readonly #options: ExecutorOptions
   readonly #random: Random
@@ -128,13 +72,9 @@ export class Executor implements BundleSink {
 
   constructor(options: ExecutorOptions) {
     const { plan, index, placement, lanes, seed } = options
+    super(options)
     this.#options = options
-    this.plan = plan
-    this.index = index
-    this.cells = options.cells
-    this.layout = new CellLayout(plan)
     this.#random = new Random(seed ^ Math.imul(index + 1, 0x9e3779b1))
-    this.nowMs = options.clock.now()
     const firstGeneration = this.#random.int32()
     this.received = lanes.map(() => 0)
     this.#ends = [...options.ends]
@@ -149,9 +89,12 @@ export class Executor implements BundleSink {
     this.#inboxes = new Map(bolts.map(({ task }) => [task, new Inbox()]))
     this.#wiring = new Wiring(options, this.layout, this.#routes, this.#inboxes, this.#links, this.#random)
     const outlets = (task: PlannedTask): ReadonlyMap<string, Outlet> => this.#wiring.outletsOf(component(task), task.task)
-    this.#spouts = spouts.map((task, place) => new SpoutTask(this, component(task), task.task, place, outlets(task)))
-    this.trees = new Trees(this, this.#spouts, this.#links, firstGeneration)
-    this.#bolts = bolts.map((task) => new BoltTask(this, component(task), task.task, this.#inboxes.get(task.task) as Inbox, outlets(task)))
+    const trees = new Trees(this, this.#links, firstGeneration)
+    this.trees = trees
+    this.#spouts = spouts.map((task, place) => new SpoutTask(this, trees, component(task), task.task, place, outlets(task)))
+    trees.owners = this.#spouts
+    const inbox = ({ task }: PlannedTask): Inbox => this.#inboxes.get(task) as Inbox
+    this.#bolts = bolts.map((task) => new BoltTask(this, trees, component(task), task.task, inbox(task), outlets(task)))
   }
 
   // ---------------------------------------------------------------------------------------------- a turn
@@ -264,11 +207,6 @@ export class Executor implements BundleSink {
     return hasSent
   }
 
-  /** Looks at the clock; `nowMs` holds until the next look. */
-  readClock(): number {
-    return (this.nowMs = this.#options.clock.now())
-  }
-
   // ---------------------------------------------------------------------------------------------- for whoever drives it
 
   /** Tuples that wait in this executor. */
@@ -333,11 +271,6 @@ export class Executor implements BundleSink {
   /** Frames given to each other executor. */
   get sent(): readonly number[] {
     return this.#links.map((link) => link?.sent ?? 0)
-  }
-
-  /** Something outside a turn happened (a promise settled, an emit from elsewhere): the loop must not sleep on it. */
-  wake(): void {
-    if (!this.isInTurn) this.onWake()
   }
 
   /** Makes and prepares every task here: bolts first, so that no tuple meets a bolt that is not ready. */
@@ -437,11 +370,6 @@ export class Executor implements BundleSink {
     this.wake()
   }
 
-  /** Stops the whole topology. */
-  fatal(error: SquallError): void {
-    this.#options.onFatal(error)
-  }
-
   // ---------------------------------------------------------------------------------------------- what bundles carry
 
   tuple(route: number, source: number, target: number, rootA: number, rootB: number, edgeA: number, edgeB: number, values: object): void {
@@ -488,23 +416,5 @@ export class Executor implements BundleSink {
       const outlet = this.#wiring.outletsOf(this.plan.components[component] as PlannedComponent, task).get(systemStream)
       if (outlet?.hasReaders === true) outlet.deliver({ event: 'startup' }, 0, 0, nobody)
     }
-  }
-
-  /** Notes an error of a component. A coded one (a tuple its schema cannot hold, say) is a mistake that would only repeat: it stops the topology. */
-  reportError(component: PlannedComponent, task: number, error: unknown, values: object | undefined): void {
-    this.cells[this.layout.head(task) + cell.errors]! += 1
-    if (isCoded(error)) {
-      this.fatal(placed(error, { component: component.id, task }))
-      return
-    }
-    this.#options.onError({
-      component: component.id,
-      task,
-      executor: this.index,
-      atMs: this.#options.clock.now(),
-      message: messageOf(error),
-      stack: stackOf(error),
-      tuple: values === undefined ? undefined : shortened(values),
-    })
   }
 }

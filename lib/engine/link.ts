@@ -5,8 +5,7 @@
  * A frame that does not fit is parked, in order, and counts as pressure (`executor.ts`): spouts stop until it has left.
  */
 import { BundleWriter } from '../wire/bundle.ts'
-import type { TupleCodec } from '../wire/codec.ts'
-import type { Values } from './outlet.ts'
+import type { TupleCodec, Values } from '../wire/codec.ts'
 
 /** One direction of transport between two executors: a ring in shared memory, or a queue under simulation. */
 export interface Lane {
@@ -19,6 +18,18 @@ export interface Lanes {
   readonly system: Lane
   /** Tells the other side that something has arrived. */
   notify(): void
+}
+
+/** One direction of transport, at its end. */
+export interface LaneEnd {
+  /** The next frame, valid until `release`. */
+  read(): Uint8Array | undefined
+  release(): void
+}
+
+export interface LaneEnds {
+  readonly data: LaneEnd
+  readonly system: LaneEnd
 }
 
 const ackSlots = 4_096

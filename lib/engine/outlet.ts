@@ -5,6 +5,7 @@
  */
 import type { Random } from '../std/random.ts'
 import type { PlannedStream } from '../topology/plan.ts'
+import type { Values } from '../wire/codec.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { tooLarge } from '../wire/words.ts'
 import type { Check } from './checks.ts'
@@ -14,8 +15,6 @@ import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
 
 const { anchorsMax } = wireLimits
-
-export type Values = Readonly<Record<string, unknown>>
 
 /** The XOR of the edges that were emitted, and the task that got the last one. */
 export interface EdgeSum {

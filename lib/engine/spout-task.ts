@@ -7,17 +7,19 @@ import { record } from '../metrics/histogram.ts'
 import { deadLetterStream } from '../topology/component.ts'
 import type { Failure, Spout, SpoutOutput, Streams } from '../topology/component.ts'
 import type { PlannedComponent } from '../topology/plan.ts'
+import type { Values } from '../wire/codec.ts'
 import { cell } from './cells.ts'
-import type { Executor } from './executor.ts'
 import { badTask, cannotStart, checkHooks, emitOutside, followHook, found, isPromise, misused, undeclared, wrapped } from './faults.ts'
-import type { EdgeSum, Outlet, Values } from './outlet.ts'
+import type { TaskHost } from './host.ts'
+import type { EdgeSum, Outlet } from './outlet.ts'
+import type { TreeOwner, Trees } from './trees.ts'
 
 /** Calls of `nextTuple` in a row, before what they emitted is executed. */
 const askMax = 128
 /** Tuples that a spout may emit without waiting to be asked again: all of a small source at once is fine, a loop without an end is not. */
 const emitsAtOnceMax = 1_000_000
 
-export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
+export class SpoutTask implements SpoutOutput<Streams>, EdgeSum, TreeOwner {
   readonly task: number
   readonly component: PlannedComponent
   /** trees under way and replays that wait */
@@ -27,7 +29,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   xorA = 0
   xorB = 0
   holder = -1
-  readonly #executor: Executor
+  readonly #host: TaskHost
+  readonly #trees: Trees
   readonly #outlets: readonly Outlet[]
   readonly #byName: ReadonlyMap<string, number>
   readonly #default: number
@@ -59,10 +62,18 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   /** it was asked for its next and has not answered */
   #isPulling = false
 
-  constructor(executor: Executor, component: PlannedComponent, task: number, place: number, outlets: ReadonlyMap<string, Outlet>) {
+  constructor(
+    host: TaskHost,
+    trees: Trees,
+    component: PlannedComponent,
+    task: number,
+    place: number,
+    outlets: ReadonlyMap<string, Outlet>,
+  ) {
     const { definition, config } = component
     if (definition.kind !== 'spout') throw new TypeError('a spout task runs a spout')
-    this.#executor = executor
+    this.#host = host
+    this.#trees = trees
     this.component = component
     this.task = task
     this.#place = place
@@ -72,9 +83,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#default = names.indexOf('default')
     this.#deadLetters = names.indexOf(deadLetterStream)
     this.#replays = definition.replay
-    this.#tracks = definition.tracked && executor.plan.config.ack
-    this.#head = executor.layout.head(task)
-    this.#latency = executor.layout.latency(task)
+    this.#tracks = definition.tracked && host.plan.config.ack
+    this.#head = host.layout.head(task)
+    this.#latency = host.layout.latency(task)
     this.#pendingMax = config.spoutPendingMax
   }
 
@@ -119,7 +130,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** It has ended, and no one waits for more: the run may be over. Not so in `nextTuple`, nor while it hears how a tree ended. */
   get #isOver(): boolean {
-    const { isInTurn, isClosing } = this.#executor
+    const { isInTurn, isClosing } = this.#host
     return !isInTurn && !this.#isTold && (this.isDone || isClosing)
   }
 
@@ -217,13 +228,13 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** Starts a tree; `attempt` counts from 0. */
   #start(stream: number, task: number, values: Values, id: unknown, attempt: number): void {
-    const executor = this.#executor
-    const { cells } = executor
-    const { ledger } = executor.trees
-    if (!executor.isInTurn) {
+    const host = this.#host
+    const { cells } = host
+    const { ledger } = this.#trees
+    if (!host.isInTurn) {
       // a promise or a callback of the source's own: the time of the last turn is stale, and the next has to come
-      executor.readClock()
-      executor.wake()
+      host.readClock()
+      host.wake()
     }
     if (!this.#tracks) {
       this.#hand(stream, task, values, 0, 0)
@@ -232,7 +243,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
       this.#tell(id, undefined)
       return
     }
-    const slot = ledger.open(this.#place, executor.nowMs)
+    const slot = ledger.open(this.#place, host.nowMs)
     ledger.ids[slot] = id
     ledger.stream[slot] = stream
     if (this.#replays) {
@@ -256,7 +267,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   }
 
   #count(stream: number, attempt: number): void {
-    if (stream !== this.#deadLetters) this.#executor.cells[this.#head + (attempt === 0 ? cell.roots : cell.replayed)]! += 1
+    if (stream !== this.#deadLetters) this.#host.cells[this.#head + (attempt === 0 ? cell.roots : cell.replayed)]! += 1
   }
 
   #hand(stream: number, task: number, values: Values, rootA: number, rootB: number): void {
@@ -274,8 +285,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** The tree in `slot` is done. */
   done(slot: number): void {
-    const { trees, cells, nowMs } = this.#executor
-    const { ledger } = trees
+    const { cells, nowMs } = this.#host
+    const { ledger } = this.#trees
     this.pending--
     if (ledger.stream[slot] === this.#deadLetters) return
     cells[this.#head + cell.acked]! += 1
@@ -285,8 +296,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   /** The tree in `slot` will not be done. */
   failed(slot: number, failure: Failure): void {
-    const { trees, cells, timers, nowMs } = this.#executor
-    const { ledger } = trees
+    const { cells, timers, nowMs } = this.#host
+    const { ledger } = this.#trees
     const id = ledger.ids[slot]
     const stream = ledger.stream[slot] as number
     const target = ledger.target[slot] as number
@@ -318,14 +329,14 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
   }
 
   #giveUp(stream: number, values: Values, attempts: number, { kind, component, task, message }: Failure): void {
-    this.#executor.cells[this.#head + cell.deadLettered]! += 1
+    this.#host.cells[this.#head + cell.deadLettered]! += 1
     const name = (this.#outlets[stream] as Outlet).stream.name
     // also where nobody reads it: it counts, and a test sees it
     this.#again(this.#deadLetters, -1, { values, stream: name, attempts, kind, component, task, message }, undefined, 0)
     if ((this.#outlets[this.#deadLetters] as Outlet).hasReaders) return
     const reason = `a tuple was given up after ${attempts} attempt${attempts === 1 ? '' : 's'} (${kind} in ${component}: ${message})`
     // a text, for where it was made says nothing
-    this.#executor.reportError(this.component, this.task, `${reason} and nothing reads the stream ${deadLetterStream}`, values)
+    this.#host.reportError(this.component, this.task, `${reason} and nothing reads the stream ${deadLetterStream}`, values)
   }
 
   /** Tells the spout how a tree ended. A spout that hears of a failure may have something to emit again. */
@@ -343,7 +354,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#mayRepeat = true
   }
 
-  readonly #report = (error: unknown): void => this.#executor.reportError(this.component, this.task, error, undefined)
+  readonly #report = (error: unknown): void => this.#host.reportError(this.component, this.task, error, undefined)
 
   /** It was asked and emitted nothing. */
   #hadNothing(): void {
@@ -356,9 +367,9 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#isAsking = true
     const over = (): void => {
       this.#isAsking = false
-      this.#executor.callsOver++
+      this.#host.callsOver++
       if (this.#emits === emits) this.#hadNothing()
-      this.#executor.wake()
+      this.#host.wake()
     }
     Promise.resolve(asked).then(over, (error: unknown) => {
       this.#threw(error)
@@ -372,21 +383,21 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
     this.#spout = { nextTuple: () => undefined, close: () => this.#release(iterator) }
     try {
       for (;;) {
-        while (!this.isActive || this.pending >= this.#pendingMax || this.#pulled >= askMax || this.#executor.isUnderPressure) {
-          if (this.#executor.isClosing) return
-          this.#executor.wake()
+        while (!this.isActive || this.pending >= this.#pendingMax || this.#pulled >= askMax || this.#host.isUnderPressure) {
+          if (this.#host.isClosing) return
+          this.#host.wake()
           await new Promise<void>((resolve) => (this.#roomMade = resolve))
         }
         this.#isPulling = true
         const next = await iterator.next()
         this.#isPulling = false
-        if (this.#executor.isClosing) return
+        if (this.#host.isClosing) return
         if (next.done === true) break
         this.#pulled++
         this.emit(next.value)
       }
       this.end()
-      this.#executor.wake()
+      this.#host.wake()
     } catch (error) {
       this.#threw(error)
     }
@@ -407,7 +418,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum {
 
   #threw(error: unknown): void {
     this.hasEnded = true
-    this.#executor.fatal(wrapped('spout-threw', error, this.component.id, this.task))
+    this.#host.fatal(wrapped('spout-threw', error, this.component.id, this.task))
   }
 }
 

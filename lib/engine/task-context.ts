@@ -5,11 +5,11 @@ import type { Random } from '../std/random.ts'
 import type { SpoutContext, TaskContext } from '../topology/component.ts'
 import type { PlannedComponent } from '../topology/plan.ts'
 import { cell } from './cells.ts'
-import type { Executor, ExecutorOptions } from './executor.ts'
+import type { ExecutorOptions, TaskHost } from './host.ts'
 import { found } from './faults.ts'
 
 export function taskContext(
-  executor: Executor,
+  host: TaskHost,
   { clock, log }: ExecutorOptions,
   component: PlannedComponent,
   task: number,
@@ -18,7 +18,7 @@ export function taskContext(
   const { id, firstTask, taskCount, config } = component
   let logger: Logger | undefined
   return {
-    topology: executor.plan.name,
+    topology: host.plan.name,
     component: id,
     task,
     taskIndex: task - firstTask,
@@ -33,43 +33,43 @@ export function taskContext(
     sleep: (ms) =>
       new Promise((resolve) => {
         const due = clock.now() + Math.max(0, finite('sleep', 'ms', ms))
-        executor.sleeping++
-        executor.timers.add(due, () => {
-          executor.sleeping--
+        host.sleeping++
+        host.timers.add(due, () => {
+          host.sleeping--
           resolve()
         })
-        executor.wake()
+        host.wake()
       }),
     tasksOf: (name) => {
-      const of = executor.plan.components.find((other) => other.id === name)
+      const of = host.plan.components.find((other) => other.id === name)
       return of === undefined ? [] : Array.from({ length: of.taskCount }, (_, i) => of.firstTask + i)
     },
-    reportError: (error) => executor.reportError(component, task, error, undefined),
+    reportError: (error) => host.reportError(component, task, error, undefined),
     count: (name, by = 1) => {
       // a counter may have any name, even one that every object has
-      const counters = executor.counters.get(task) ?? (Object.create(null) as Record<string, number>)
+      const counters = host.counters.get(task) ?? (Object.create(null) as Record<string, number>)
       counters[name] = (counters[name] ?? 0) + finite('count', 'by', by)
-      executor.counters.set(task, counters)
+      host.counters.set(task, counters)
     },
   }
 }
 
 export function spoutContext(
-  executor: Executor,
+  host: TaskHost,
   options: ExecutorOptions,
   component: PlannedComponent,
   task: number,
   random: Random,
 ): SpoutContext {
-  const { cells } = executor
-  const at = executor.layout.head(task) + cell.position
+  const { cells } = host
+  const at = host.layout.head(task) + cell.position
   const saved = cells[at] as number
   const position = Number.isNaN(saved) ? undefined : saved
   const savePosition = (next: number): void => {
     cells[at] = finite('savePosition', 'position', next)
   }
   // the context has a getter that a spread would call
-  return Object.assign(taskContext(executor, options, component, task, random), { position, savePosition })
+  return Object.assign(taskContext(host, options, component, task, random), { position, savePosition })
 }
 
 /** A sum, a time or a place that is not a number would spoil all that is reckoned from it. */

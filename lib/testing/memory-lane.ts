@@ -1,6 +1,5 @@
 /** A lane between two simulated executors: a queue of frames that is sometimes full and sometimes late, as the seed wants it. */
-import type { LaneEnd } from '../engine/executor.ts'
-import type { Lane } from '../engine/link.ts'
+import type { Lane, LaneEnd } from '../engine/link.ts'
 import type { Random } from '../std/random.ts'
 
 export class MemoryLane implements Lane, LaneEnd {

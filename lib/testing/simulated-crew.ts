@@ -5,8 +5,7 @@
  */
 import { CellLayout } from '../engine/cells.ts'
 import { Executor } from '../engine/executor.ts'
-import type { LaneEnds } from '../engine/executor.ts'
-import type { Lanes } from '../engine/link.ts'
+import type { LaneEnds, Lanes } from '../engine/link.ts'
 import type { Crew, CrewOptions } from '../engine/run.ts'
 import { SquallError } from '../errors.ts'
 import type { VirtualClock } from '../std/clock.ts'

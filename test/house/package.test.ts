@@ -26,7 +26,6 @@ const lock = Lock.parse(JSON.parse(read('package-lock.json')))
 const longFiles: Readonly<Record<string, string>> = {
   'lib/topology/component.ts': 'what users write components with, types and all: one page to read',
   'lib/errors.ts': 'one flat table of every error: what, help',
-  'lib/engine/executor.ts': 'the turn, and the lives of the tasks that it runs: one loop to point at',
   'lib/batch/dstream/dstream.ts': 'the whole vocabulary of DStreams, a few lines a word: windows and states are elsewhere',
   'lib/batch/rdd/rdd.ts': 'the whole vocabulary of RDDs, a few lines a word, with the types that make them one interface',
 }
