@@ -8,14 +8,19 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { report } from '../lib/cli/exit.ts'
 import { SquallError } from '../lib/errors.ts'
+import { stores } from './batch-run.ts'
+import type { Store } from './batch-run.ts'
 import { scenarios } from './catalog.ts'
 import type { Scenario } from './catalog.ts'
 import { exactName, measureExact } from './exact.ts'
+import { keyedScenarios, measureKeyed } from './keyed.ts'
 import { measure } from './measure.ts'
 import { measureRdd, rddName } from './rdd.ts'
+import { measureRecovery, recoveryName } from './recovery.ts'
 import { measureStart, startName } from './start.ts'
 import { runSuite } from './suite.ts'
 import { tableOf } from './table.ts'
+import type { Measured } from './table.ts'
 import { sampleText } from './text.ts'
 
 const defaults = { seconds: 10, warmUp: 5, runs: 15 }
@@ -25,6 +30,8 @@ const others = [
   { name: startName, what: 'from the command to the first tuple, next to an empty node' },
   { name: rddName, what: 'words of a file counted with an RDD, next to a loop written by hand' },
   { name: exactName, what: 'words of a file counted exactly once into a state on disk' },
+  ...keyedScenarios.values(),
+  { name: recoveryName, what: 'from a start on a state of a million keys to its first commit' },
 ]
 
 const usage = `Usage: npm run bench --silent -- [NAME] [options]
@@ -39,11 +46,14 @@ ${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26
   --warm-up S         how long to run before that (${defaults.warmUp})
   --json              one JSON line a scenario
   --text FILE         the text of the word counts (else 200,000 lines are made up)
-  --rate N            roots a second of ThroughputVsLatency (20000) and LowThroughput (100)
+  --rate N            roots a second of ThroughputVsLatency (20000) and LowThroughput (100); see --interval
   --setting KEY=VALUE a setting of the topology, e.g. spoutPendingMax=4096 (may be repeated)
-  --store log|lmdb    where ExactWordCount keeps its state (log)
+  --store log|lmdb|memory   where scenarios of batches keep their state
+  --interval MS       ExactWordCount in batches at an interval, with --rate lines a second
+  --regex             ExactWordCount finds words by a regular expression
+  --keys N            how many keys the state of KeyedCount, SmallBatches and Recovery has
   --soak              collect all garbage before and after, and say what is left: shows leaks
-  --runs N            how often Start and RddWordCount are tried (${defaults.runs})
+  --runs N            how often Start, RddWordCount and Recovery are tried (${defaults.runs})
   --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
 `
 
@@ -87,7 +97,22 @@ async function main(argv: readonly string[]): Promise<void> {
     return
   }
   if (name === exactName) {
-    print(await measureExact({ executors, store: logOrLmdb(values.store), seconds, warmUp, text }), json)
+    const interval = numberOf('interval', values.interval, 'whole') ?? 0
+    if ((rate === undefined) !== (interval === 0)) wrong('--interval and --rate of ExactWordCount go together', 'give both, or neither')
+    print(
+      await measureExact({ executors, store: storeOf(values.store), seconds, warmUp, text, interval, rate, regex: values.regex ?? false }),
+      json,
+    )
+    return
+  }
+  const keys = numberOf('keys', values.keys, 'whole')
+  if (name === recoveryName) {
+    print(await measureRecovery({ executors, store: storeOf(values.store), keys, runs }), json)
+    return
+  }
+  const keyed = keyedScenarios.get(name)
+  if (keyed !== undefined) {
+    print(await measureKeyed(keyed, { executors, store: storeOf(values.store, keyed.store), seconds, warmUp, keys }), json)
     return
   }
   const scenario = scenarios.get(name)
@@ -119,13 +144,13 @@ function refuse({ name, rate, readsText }: Scenario, asked: number | undefined, 
   if (text !== undefined && readsText !== true) wrong(`${name} reads no text`, `--text is for ${those((one) => one.readsText === true)}`)
 }
 
-function print(measured: Parameters<typeof tableOf>[0][number], json: boolean): void {
+function print(measured: Measured, json: boolean): void {
   process.stdout.write(json ? `${JSON.stringify(measured)}\n` : tableOf([measured]))
 }
 
 // ------------------------------------------------------------------------------------------------ options
 
-type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate'
+type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate' | 'interval' | 'keys'
 type Rule = 'positive' | 'not negative' | 'whole'
 
 function parse(argv: readonly string[]) {
@@ -145,6 +170,9 @@ function parse(argv: readonly string[]) {
         rate: text,
         setting: { ...text, multiple: true },
         store: text,
+        interval: text,
+        regex: flag,
+        keys: text,
         soak: flag,
         runs: text,
         'make-text': text,
@@ -177,9 +205,9 @@ function onOrOff(text: string | undefined): boolean {
   return wrong(`--ack is ${JSON.stringify(text)}`, 'give it on or off')
 }
 
-function logOrLmdb(text = 'log'): 'log' | 'lmdb' {
-  if (text === 'log' || text === 'lmdb') return text
-  return wrong(`--store is ${JSON.stringify(text)}`, 'give it log or lmdb')
+function storeOf(text: string | undefined, or: Store = 'log'): Store {
+  const known = stores.find((store) => store === (text ?? or))
+  return known ?? wrong(`--store is ${JSON.stringify(text)}`, `give it one of ${stores.join(', ')}`)
 }
 
 function keyAndValue(text: string): readonly [string, string] {

@@ -3,13 +3,12 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { scenarios } from './catalog.ts'
 import { exactName } from './exact.ts'
-import type { ExactMeasurement } from './exact.ts'
-import type { Measurement } from './measure.ts'
+import { keyedScenarios } from './keyed.ts'
 import { rddName } from './rdd.ts'
-import type { RddMeasurement } from './rdd.ts'
+import { recoveryName } from './recovery.ts'
 import { startName } from './start.ts'
-import type { StartMeasurement } from './start.ts'
 import { tableOf } from './table.ts'
+import type { Measured } from './table.ts'
 
 export interface SuiteOptions {
   readonly seconds: number
@@ -48,14 +47,18 @@ export async function runSuite({ seconds, warmUp, text, json, runs, settings }: 
         ...times.slice(0, 4),
         ...(text === undefined ? [] : ['--text', text]),
       ])
-  const measured: (Measurement | StartMeasurement | RddMeasurement | ExactMeasurement)[] = []
+  for (const executors of ['1', '2']) {
+    for (const name of keyedScenarios.keys()) all.push([name, '--executors', executors, ...times.slice(0, 4)])
+    for (const store of ['log', 'lmdb']) all.push([recoveryName, '--executors', executors, '--store', store, '--runs', '5'])
+  }
+  const measured: Measured[] = []
   const failed: string[] = []
   for (const [i, args] of all.entries()) {
     const title = args.slice(0, 5).join(' ')
     process.stderr.write(`${String(i + 1).padStart(2)}/${all.length}  ${title}\n`)
     const line = await lineOf([...args, '--json'])
     if (line === undefined) failed.push(title)
-    else measured.push(JSON.parse(line) as Measurement)
+    else measured.push(JSON.parse(line) as Measured)
   }
   if (!json) process.stdout.write(`${tableOf(measured)}\n`)
   for (const one of measured) process.stdout.write(`${JSON.stringify(one)}\n`)

@@ -1,23 +1,28 @@
 /** Measurements as a table for people. */
 import type { ExactMeasurement } from './exact.ts'
+import type { KeyedMeasurement } from './keyed.ts'
 import type { Measurement } from './measure.ts'
 import type { RddMeasurement } from './rdd.ts'
+import type { RecoveryMeasurement } from './recovery.ts'
 import type { StartMeasurement } from './start.ts'
+
+/** What a scenario gives. */
+export type Measured = Measurement | StartMeasurement | RddMeasurement | ExactMeasurement | KeyedMeasurement | RecoveryMeasurement
 
 type Cells = readonly (readonly [title: string, text: string])[]
 
-/** Start, RddWordCount and ExactWordCount are other kinds of measurement, so they get lines of their own. */
-export function tableOf(measured: readonly (Measurement | StartMeasurement | RddMeasurement | ExactMeasurement)[]): string {
+/** Start, RddWordCount and what runs in batches are other kinds of measurement, so they get lines of their own. */
+export function tableOf(measured: readonly Measured[]): string {
   const rows = measured.flatMap((one) => ('rootsPerSecond' in one ? [cellsOf(one)] : []))
-  const starts = measured.flatMap((one) => ('startMs' in one ? [startLine(one)] : []))
+  const starts = measured.flatMap((one) => ('endMs' in one ? [startLine(one)] : []))
   const rdds = measured.flatMap((one) => ('timesTheLoop' in one ? [rddLine(one)] : []))
-  const exacts = measured.flatMap((one) => ('batches' in one ? [exactLine(one)] : []))
+  const batches = measured.flatMap((one) => ('batches' in one ? [batchLine(one)] : 'recoveryMs' in one ? [recoveryLine(one)] : []))
   const machine = measured[0]?.machine
   const about =
     machine === undefined
       ? []
       : [`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${process.version}, load ${machine.load}`]
-  return [...linesOf(rows), ...starts, ...rdds, ...exacts, ...about].map((line) => `${line}\n`).join('')
+  return [...linesOf(rows), ...starts, ...rdds, ...batches, ...about].map((line) => `${line}\n`).join('')
 }
 
 function cellsOf(one: Measurement): Cells {
@@ -60,9 +65,16 @@ function rddLine({ scenario, wordsPerSecond, rddMs, loopMs, timesTheLoop, runs }
   return `${scenario}: ${thousands(wordsPerSecond)} words/s, ${rddMs.p50.toFixed(0)} ms, ${timesTheLoop.toFixed(2)} times the loop's ${loopMs.p50.toFixed(0)} ms, the middle of ${runs} runs`
 }
 
-function exactLine({ scenario, store, executors, wordsPerSecond, batchMs, cpuUsPerRecord, rssMb }: ExactMeasurement): string {
-  const { p50, p99 } = batchMs
-  return `${scenario}, ${store}, executors ${executors}: ${thousands(wordsPerSecond)} words/s, batches of ${p50.toFixed(0)} ms (p99 ${p99.toFixed(0)}), ${cpuUsPerRecord.toPrecision(3)} us CPU/line, ${rssMb.toFixed(0)} MB`
+function batchLine(one: ExactMeasurement | KeyedMeasurement): string {
+  const { p50, p99 } = one.batchMs
+  const what =
+    'keys' in one ? `${thousands(one.keys)} keys: ${thousands(one.recordsPerSecond)} records/s` : `${thousands(one.wordsPerSecond)} words/s`
+  const kept = one.sustained === false ? ', which was too much' : ''
+  return `${one.scenario}, ${one.store}, executors ${one.executors}, ${what}, ${one.batchesPerSecond} batches/s${kept}, of ${p50} ms (p99 ${p99}), ${one.cpuCores} cores (others ${one.otherCores}), ${one.rssMb.toFixed(0)} MB`
+}
+
+function recoveryLine({ scenario, store, executors, keys, recoveryMs, startMs, runs, rssMb }: RecoveryMeasurement): string {
+  return `${scenario}, ${store}, executors ${executors}, ${thousands(keys)} keys: ${recoveryMs.p50.toFixed(0)} ms to the first commit (one key: ${startMs.p50.toFixed(0)}), the middle of ${runs} runs, ${rssMb.toFixed(0)} MB`
 }
 
 function linesOf(rows: readonly Cells[]): readonly string[] {

@@ -1,20 +1,17 @@
 /**
- * ExactWordCount: the lines of a file, over and over, in micro-batches; split at spaces, counted in each batch, and the counts added to
- * a state that is on disk when the batch is committed. `marks` has for each batch when it was planned and committed, and its bytes.
+ * ExactWordCount: the lines of a file, over and over, in micro-batches; split at spaces (or, with `regex`, as topologies/exact-count.ts
+ * does), counted in each batch, and the counts added to a state that is committed with the batch.
  */
 import { stateSpec, textLines, topology, z } from '../../lib/index.ts'
 import type { BatchSource } from '../../lib/batch/source.ts'
 import type { KeyState } from '../../lib/index.ts'
+import { marked, marksParam } from './marks.ts'
 import { sharedClock } from './probe.ts'
-
-/** Numbers of `marks` that a batch takes, after the first, which is how many batches were committed. */
-export const perBatch = 3
-
-const marksParam: z.ZodType<Float64Array> = z.instanceof(Float64Array)
 
 const nowMs = sharedClock()
 
-const adding = stateSpec((_: string, n: number | undefined, state: KeyState<number>) => {
+/** A batch's count of a key is added to what is kept. */
+export const adding = stateSpec((_: string, n: number | undefined, state: KeyState<number>) => {
   state.update((state.getOption() ?? 0) + (n ?? 0))
   return undefined
 })
@@ -22,10 +19,16 @@ const adding = stateSpec((_: string, n: number | undefined, state: KeyState<numb
 export default topology('exact-word-count', (t) => {
   const file = t.param('file', z.string())
   const batchBytes = t.param('batchBytes', z.int())
+  const intervalMs = t.param('intervalMs', z.number())
+  const regex = t.param('regex', z.boolean())
   const untilMs = t.param('untilMs', z.number())
   const marks = t.param('marks', marksParam)
-  t.stream('lines', overAndOver(file, batchBytes, untilMs, marks))
-    .flatMap((line) => line.split(' '))
+  const source = marked(overAndOver(file, batchBytes, untilMs), marks, { intervalMs, amountOf: (range) => bytesOf(range as Range) })
+  const lines = t.stream('lines', source, { batchInterval: intervalMs })
+  const words = regex
+    ? lines.flatMap((line) => line.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [])
+    : lines.flatMap((line) => line.split(' '))
+  words
     .map((word) => [word, 1])
     .reduceByKey((a, b) => a + b)
     .mapWithState(adding, { name: 'counts' })
@@ -35,12 +38,14 @@ export default topology('exact-word-count', (t) => {
 interface Range {
   readonly from: number
   readonly to: number
-  /** counted from the first pass on */
-  readonly batch: number
+}
+
+function bytesOf({ from, to }: Range): number {
+  return to - from
 }
 
 /** The lines of a file, from the start again at its end, until time is up at the end of a pass. */
-function overAndOver(file: string, batchBytes: number, untilMs: number, marks: Float64Array): BatchSource<string> {
+function overAndOver(file: string, batchBytes: number, untilMs: number): BatchSource<string> {
   const lines = textLines(file, { batchBytes })
   return {
     kind: lines.kind,
@@ -50,22 +55,13 @@ function overAndOver(file: string, batchBytes: number, untilMs: number, marks: F
       let hasEnded = false
       return {
         async next(last, recordsMax) {
-          const batch = last === undefined ? 0 : (last as Range).batch + 1
-          if (hasEnded || perBatch * (batch + 1) >= marks.length) return undefined
+          if (hasEnded) return undefined
           const range = (await inner.next(last, recordsMax)) ?? (await inner.next(undefined, recordsMax))
-          const { from, to } = range as Range
           hasEnded = inner.hasEnded && nowMs() >= untilMs
-          marks[perBatch * batch + 1] = nowMs()
-          marks[perBatch * batch + 3] = to - from
-          return { from, to, batch }
+          return range
         },
         get hasEnded() {
           return hasEnded
-        },
-        committed(range) {
-          const { batch } = range as Range
-          marks[perBatch * batch + 2] = nowMs()
-          marks[0] = batch + 1
         },
         close: () => inner.close?.(),
       }
