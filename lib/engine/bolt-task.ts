@@ -101,7 +101,7 @@ export class BoltTask {
 
   /** It has had its last word, and the run closes. One that is stopped instead may drop what is emitted: it is not done. */
   get isOver(): boolean {
-    return this.#hasFinished && this.host.isClosing
+    return this.host.isDead || (this.#hasFinished && this.host.isClosing)
   }
 
   get canRun(): boolean {
@@ -326,6 +326,7 @@ export class BoltTask {
   }
 
   #callOver(out: Output): void {
+    if (this.host.isDead) return
     out.isOver = true
     out.isOpen = false
     if (this.#ordered) this.#releaseCalls()

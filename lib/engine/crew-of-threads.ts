@@ -7,7 +7,7 @@
  */
 import { SquallError, errorFrom } from '../errors.ts'
 import { createRing } from '../wire/ring.ts'
-import { CellLayout, cell } from './cells.ts'
+import { Deaths } from './deaths.ts'
 import { systemRingBytes } from './link.ts'
 import { QuietSign, areAllQuiet } from './quiet.ts'
 import type { Crew, CrewOptions } from './run.ts'
@@ -19,13 +19,8 @@ import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thr
 /** How often this thread looks whether all is quiet. */
 const lookMs = 2
 
-type Counters = Readonly<Record<string, number>>
-
 export class CrewOfThreads implements Crew {
-  restarts = 0
-  readonly counters = new Map<number, Counters>()
-  /** what tasks had counted before their executor died */
-  readonly #countedBefore = new Map<number, Counters>()
+  readonly #deaths: Deaths
   readonly #options: CrewOptions
   readonly #shared: SharedWords
   /** rings from i to j at i * n + j */
@@ -35,13 +30,12 @@ export class CrewOfThreads implements Crew {
   #isActive = false
   /** the run is to end: who dies now is not started anew */
   #isEnding = false
-  /** bolts finish, or have finished: what an executor started anew would emit again comes too late for them */
-  #isFinishing = false
   /** executors being started anew */
   #restarting = 0
 
   constructor(options: CrewOptions) {
     this.#options = options
+    this.#deaths = new Deaths(options)
     const { executors: n } = options
     const words = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4))
     this.#shared = {
@@ -70,7 +64,7 @@ export class CrewOfThreads implements Crew {
   }
 
   async finish(component: number): Promise<void> {
-    this.#isFinishing = true
+    this.#deaths.isFinishing = true
     await settled(this.#threads.map((thread) => thread.ask({ kind: 'finish', component })))
   }
 
@@ -87,6 +81,14 @@ export class CrewOfThreads implements Crew {
 
   kill(executor: number): void {
     void this.#threads[executor]?.end()
+  }
+
+  get restarts(): number {
+    return this.#deaths.restarts
+  }
+
+  get counters(): Deaths['counters'] {
+    return this.#deaths.counters
   }
 
   get silent(): readonly number[] {
@@ -134,8 +136,7 @@ export class CrewOfThreads implements Crew {
   #hear(message: FromThread): void {
     if (message.kind === 'error') this.#options.onError(message.error)
     else if (message.kind === 'fatal') this.#fatal(errorFrom(message.error))
-    else if (message.kind === 'counters')
-      for (const [task, counters] of message.counters) this.counters.set(task, sumOf(this.#countedBefore.get(task), counters))
+    else if (message.kind === 'counters') this.#deaths.count(message.counters)
   }
 
   #fatal(error: SquallError): void {
@@ -146,26 +147,13 @@ export class CrewOfThreads implements Crew {
   async #revive(index: number, reason: string): Promise<void> {
     // who asked for its start is told
     if (this.#isEnding || !this.#hasStarted) return
-    const { executors: n, plan, clock, onError } = this.#options
-    if (this.#isFinishing) {
-      this.#fatal(new SquallError('executor-died', { executor: index, reason }, { topology: plan.name }))
+    const error = this.#deaths.note(index, reason)
+    if (error !== undefined) {
+      this.#fatal(error)
       return
     }
+    const { executors: n } = this.#options
     this.#restarting++
-    this.restarts++
-    if (this.restarts > plan.config.executorRestartsMax) {
-      this.#fatal(new SquallError('executor-lost', { executor: index, times: this.restarts, reason }))
-      return
-    }
-    onError({
-      component: 'executor',
-      task: index,
-      executor: index,
-      atMs: clock.now(),
-      message: `died (${reason}) and is started anew`,
-      stack: '',
-      tuple: undefined,
-    })
     try {
       this.#forget(index)
       for (let other = 0; other < n; other++) {
@@ -203,25 +191,11 @@ export class CrewOfThreads implements Crew {
     )
   }
 
-  /** What the dead executor said of itself no longer holds. Its spouts' trees under way will be emitted again: they count as replayed. */
   #forget(index: number): void {
-    const { cells, plan, placement } = this.#options
+    this.#deaths.forget(index)
     Atomics.store(this.#shared.pressure, index, 0)
     Atomics.store(this.#shared.heldUp, index * 2, heldUpNumber.other)
     new QuietSign(this.#shared.quiet, index).retract()
-    const layout = new CellLayout(plan)
-    for (const { task, component } of plan.tasks) {
-      if (placement[task] !== index) continue
-      const head = layout.head(task)
-      cells[head + cell.hook] = 0
-      this.#countedBefore.set(task, this.counters.get(task) ?? {})
-      if (plan.components[component]?.definition.kind !== 'spout') continue
-      const started = cells[head + cell.roots] as number
-      const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
-      cells[head + cell.replayed]! += Math.max(0, started - ended)
-      cells[head + cell.roots] = ended
-      cells[head + cell.pending] = 0
-    }
   }
 }
 
@@ -236,10 +210,4 @@ function isDead(error: unknown): boolean {
 
 function unlessDead(error: unknown): void {
   if (!isDead(error)) throw error
-}
-
-function sumOf(before: Counters = {}, since: Counters): Counters {
-  const sum: Record<string, number> = { ...before }
-  for (const [name, n] of Object.entries(since)) sum[name] = (sum[name] ?? 0) + n
-  return sum
 }

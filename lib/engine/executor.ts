@@ -356,6 +356,14 @@ export class Executor extends TaskHost implements BundleSink {
     }
   }
 
+  /** As if its thread had died: what its components' promises still bring is counted nowhere, and they may emit no more. */
+  die(): void {
+    this.isDead = true
+    this.isClosing = true
+    this.#isRunning = false
+    this.cells = this.cells.slice()
+  }
+
   /** Executor `other` was started anew: what we meant for the old one goes nowhere. `loseTrees` has to follow. */
   reconnect(other: number, lanes: Lanes, ends: LaneEnds): void {
     this.#links[other]?.reconnect(lanes)

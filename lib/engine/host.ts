@@ -38,7 +38,7 @@ export class TaskHost {
   readonly plan: Plan
   readonly index: number
   readonly layout: CellLayout
-  readonly cells: Float64Array
+  cells: Float64Array
   readonly timers = new Timers()
   /** the time at the start of the turn, or after the last run in it */
   nowMs: number
@@ -46,6 +46,8 @@ export class TaskHost {
   isInTurn = false
   isUnderPressure = false
   isClosing = false
+  /** as if its thread had died, under simulation */
+  isDead = false
   /** components that wait for the run's clock (`context.sleep`) */
   sleeping = 0
   /** promises of components that have settled */

@@ -121,7 +121,7 @@ export class LocalCluster implements AsyncDisposable {
     const run = this.#isVirtual
       ? await startRunWith((given) => Promise.resolve((crew = new SimulatedCrew(given, clock))), runnable, runOptions, clock)
       : await startRun(runnable, runOptions)
-    const topology = new LocalTopology(definition.name, run, crew, record, streams)
+    const topology = new LocalTopology(definition.name, run, crew, record, streams, this.#executors)
     this.#running.add(topology)
     void run.done.finally(() => this.#running.delete(topology))
     return topology
@@ -139,13 +139,22 @@ export class LocalTopology implements Observed {
   readonly #record: Recording
   /** of each component */
   readonly #streams: ReadonlyMap<string, readonly string[]>
+  readonly #executors: number
 
-  constructor(name: string, run: Run, crew: SimulatedCrew | undefined, record: Recording, streams: ReadonlyMap<string, readonly string[]>) {
+  constructor(
+    name: string,
+    run: Run,
+    crew: SimulatedCrew | undefined,
+    record: Recording,
+    streams: ReadonlyMap<string, readonly string[]>,
+    executors: number,
+  ) {
     this.name = name
     this.#run = run
     this.#crew = crew
     this.#record = record
     this.#streams = streams
+    this.#executors = executors
   }
 
   get errors(): readonly ComponentError[] {
@@ -196,6 +205,16 @@ export class LocalTopology implements Observed {
   async deactivate(): Promise<void> {
     await this.#run.deactivate()
     await this.#settled()
+  }
+
+  /**
+   * Fault injection: executor `index` dies before anything else happens, as in a crash, and another starts in its place. Nothing of its
+   * tasks is closed, what they had under way is lost, and their trees fail.
+   */
+  killExecutor(index: number): void {
+    if (!Number.isSafeInteger(index) || index < 0 || index >= this.#executors)
+      throw badOption('index', 'killExecutor', index, `an executor, from 0 to ${this.#executors - 1}`)
+    this.#run.killExecutor(index)
   }
 
   /** Lets everything happen that can happen now; virtual time stands still. Throws the error of the run once it has failed. */

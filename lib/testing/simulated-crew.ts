@@ -2,11 +2,16 @@
  * Executors under virtual time, all in the calling thread: their turns in an order that the seed decides, their bundles over
  * lanes that are late and full as the seed decides. The code that runs is the engine's own; only clock, chance and
  * transport differ. So a run from one seed is the same run each time.
+ *
+ * An executor that is killed is no more from then on: what it held and what was on its way to and from it is lost, nothing of it is
+ * closed, and another starts in its place, as with threads.
  */
 import { CellLayout } from '../engine/cells.ts'
+import { Deaths } from '../engine/deaths.ts'
 import { Executor } from '../engine/executor.ts'
-import type { LaneEnds, Lanes } from '../engine/link.ts'
+import type { Lanes } from '../engine/link.ts'
 import type { Crew, CrewOptions } from '../engine/run.ts'
+import { executorFailed } from '../engine/strays.ts'
 import { SquallError } from '../errors.ts'
 import type { VirtualClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
@@ -34,19 +39,26 @@ interface TwoLanes {
 }
 
 export class SimulatedCrew implements Crew {
-  readonly restarts = 0
   /** this thread runs what asks, so nothing here can fail to answer */
   readonly silent = []
   /** time that is virtual does not pass while a promise does not settle: `limitMs` is what ends such a run */
   readonly heldUp = undefined
-  readonly counters = new Map<number, Readonly<Record<string, number>>>()
   readonly clock: VirtualClock
   readonly #name: string
   readonly #layout: CellLayout
   readonly #cells: Float64Array
   readonly #random: Random
-  readonly #executors: readonly Executor[]
-  readonly #lanes: readonly TwoLanes[]
+  readonly #options: CrewOptions
+  readonly #deaths: Deaths
+  readonly #pressure: Int32Array
+  readonly #executors: Executor[] = []
+  /** from i to j at i * n + j */
+  readonly #lanes: TwoLanes[] = []
+  /** executors that die before the next turn */
+  readonly #killed = new Set<number>()
+  #hasStarted = false
+  #isActive = false
+  #isClosing = false
   /** the run is to end: it does so between two moments, even if spouts would go on for ever in this one */
   #hasFailed = false
   /** `finish` and `close` hooks that have not settled */
@@ -57,43 +69,70 @@ export class SimulatedCrew implements Crew {
   #passed = 0
   #whenQuiet: (() => void) | undefined
 
-  constructor({ plan, placement, executors: n, seed, cells, options, onError, onFatal }: CrewOptions, clock: VirtualClock) {
+  constructor(options: CrewOptions, clock: VirtualClock) {
+    const { plan, executors: n, seed, cells } = options
     this.clock = clock
+    this.#options = options
+    this.#deaths = new Deaths(options)
     this.#name = plan.name
     this.#layout = new CellLayout(plan)
     this.#cells = cells
     this.#random = new Random(seed)
-    const lanes = Array.from({ length: n * n }, (): TwoLanes => ({
-      data: new MemoryLane(this.#random.fork()),
-      system: new MemoryLane(this.#random.fork()),
-    }))
-    this.#lanes = lanes
-    const pressure = new Int32Array(n)
-    const between = (from: number, to: number): TwoLanes => lanes[from * n + to] as TwoLanes
-    this.#executors = Array.from({ length: n }, (_, index) => {
-      const others = <T>(of: (other: number) => T): (T | undefined)[] =>
-        Array.from({ length: n }, (_, other) => (other === index ? undefined : of(other)))
-      const executor = new Executor({
-        plan,
-        index,
-        placement,
-        seed,
-        clock: this.clock,
-        cells,
-        lanes: others((other): Lanes => ({ ...between(index, other), notify: () => undefined })),
-        ends: others((other): LaneEnds => between(other, index)),
-        pressure,
-        log: createLogger(options.log),
-        tap: options.tap,
-        onError,
-        onFatal: (error) => {
-          this.#hasFailed = true
-          onFatal(error)
-        },
-      })
-      executor.onWake = () => (this.#wasWoken = true)
-      return executor
+    this.#pressure = new Int32Array(n)
+    for (let at = 0; at < n * n; at++) this.#lanes.push(this.#newLanes())
+    for (let index = 0; index < n; index++) this.#executors.push(this.#newExecutor(index))
+  }
+
+  #newLanes(): TwoLanes {
+    return { data: new MemoryLane(this.#random.fork()), system: new MemoryLane(this.#random.fork()) }
+  }
+
+  #newExecutor(index: number): Executor {
+    const { plan, placement, executors: n, seed, cells, options, onError, onFatal } = this.#options
+    const others = <T>(of: (other: number) => T): (T | undefined)[] =>
+      Array.from({ length: n }, (_, other) => (other === index ? undefined : of(other)))
+    const executor: Executor = new Executor({
+      plan,
+      index,
+      placement,
+      seed: seed + this.restarts,
+      clock: this.clock,
+      cells,
+      lanes: others((other) => this.#lanesTo(index, other)),
+      ends: others((other) => this.#between(other, index)),
+      pressure: this.#pressure,
+      log: createLogger(options.log),
+      tap: options.tap,
+      onError: (error) => {
+        if (!executor.isDead) onError(error)
+      },
+      onFatal: (error) => {
+        if (executor.isDead) return
+        this.#hasFailed = true
+        onFatal(error)
+      },
     })
+    executor.onWake = () => {
+      if (!executor.isDead) this.#wasWoken = true
+    }
+    return executor
+  }
+
+  #between(from: number, to: number): TwoLanes {
+    return this.#lanes[from * this.#options.executors + to] as TwoLanes
+  }
+
+  #lanesTo(from: number, to: number): Lanes {
+    return { ...this.#between(from, to), notify: () => undefined }
+  }
+
+  get restarts(): number {
+    return this.#deaths.restarts
+  }
+
+  get counters(): Deaths['counters'] {
+    for (const { counters } of this.#executors) this.#deaths.count(counters)
+    return this.#deaths.counters
   }
 
   /** Hooks that wait for the clock get it: nobody else moves it before the start is over. */
@@ -109,9 +148,11 @@ export class SimulatedCrew implements Crew {
       if (!state.isOver) await this.step()
     }
     await starting
+    this.#hasStarted = true
   }
 
   setActive(isActive: boolean): Promise<void> {
+    this.#isActive = isActive
     for (const executor of this.#executors) executor.setActive(isActive)
     return Promise.resolve()
   }
@@ -122,15 +163,16 @@ export class SimulatedCrew implements Crew {
   }
 
   async finish(component: number): Promise<void> {
+    this.#deaths.isFinishing = true
     await this.#hook(async () => {
       for (const executor of this.#executors) await executor.finish(component)
     })
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true
     await this.#hook(async () => {
       const closed = await Promise.allSettled(this.#executors.map((executor) => executor.close()))
-      for (const executor of this.#executors) for (const [task, counters] of executor.counters) this.counters.set(task, counters)
       for (const one of closed) if (one.status === 'rejected') throw one.reason
     })
   }
@@ -148,8 +190,52 @@ export class SimulatedCrew implements Crew {
     return Promise.resolve()
   }
 
-  kill(): void {
-    throw new RangeError('simulated executors share a thread: none can be killed')
+  /** Takes effect before the next turn. */
+  kill(executor: number): void {
+    if (this.#executors[executor] === undefined) return
+    this.#killed.add(executor)
+    this.#wasWoken = true
+  }
+
+  #reviveKilled(): void {
+    if (!this.#hasStarted || this.#isClosing) return
+    for (const index of this.#killed) {
+      this.#killed.delete(index)
+      this.#revive(index)
+    }
+  }
+
+  #revive(index: number): void {
+    this.#executors[index]?.die()
+    const error = this.#deaths.note(index, 'killed')
+    if (error !== undefined) {
+      this.#fail(error)
+      return
+    }
+    this.#deaths.count((this.#executors[index] as Executor).counters)
+    this.#deaths.forget(index)
+    this.#pressure[index] = 0
+    const others = this.#executors.filter((executor) => executor.index !== index)
+    const { executors: n } = this.#options
+    for (const { index: other } of others) {
+      this.#lanes[index * n + other] = this.#newLanes()
+      this.#lanes[other * n + index] = this.#newLanes()
+    }
+    for (const other of others) other.reconnect(index, this.#lanesTo(other.index, index), this.#between(index, other.index))
+    for (const other of others) other.loseTrees(index)
+    const executor = this.#newExecutor(index)
+    this.#executors[index] = executor
+    this.#hook(async () => {
+      await executor.start()
+      if (this.#isActive && !executor.isDead) executor.setActive(true)
+    }).catch((thrown: unknown) => {
+      if (!executor.isDead) this.#fail(executorFailed(thrown))
+    })
+  }
+
+  #fail(error: SquallError): void {
+    this.#hasFailed = true
+    this.#options.onFatal(error)
   }
 
   /** Runs turns until nothing more happens at this moment of virtual time. */
@@ -164,6 +250,7 @@ export class SimulatedCrew implements Crew {
       if (turns % lookEvery === 0 && this.#roots - before > rootsAtOnceMax)
         throw new SquallError('not-done-in-time', { topology: this.#name, ms: this.clock.now() }, { topology: this.#name })
       this.#wasWoken = false
+      this.#reviveKilled()
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
       idle = worked ? 0 : idle + 1

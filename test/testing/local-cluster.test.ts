@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import { Random } from '../../lib/std/random.ts'
 import { LocalCluster, feeder, fixedSpout } from '../../lib/testing/index.ts'
 import type { Feeder } from '../../lib/testing/index.ts'
 
@@ -261,4 +262,120 @@ test('names of components and streams that are not there', async () => {
   expect(() => done.executed('wrods')).toThrow(expect.objectContaining({ code: 'unknown-component', help: 'did you mean words?' }))
   expect(() => done.tuples('pass')).toThrow(expect.objectContaining({ code: 'unknown-stream', help: 'known: late' }))
   expect([done.tuples('pass', 'late'), done.tuples('words', 'dead-letter')]).toEqual([[], []])
+})
+
+describe('an executor that is killed', () => {
+  /** Goes on after the last number before which all are done. */
+  const resuming = (count: number) =>
+    defineSpout({
+      output: Num,
+      replay: true,
+      open({ position = 0, savePosition }) {
+        let next = position
+        let low = position
+        const done = new Set<unknown>()
+        return {
+          nextTuple(out) {
+            if (next === count) out.end()
+            else out.emit({ num: next }, next++)
+          },
+          ack(id) {
+            done.add(id)
+            while (done.has(low)) low++
+            savePosition(low)
+          },
+        }
+      },
+    })
+  /** Each tuple takes 10 ms of the topology's time; what is emitted goes to another bolt. */
+  const wired = (count: number) =>
+    topology('killed', (t) => {
+      const slow = defineBolt({
+        input: Num,
+        output: Num,
+        concurrency: 4,
+        prepare:
+          ({ sleep, count: counted }) =>
+          async ({ num }: { num: number }, out) => {
+            await sleep(10)
+            counted('slept')
+            out.emit({ num })
+          },
+      })
+      t.bolt('sink', sink, { parallelism: 3 }).shuffle(
+        t.bolt('slow', slow, { parallelism: 3 }).shuffle(t.spout('source', resuming(count), { parallelism: 1 })),
+      )
+    })
+
+  test.each([1, 2, 3])('of %d, at random moments: every input is done at least once, and one seed gives one run', async (executors) => {
+    const live = async (seed: number) => {
+      await using cluster = await LocalCluster.start({ seed, executors })
+      const running = await cluster.submit(wired(200), { config: { executorRestartsMax: 100 } })
+      const random = new Random(seed)
+      for (let kills = 0; kills < 5; kills++) {
+        await running.advance(random.below(20))
+        running.killExecutor(random.below(executors))
+      }
+      const result = await running.complete('1h')
+      // what was acked behind a gap is emitted once more by a spout that died
+      expect(result.state).toBe('finished')
+      expect(result.acked).toBe(result.emitted)
+      expect(result.acked).toBeGreaterThanOrEqual(200)
+      expect(running.snapshot().executorRestarts).toBe(5)
+      expect(running.errors.map(({ message }) => message)).toEqual(Array(5).fill('died (killed) and is started anew'))
+      const seen = numsOf(running.executed('sink').map(({ values }) => values))
+      expect([...new Set(seen)]).toEqual(numsOf(numbers(200)))
+      const slept = running.snapshot().components.flatMap(({ tasks }) => tasks.map(({ counters }) => counters['slept'] ?? 0))
+      expect(slept.reduce((sum, n) => sum + n)).toBe(running.tuples('slow').length)
+      return { seen, result, nowMs: running.nowMs }
+    }
+    for (const seed of [1, 2, 3, 4, 5]) expect(await live(seed)).toEqual(await live(seed))
+  })
+
+  test('while it is under way in a bolt emits nothing more', async () => {
+    const gate: { open: () => void } = { open: () => undefined }
+    const outcomes: unknown[] = []
+    const waits = defineBolt({
+      input: Num,
+      output: Num,
+      concurrency: 2,
+      async execute({ num }, out) {
+        await new Promise<void>((resolve) => (gate.open = resolve))
+        try {
+          out.emit({ num })
+          outcomes.push('emitted')
+        } catch (error) {
+          outcomes.push((error as { code?: string }).code)
+        }
+      },
+    })
+    await using cluster = await LocalCluster.start({ seed: 1 })
+    const running = await cluster.submit(topology('late', (t) => void t.bolt('waits', waits).shuffle(t.spout('source', resuming(1)))))
+    await running.settle()
+    const openFirst = gate.open
+    running.killExecutor(0)
+    await running.settle()
+    openFirst()
+    await running.settle()
+    expect(outcomes).toEqual(['emit-outside'])
+    expect(running.tuples('waits')).toEqual([])
+    gate.open()
+    await running.complete()
+    expect(running.tuples('waits')).toEqual([{ num: 0 }])
+  })
+
+  test('more often than executorRestartsMax ends the run', async () => {
+    await using cluster = await LocalCluster.start({ seed: 1, executors: 2 })
+    const running = await cluster.submit(wired(40), { config: { executorRestartsMax: 1 } })
+    running.killExecutor(0)
+    await running.settle()
+    running.killExecutor(1)
+    await expect(running.settle()).rejects.toMatchObject({ code: 'executor-lost' })
+  })
+
+  test('has to be there', async () => {
+    await using cluster = await LocalCluster.start({ seed: 1, executors: 2 })
+    const running = await cluster.submit(wired(1))
+    expect(() => running.killExecutor(2)).toThrow(expect.objectContaining({ code: 'bad-option' }) as Error)
+  })
 })

@@ -1,0 +1,72 @@
+/**
+ * What a run makes of executors that die, wherever they are: how many it bears, what it forgets of them, and what their tasks had
+ * counted. How another takes the place of the dead one is the crew's own.
+ */
+import { SquallError } from '../errors.ts'
+import { CellLayout, cell } from './cells.ts'
+import type { CrewOptions } from './run.ts'
+
+type Counters = Readonly<Record<string, number>>
+
+export class Deaths {
+  /** executors started anew */
+  restarts = 0
+  /** bolts finish, or have finished: what an executor started anew would emit again comes too late for them */
+  isFinishing = false
+  /** of the components' own, by task, over all lives of its executor */
+  readonly counters = new Map<number, Counters>()
+  readonly #countedBefore = new Map<number, Counters>()
+  readonly #options: CrewOptions
+
+  constructor(options: CrewOptions) {
+    this.#options = options
+  }
+
+  /** An executor died, and is reported. An error when none can take its place: it ends the run. */
+  note(index: number, reason: string): SquallError | undefined {
+    const { plan, clock, onError } = this.#options
+    if (this.isFinishing) return new SquallError('executor-died', { executor: index, reason }, { topology: plan.name })
+    this.restarts++
+    if (this.restarts > plan.config.executorRestartsMax)
+      return new SquallError('executor-lost', { executor: index, times: this.restarts, reason })
+    onError({
+      component: 'executor',
+      task: index,
+      executor: index,
+      atMs: clock.now(),
+      message: `died (${reason}) and is started anew`,
+      stack: '',
+      tuple: undefined,
+    })
+    return undefined
+  }
+
+  /** What the dead executor said of itself no longer holds. Its spouts' trees under way will be emitted again: they count as replayed. */
+  forget(index: number): void {
+    const { cells, plan, placement } = this.#options
+    const layout = new CellLayout(plan)
+    for (const { task, component } of plan.tasks) {
+      if (placement[task] !== index) continue
+      const head = layout.head(task)
+      cells[head + cell.hook] = 0
+      this.#countedBefore.set(task, this.counters.get(task) ?? {})
+      if (plan.components[component]?.definition.kind !== 'spout') continue
+      const started = cells[head + cell.roots] as number
+      const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
+      cells[head + cell.replayed]! += Math.max(0, started - ended)
+      cells[head + cell.roots] = ended
+      cells[head + cell.pending] = 0
+    }
+  }
+
+  /** Tasks have counted so much in the present life of their executor. */
+  count(counted: Iterable<readonly [number, Counters]>): void {
+    for (const [task, counters] of counted) this.counters.set(task, sumOf(this.#countedBefore.get(task), counters))
+  }
+}
+
+function sumOf(before: Counters = {}, since: Counters): Counters {
+  const sum: Record<string, number> = { ...before }
+  for (const [name, n] of Object.entries(since)) sum[name] = (sum[name] ?? 0) + n
+  return sum
+}
