@@ -156,6 +156,10 @@ const table = {
     what: 'batch {committed} is committed, but the state of a task is at batch {found}',
     help: 'a part of the state directory is missing or older than the rest: bring all of it back from one copy, or begin anew without it',
   },
+  'state-lost': {
+    what: 'the executor of this task died, and with it the part of the state that it had in memory, as of batch {txid}',
+    help: 'start again; with --state-dir a run goes on where it was',
+  },
   'state-of-another': {
     what: '{folder} holds the state of the topology {found}, not of {topology}',
     help: 'give each topology a state directory of its own',
@@ -375,6 +379,10 @@ const table = {
   'batch-failed': {
     what: 'batch {txid} failed {times} times, the last time: {problem}',
     help: 'repair what failed and start again: the batch runs again with the same data. batchAttemptsMax says how often one is tried',
+  },
+  'batches-lost': {
+    what: 'the executor of the coordinator died, and with it what was known of the batches',
+    help: 'start again; with --state-dir a run goes on where it was',
   },
   'batch-superseded': { what: 'batch {txid} is run again; this was attempt {attempt}', help: 'nothing to do: the newer attempt goes on' },
   'exchange-full': {

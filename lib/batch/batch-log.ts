@@ -56,21 +56,24 @@ export async function openBatchLog(folder: string, files: FileSystem): Promise<B
   }
 }
 
-/** The driver's side: which batches are committed, and the watermark for the next. */
-export interface CommitLog {
-  /** the batch that was committed last, 0 when there was none; `undefined`: nothing is kept */
+/** What is known of the batches before one. */
+export interface CommittedBefore {
+  /** the last that is committed, 0 when there is none; `undefined`: nothing is kept */
   readonly txid: number | undefined
   readonly watermarkMs: number
-  /** the watermark that the batch committed last has used */
+  /** the watermark that the last one has used */
   readonly lateMs: number
+}
+
+/** The driver's side: which batches are committed, and the watermark for the next. */
+export interface CommitLog {
+  before(txid: number): CommittedBefore
   committed(txid: number, nextWatermarkMs: number): Promise<void>
   close(): Promise<void>
 }
 
 export const noCommitLog: CommitLog = Object.freeze({
-  txid: undefined,
-  watermarkMs: 0,
-  lateMs: 0,
+  before: () => ({ txid: undefined, watermarkMs: 0, lateMs: 0 }),
   committed: () => Promise.resolve(),
   close: () => Promise.resolve(),
 })
@@ -80,11 +83,13 @@ const commitsKept = 100
 
 export async function openCommitLog(folder: string, files: FileSystem): Promise<CommitLog> {
   const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat, files })
-  const { latest } = commits
+  const watermarkAfter = (txid: number): number => commits.get(txid)?.nextBatchWatermarkMs ?? 0
   return {
-    txid: latest?.batch ?? 0,
-    watermarkMs: latest?.entry.nextBatchWatermarkMs ?? 0,
-    lateMs: (latest && commits.get(latest.batch - 1)?.nextBatchWatermarkMs) ?? 0,
+    before(batch) {
+      // one that is committed runs again when its coordinator has not heard of it
+      const txid = Math.min(commits.latest?.batch ?? 0, batch - 1)
+      return { txid, watermarkMs: watermarkAfter(txid), lateMs: watermarkAfter(txid - 1) }
+    },
     async committed(txid, nextBatchWatermarkMs) {
       await commits.add(txid, { nextBatchWatermarkMs })
       if (txid % commitsKept === 0) await commits.purge(txid - commitsKept)

@@ -13,7 +13,7 @@
  */
 import { SquallError } from '../errors.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
-import type { CommitLog } from './batch-log.ts'
+import type { CommitLog, CommittedBefore } from './batch-log.ts'
 import { RddContext } from './context.ts'
 import type { CommitOrder, ProcessOrder } from './coordinator.ts'
 import { prepareAhead } from './dstream/ahead.ts'
@@ -50,6 +50,15 @@ interface Running {
   readonly watermark: WatermarkTracker
 }
 
+/** What a task tells the others when an order is anew. */
+interface Begun {
+  readonly isNew: boolean
+  /** the driver's word counts */
+  readonly committed: CommittedBefore
+  /** the batch that its state is at */
+  readonly txid: number | undefined
+}
+
 /** Attempts that are over and whose blocks may still come. */
 const overMax = 1_024
 
@@ -58,7 +67,7 @@ export class BatchTask {
   readonly #context: TaskContext
   readonly #openState: () => Promise<StateStore>
   readonly #commits: CommitLog
-  readonly #sc: RddContext
+  #sc: RddContext
   readonly #peers: readonly number[]
   readonly #readers = new Map<string, Reader<unknown>>()
   readonly #exchanges = new Map<string, StreamExchange>()
@@ -77,25 +86,19 @@ export class BatchTask {
     this.#openState = openState
     this.#commits = commits
     this.#peers = context.tasksOf(context.component)
-    const { taskIndex: index, taskCount: count, topology, log, date } = context
-    const current = this.#current
-    const exchange: Exchange = {
-      all(blocks, place) {
-        if (current.exchange === undefined) throw new SquallError('rdd-stopped', { what: place })
-        return current.exchange.all(blocks, place)
-      },
-    }
-    this.#sc = new RddContext({ index, count, exchange, seed: 0 })
+    const { taskCount: count, topology, log, date } = context
+    this.#sc = this.#newContext()
     for (const [stream, source] of graph.sources) this.#readers.set(stream, source.reader({ topology, stream, tasks: count, log, date }))
   }
 
   process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
-    for (const [txid, { attempt }] of this.#newest)
-      if (txid >= order.txid) this.#end(txid, attempt, new SquallError('batch-superseded', { txid, attempt }))
+    for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid) this.#end(txid, attempt, superseded({ txid, attempt }))
     let scope: Scope | undefined
     this.#newest.set(order.txid, { attempt: order.attempt, scope: () => scope as Scope })
     return this.#inOrder(order, out, tuple, async () => {
-      const { runs, watermark } = (this.#running ??= await this.#start())
+      // the others would not wait for one that is new: all of them have to begin anew
+      if (this.#running === undefined && !order.isAnew) throw superseded(order)
+      const { runs, watermark } = order.isAnew ? await this.#begin(order) : (this.#running as Running)
       scope = runs.begin(order, watermark)
       const { stateful, outputs } = this.#graph
       for (const stream of [...stateful, ...outputs.map((output) => output.stream)]) {
@@ -138,7 +141,7 @@ export class BatchTask {
       runs.committed(scope.timeMs)
       for (const [stream, range] of Object.entries(scope.ranges)) this.#readers.get(stream)?.committed?.(range)
       this.#newest.delete(txid)
-      this.#end(txid, attempt, new SquallError('batch-superseded', { txid, attempt }))
+      this.#end(txid, attempt, superseded(order))
     })
   }
 
@@ -162,7 +165,7 @@ export class BatchTask {
     this.#orders = new Promise((resolve) => (done = resolve))
     try {
       await before
-      if (this.#newest.get(order.txid)?.attempt !== order.attempt) throw new SquallError('batch-superseded', { ...order })
+      if (this.#newest.get(order.txid)?.attempt !== order.attempt) throw superseded(order)
       const exchange = this.#exchangeOf(order)
       exchange.begin((to, block) => {
         const { txid, attempt } = order
@@ -198,37 +201,72 @@ export class BatchTask {
     if (this.#over.size > overMax) for (const old of this.#over) if (this.#over.size > overMax) this.#over.delete(old)
   }
 
-  /** With the first order: the driver has prepared the state directory and knows the watermark that was committed last. */
-  async #start(): Promise<Running> {
-    const { watermarkMs, lateMs, txid } = this.#commits
-    const [known] = await this.#share('the start', { watermarkMs, lateMs, txid })
-    const state = await this.#openedState(known?.txid)
+  /**
+   * All tasks together: whoever is new opens its state, which the driver has prepared by now. If anyone is, all of them forget what
+   * they had of the streams, as after a restart of them all: made anew, it is the same everywhere.
+   */
+  async #begin({ txid }: ProcessOrder): Promise<Running> {
+    const before = this.#running
+    // another task may not have come as far with the attempt before
+    if (txid === this.#endedTxid) before?.watermark.undo()
+    this.#endedTxid = undefined
+    const begun = await this.#share('the start', this.#begun(before, txid))
+    if (before !== undefined && begun.every(({ isNew }) => !isNew)) return before
+    const { txid: committed, watermarkMs, lateMs } = (begun[0] as Begun).committed
+    const state = before?.state ?? (await this.#openedState(committed, begun))
+    if (before !== undefined) await this.#share('the state', null)
+    this.#sc.blocks.close()
+    this.#sc = this.#newContext()
     const inputs = Object.fromEntries(this.#graph.watermarks)
-    return {
+    this.#running = {
       state,
       runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
-      watermark: new WatermarkTracker({
-        inputs,
-        policy: this.#graph.watermarkPolicy,
-        watermarkMs: known?.watermarkMs ?? 0,
-        lateMs: known?.lateMs ?? 0,
-      }),
+      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs, lateMs }),
     }
+    return this.#running
   }
 
-  /** The state of all tasks, or of none. */
-  async #openedState(committed: number | undefined): Promise<StateStore> {
+  #begun(before: Running | undefined, txid: number): Begun {
+    const known = this.#commits.before(txid)
+    if (before === undefined) return { isNew: true, committed: known, txid: undefined }
+    const { watermarkMs, lateMs } = before.watermark
+    return { isNew: false, committed: { txid: known.txid, watermarkMs, lateMs }, txid: before.state.txid }
+  }
+
+  #newContext(): RddContext {
+    const { taskIndex: index, taskCount: count } = this.#context
+    const current = this.#current
+    const exchange: Exchange = {
+      all(blocks, place) {
+        if (current.exchange === undefined) throw new SquallError('rdd-stopped', { what: place })
+        return current.exchange.all(blocks, place)
+      },
+    }
+    return new RddContext({ index, count, exchange, seed: 0 })
+  }
+
+  /** The state of all tasks that are new, or of none. */
+  async #openedState(committed: number | undefined, begun: readonly Begun[]): Promise<StateStore> {
     let state: StateStore | undefined
     try {
       await together({ sc: this.#sc }, 'the state', async () => {
         state = await this.#openState()
         if (committed !== undefined) this.#checkState(state.txid ?? 0, committed)
+        else this.#checkKept(begun)
       })
     } catch (error) {
       await state?.close()
       throw error
     }
     return state as unknown as StateStore
+  }
+
+  /** State in memory goes with its executor. */
+  #checkKept(begun: readonly Begun[]): void {
+    const { topology, component, task } = this.#context
+    const [txid] = begun.flatMap((one) => one.txid ?? [])
+    if (txid !== undefined && this.#graph.stateNames.length > 0)
+      throw new SquallError('state-lost', { txid }, { topology, component, task })
   }
 
   /** A crash leaves a state at the batch that was committed last, or at the one after it; any other comes from another copy. */
@@ -243,6 +281,10 @@ export class BatchTask {
   async #share<R>(place: string, mine: R): Promise<R[]> {
     return (await trade(this.#sc, place, () => new Array<R>(this.#sc.count).fill(mine))) as R[]
   }
+}
+
+function superseded({ txid, attempt }: CommitOrder): SquallError {
+  return new SquallError('batch-superseded', { txid, attempt })
 }
 
 function keyOf({ txid, attempt }: CommitOrder): string {
@@ -261,7 +303,7 @@ function merged(seen: readonly Readonly<Record<string, EventTimeStats>>[]): Reco
 }
 
 /** No try can mend these. */
-const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind'])
+const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind', 'state-lost'])
 
 /** A coded error of the user's code would end the topology at once; a batch has its tries first. */
 function asPlain(error: unknown): unknown {

@@ -18,7 +18,7 @@ import type { StateStore } from './state/store.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
-const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), history: z.any() })
+const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), isAnew: z.boolean(), history: z.any() })
 const BlockSchema = CommitSchema.extend({
   trade: z.int(),
   from: z.int(),

@@ -13,6 +13,7 @@
  */
 import { SquallError } from '../errors.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
+import { noBatchLog } from './batch-log.ts'
 import type { BatchLog, BatchRecord } from './batch-log.ts'
 import type { BatchSource, Planner, Range } from './source.ts'
 
@@ -26,7 +27,9 @@ export interface CommitOrder {
 }
 
 export interface ProcessOrder extends CommitOrder, BatchRecord {
-  /** batches before it that a task may have to make again: all that are remembered, in the first order and in one after a failure */
+  /** some tasks may be new, or not know the batches before it: the first order, and those after a failure */
+  readonly isAnew: boolean
+  /** batches before it that a task may have to make again: all that are remembered, when it is anew */
   readonly history: readonly BatchRecord[]
 }
 
@@ -95,6 +98,12 @@ export class Coordinator {
 
   /** Opens the sources and goes on after the last batch that was committed. */
   static async open(options: CoordinatorOptions, context: SpoutContext): Promise<Coordinator> {
+    if (options.log === noBatchLog) {
+      // its place in the cells outlives its executor: it has run before, and would begin anew beside tasks that go on
+      const { topology, component, position } = context
+      if (position !== undefined) throw new SquallError('batches-lost', {}, { topology, component })
+      context.savePosition(0)
+    }
     const coordinator = new Coordinator(options, context)
     const { topology, log, date } = context
     for (const [stream, source] of options.sources)
@@ -232,7 +241,7 @@ export class Coordinator {
     batch.phase = 'processing'
     const { txid, attempt, timeMs, ranges, needsHistory } = batch
     const history = needsHistory ? this.#history : []
-    out.emitTo('process', { txid, attempt, timeMs, ranges, history }, idOf(batch))
+    out.emitTo('process', { txid, attempt, timeMs, ranges, isAnew: needsHistory, history }, idOf(batch))
   }
 
   // ---------------------------------------------------------------------------------------------- the end of a batch
