@@ -150,6 +150,11 @@ export class BatchTask {
     if (!this.#over.has(keyOf(block))) this.#exchangeOf(block).take(block)
   }
 
+  /** All batches are committed and no more will come. */
+  async finish(): Promise<void> {
+    if (this.#context.taskIndex === 0) for (const end of this.#graph.endings) await end()
+  }
+
   async close(): Promise<void> {
     for (const reader of this.#readers.values()) await reader.close?.()
     await this.#running?.state.close()

@@ -38,6 +38,16 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
   stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
   /** Keeps the RDDs of all streams with an output at least so long, and those of what they are made of accordingly; see `DStream.remember`. */
   remember(duration: Duration): void
+  /**
+   * Does something once, when all sources have ended and all batches are committed, in the executor where `foreachRDD` runs. Not when the
+   * run is stopped before. What it tells is what outputs have noted: a run that goes on after a restart knows only its own batches.
+   *
+   * ```ts
+   * words.count().foreachRDD(async (rdd) => void (total += await rdd.first()))
+   * t.atEnd(() => console.log(total))
+   * ```
+   */
+  atEnd(f: () => void | Promise<void>): void
 }
 
 /**
@@ -63,6 +73,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       later: t.later.bind(t),
       stream: (id, source, options) => streams.add(id, source, options),
       remember: (duration) => streams.remember(duration),
+      atEnd: (f) => streams.atEnd(f),
     })
     streams.finish(t)
     return result as void // an async function is told by who called us
@@ -73,6 +84,7 @@ class Streams {
   readonly #topology: string
   #graph: StreamGraph | undefined
   #rememberMs = 0
+  readonly #endings: (() => void | Promise<void>)[] = []
 
   constructor(name: string) {
     this.#topology = name
@@ -112,10 +124,18 @@ class Streams {
     this.#rememberMs = Math.max(this.#rememberMs, ms)
   }
 
+  atEnd(f: () => void | Promise<void>): void {
+    this.#endings.push(f)
+  }
+
   finish(t: TopologyBuilder): void {
     const graph = this.#graph
-    if (graph === undefined) return
+    if (graph === undefined) {
+      if (this.#endings.length > 0) throw new SquallError('no-output', { topology: this.#topology })
+      return
+    }
     graph.rememberOutputsMs = this.#rememberMs
+    graph.endings.push(...this.#endings)
     graph.finish()
     if (graph.faults.length > 0) throw allFaults(graph.faults)
     addBatchComponents(t, graph)

@@ -72,6 +72,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
             out.ack(tuple)
           },
         },
+        finish: () => task.finish(),
         async cleanup() {
           await task.close()
           directory?.release()

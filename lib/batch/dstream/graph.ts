@@ -53,6 +53,8 @@ export class StreamGraph {
   readonly faults: SquallError[] = []
   /** what layers above streams add when all is declared */
   readonly finishers: (() => void)[] = []
+  /** what is done once, when all batches are committed and no more will come */
+  readonly endings: (() => void | Promise<void>)[] = []
   readonly #stateNames = new Set<string>()
   /** the delays of the inputs with a watermark */
   readonly watermarks = new Map<string, Duration>()
