@@ -28,7 +28,7 @@ export const settings = {
     default: 30_000,
     min: 1,
     storm: 'topology.message.timeout.secs',
-    doc: 'a tree that is not done after this long has expired; noticed at most a tenth later',
+    doc: 'a tree that is not done after this long has expired; noticed at most a tenth later. A run in which only an `execute` or `nextTuple` is left that does not settle for so long fails',
   },
   messageTimeouts: { type: 'boolean', default: true, storm: 'topology.enable.message.timeouts', doc: 'let trees expire at all' },
   timeoutFromProgress: {
@@ -104,7 +104,7 @@ export const settings = {
   closeTimeoutMs: {
     type: 'durationMs',
     default: 3_000,
-    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it; and one in which all else is done, for an `execute` or `nextTuple` that does not settle',
+    doc: 'how long a run that is stopped or fails waits for a hook (`open`, `finish`, `cleanup`, ...) before it ends without it',
   },
   batchesPendingMax: {
     type: 'count',

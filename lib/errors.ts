@@ -318,8 +318,8 @@ const table = {
     help: 'one of its components ({components}) never returns: look for a loop without an end; closeTimeoutMs is the limit',
   },
   'hook-hangs': {
-    what: '{hook} of {component} was not over within {ms} ms when the run had to end',
-    help: 'let what it awaits settle; closeTimeoutMs is the limit',
+    what: '{hook} of {component} was not over within {ms} ms {when}',
+    help: 'let what it awaits settle; {setting} is the limit',
   },
   'listener-threw': {
     what: 'the function onError of the run threw: {reason}',

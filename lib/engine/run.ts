@@ -30,6 +30,8 @@ import { executorFailed } from './strays.ts'
 const drainMs = 2_000
 /** How often it looks at them. */
 const lookMs = 5
+/** How often in `messageTimeoutMs` it is seen whether promises that hold the end up settle. */
+const watchLooks = 10
 
 /** The executors of a run, wherever they are. */
 export interface Crew {
@@ -239,18 +241,23 @@ class LocalRun implements Run {
     }
   }
 
-  /** Promises of components that keep an otherwise finished run from ending, and of which none settles for `closeTimeoutMs`, never will. */
+  /**
+   * Promises of components that keep an otherwise finished run from ending, and of which none settles for `messageTimeoutMs`, never
+   * will: a tuple that is tracked would have expired by then.
+   */
   #watch(crew: Crew): NodeJS.Timeout {
+    const ms = Math.min(this.#plan.config.messageTimeoutMs, timeoutMaxMs)
     let before: number | undefined
-    return setInterval(
-      () => {
-        const { heldUp } = crew
-        const isHung = heldUp !== undefined && heldUp === before && this.#layout.hooks(this.#cells).size > 0
-        if (isHung && !this.#isOver) this.#stopFor(this.#hanging())
-        before = heldUp
-      },
-      Math.min(this.#plan.config.closeTimeoutMs, timeoutMaxMs),
-    ).unref()
+    let looks = 0
+    return setInterval(() => {
+      const { heldUp } = crew
+      looks = heldUp !== undefined && heldUp === before ? looks + 1 : 0
+      before = heldUp
+      if (looks >= watchLooks && !this.#isOver) {
+        const hanging = this.#hooksUnderWay('messageTimeoutMs', 'when nothing else was left to do')
+        if (hanging.length > 0) this.#stopFor(allFaults(hanging))
+      }
+    }, ms / watchLooks).unref()
   }
 
   get #isOver(): boolean {
@@ -284,19 +291,24 @@ class LocalRun implements Run {
 
   /** What is under way and keeps the run from ending. */
   #hanging(): SquallError {
-    const { closeTimeoutMs: ms } = this.#plan.config
-    const hooks = [...this.#layout.hooks(this.#cells)].map(([task, hook]) => {
-      const component = this.#componentOf(task)
-      return new SquallError('hook-hangs', { hook, component, ms }, { component, task })
-    })
+    const hooks = this.#hooksUnderWay('closeTimeoutMs', 'when the run had to end')
     // an executor is only to blame when no component of its own is: others may wait for it
     if (hooks.length > 0) return allFaults(hooks)
+    const { closeTimeoutMs: ms } = this.#plan.config
     const executors = (this.#crew?.silent ?? []).map((executor) => {
       const tasks = this.#plan.tasks.filter(({ task }) => this.#placement[task] === executor)
       const components = [...new Set(tasks.map(({ task }) => this.#componentOf(task)))].join(', ')
       return new SquallError('executor-hangs', { executor, components, ms }, { topology: this.#plan.name })
     })
     return allFaults(executors)
+  }
+
+  #hooksUnderWay(setting: 'closeTimeoutMs' | 'messageTimeoutMs', when: string): SquallError[] {
+    const ms = this.#plan.config[setting]
+    return [...this.#layout.hooks(this.#cells)].map(([task, hook]) => {
+      const component = this.#componentOf(task)
+      return new SquallError('hook-hangs', { hook, component, ms, when, setting }, { component, task })
+    })
   }
 
   #componentOf(task: number): string {

@@ -233,7 +233,7 @@ describe('at the end', () => {
     const shared = new SharedArrayBuffer(4)
     const run = await startRun(
       { definition: lateDefinition, module: late },
-      { seed: 1, log: { level: 'silent' }, executors, config: { closeTimeoutMs: 100 }, params: { hangs, shared } },
+      { seed: 1, log: { level: 'silent' }, executors, config: { closeTimeoutMs: 100, messageTimeoutMs: 200 }, params: { hangs, shared } },
     )
     return { run, words: new Int32Array(shared) }
   }
@@ -256,7 +256,11 @@ describe('at the end', () => {
     expect(await run.done).toMatchObject({
       state: 'failed',
       acked: 10,
-      error: { code: 'hook-hangs', what: expect.stringContaining(`${hook} of ${component} was not over`) as string, where: { component } },
+      error: {
+        code: 'hook-hangs',
+        what: `${hook} of ${component} was not over within 200 ms when nothing else was left to do`,
+        where: { component },
+      },
     })
   })
 })
