@@ -18,6 +18,7 @@ import { measure } from './measure.ts'
 import { measureRdd, rddName } from './rdd.ts'
 import { measureRecovery, recoveryName } from './recovery.ts'
 import { measureStart, startName } from './start.ts'
+import { measureStream, streamScenarios } from './streams.ts'
 import { runSuite } from './suite.ts'
 import { tableOf } from './table.ts'
 import type { Measured } from './table.ts'
@@ -31,6 +32,7 @@ const others = [
   { name: rddName, what: 'words of a file counted with an RDD, next to a loop written by hand' },
   { name: exactName, what: 'words of a file counted exactly once into a state on disk' },
   ...keyedScenarios.values(),
+  ...streamScenarios.values(),
   { name: recoveryName, what: 'from a start on a state of a million keys to its first commit' },
 ]
 
@@ -51,7 +53,8 @@ ${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26
   --store log|lmdb|memory   where scenarios of batches keep their state
   --interval MS       ExactWordCount in batches at an interval, with --rate lines a second
   --regex             ExactWordCount finds words by a regular expression
-  --keys N            how many keys the state of KeyedCount, SmallBatches and Recovery has
+  --keys N            how many keys the state of KeyedCount, SmallBatches and Recovery has; keys instead of words in SlidingWindow and what follows
+  --batch N           records of a batch of SlidingWindow and what follows
   --soak              collect all garbage before and after, and say what is left: shows leaks
   --runs N            how often Start, RddWordCount and Recovery are tried (${defaults.runs})
   --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
@@ -115,6 +118,12 @@ async function main(argv: readonly string[]): Promise<void> {
     print(await measureKeyed(keyed, { executors, store: storeOf(values.store, keyed.store), seconds, warmUp, keys }), json)
     return
   }
+  const stream = streamScenarios.get(name)
+  if (stream !== undefined) {
+    const batch = numberOf('batch', values.batch, 'whole')
+    print(await measureStream(stream, { executors, store: storeOf(values.store, 'memory'), keys, batch, seconds, warmUp, text }), json)
+    return
+  }
   const scenario = scenarios.get(name)
   if (scenario === undefined)
     wrong(
@@ -150,7 +159,7 @@ function print(measured: Measured, json: boolean): void {
 
 // ------------------------------------------------------------------------------------------------ options
 
-type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate' | 'interval' | 'keys'
+type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate' | 'interval' | 'keys' | 'batch'
 type Rule = 'positive' | 'not negative' | 'whole'
 
 function parse(argv: readonly string[]) {
@@ -173,6 +182,7 @@ function parse(argv: readonly string[]) {
         interval: text,
         regex: flag,
         keys: text,
+        batch: text,
         soak: flag,
         runs: text,
         'make-text': text,

@@ -7,6 +7,7 @@ import { keyedScenarios } from './keyed.ts'
 import { rddName } from './rdd.ts'
 import { recoveryName } from './recovery.ts'
 import { startName } from './start.ts'
+import { streamScenarios } from './streams.ts'
 import { tableOf } from './table.ts'
 import type { Measured } from './table.ts'
 
@@ -48,7 +49,8 @@ export async function runSuite({ seconds, warmUp, text, json, runs, settings }: 
         ...(text === undefined ? [] : ['--text', text]),
       ])
   for (const executors of ['1', '2']) {
-    for (const name of keyedScenarios.keys()) all.push([name, '--executors', executors, ...times.slice(0, 4)])
+    for (const name of [...keyedScenarios.keys(), ...streamScenarios.keys()])
+      all.push([name, '--executors', executors, ...times.slice(0, 4)])
     for (const store of ['log', 'lmdb']) all.push([recoveryName, '--executors', executors, '--store', store, '--runs', '5'])
   }
   const measured: Measured[] = []

@@ -5,9 +5,11 @@ import type { Measurement } from './measure.ts'
 import type { RddMeasurement } from './rdd.ts'
 import type { RecoveryMeasurement } from './recovery.ts'
 import type { StartMeasurement } from './start.ts'
+import type { StreamMeasurement } from './streams.ts'
 
 /** What a scenario gives. */
-export type Measured = Measurement | StartMeasurement | RddMeasurement | ExactMeasurement | KeyedMeasurement | RecoveryMeasurement
+export type Measured =
+  Measurement | StartMeasurement | RddMeasurement | ExactMeasurement | KeyedMeasurement | RecoveryMeasurement | StreamMeasurement
 
 type Cells = readonly (readonly [title: string, text: string])[]
 
@@ -65,11 +67,12 @@ function rddLine({ scenario, wordsPerSecond, rddMs, loopMs, timesTheLoop, runs }
   return `${scenario}: ${thousands(wordsPerSecond)} words/s, ${rddMs.p50.toFixed(0)} ms, ${timesTheLoop.toFixed(2)} times the loop's ${loopMs.p50.toFixed(0)} ms, the middle of ${runs} runs`
 }
 
-function batchLine(one: ExactMeasurement | KeyedMeasurement): string {
+function batchLine(one: ExactMeasurement | KeyedMeasurement | StreamMeasurement): string {
   const { p50, p99 } = one.batchMs
-  const what =
-    'keys' in one ? `${thousands(one.keys)} keys: ${thousands(one.recordsPerSecond)} records/s` : `${thousands(one.wordsPerSecond)} words/s`
-  const kept = one.sustained === false ? ', which was too much' : ''
+  const keys = 'keys' in one && one.keys !== undefined ? `${thousands(one.keys)} keys: ` : ''
+  const rate = 'wordsPerSecond' in one ? `${thousands(one.wordsPerSecond)} words/s` : `${thousands(one.recordsPerSecond)} records/s`
+  const what = 'rows' in one ? `${keys}${rate} (a loop by hand: ${thousands(one.loopRecordsPerSecond)} records/s)` : `${keys}${rate}`
+  const kept = 'sustained' in one && one.sustained === false ? ', which was too much' : ''
   return `${one.scenario}, ${one.store}, executors ${one.executors}, ${what}, ${one.batchesPerSecond} batches/s${kept}, of ${p50} ms (p99 ${p99}), ${one.cpuCores} cores (others ${one.otherCores}), ${one.rssMb.toFixed(0)} MB`
 }
 

@@ -23,6 +23,7 @@ import type { OutputMode } from './group-state.ts'
 import { keyBy, rowsOf } from './rows.ts'
 import type { Given, Row, TimeOf } from './rows.ts'
 import { sessions } from './session-state.ts'
+import { windowed } from './window-state.ts'
 
 /** What is known of the times of a stream's records. */
 interface Times {
@@ -303,7 +304,9 @@ export class Groups<out T, out K> {
     const given =
       windows instanceof SessionWindows
         ? sessions<T, K & Results<A>>(this.#rows, plan, windows as SessionWindows<T>)
-        : grouped<T, K & Results<A>>(this.#rows, plan, windows)
+        : windows === undefined
+          ? grouped<T, K & Results<A>>(this.#rows, plan)
+          : windowed<T, K & Results<A>>(this.#rows, plan, windows)
     const field = windows === undefined ? byTime : 'window'
     return (result.stream = new StatefulStream(given, { ...times, field, isOfRecord: true, mode: outputMode }, stateName))
   }

@@ -1,21 +1,18 @@
 /**
- * Groups over event time: the state of each group, from batch to batch.
+ * Groups: the state of each, from batch to batch. Those in windows are in `window-state.ts`.
  *
- *     records ──▶ a part for each group, in each partition ──▶ by key ──▶ late? merge with the state ──▶ rows, passed groups go
- *                 ahead of the batch's turn                              in its turn, when the watermark is known
+ *     records ──▶ a part for each group, in each task ──▶ by key ──▶ late? merge with the state ──▶ rows, passed groups go
+ *                 ahead of the batch's turn                         in its turn, when the watermark is known
  *
- * Budget: a record costs one look-up a window it is in; a batch costs the groups it touches and those that pass.
+ * Budget: a record costs one look-up; a batch costs the groups it touches and those that pass.
  */
-import { KeyMap } from '../keyed.ts'
-import type { DStream } from '../dstream/dstream.ts'
+import type { DStream, Pair } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { partitionerOf, updated } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
-import type { TimeWindows } from '../time-windows.ts'
-import { windowTime } from '../time-windows.ts'
 import type { Aggregator, Aggregators } from './aggregators.ts'
 import { TaskDeadlines } from './deadlines.ts'
-import { keyBy, passesAt, tallied } from './rows.ts'
+import { keyBy, passesAt, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 export type OutputMode = 'append' | 'update' | 'complete'
@@ -39,13 +36,13 @@ export interface Part<T> {
   /** how many they are */
   records: number
   /** by aggregator */
-  states: unknown[]
+  readonly states: unknown[]
   /** the records themselves, if somebody wants those that come too late */
-  readonly late: readonly T[]
+  readonly late: T[]
 }
 
-/** The aggregators of a plan, side by side. */
-export class States<T> {
+/** The aggregators of a plan, side by side: their states lie one behind the other in a list, from some place on. */
+export class States<in T> {
   readonly #names: readonly string[]
   readonly #all: readonly Aggregator<T, unknown, unknown>[]
 
@@ -54,52 +51,60 @@ export class States<T> {
     this.#all = Object.values(aggregators)
   }
 
+  get count(): number {
+    return this.#all.length
+  }
+
   zero(): unknown[] {
     return this.#all.map(({ zero }) => zero())
   }
 
-  add(states: unknown[], record: T): void {
-    for (const [i, { add }] of this.#all.entries()) states[i] = add(states[i], record)
+  add(list: unknown[], at: number, record: T): void {
+    const all = this.#all
+    for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).add(list[at + i], record)
+  }
+
+  /** Appends to a list what the states in two others come to. */
+  pushMerged(list: unknown[], a: readonly unknown[], atA: number, b: readonly unknown[], atB: number): void {
+    const all = this.#all
+    for (let i = 0; i < all.length; i++) list.push((all[i] as Aggregator<T, unknown, unknown>).merge(a[atA + i], b[atB + i]))
+  }
+
+  /** Puts the results into a row, by name: of the states at `from`, and of those every `width` behind it before `to` together. */
+  putResults(row: Record<string, unknown>, list: readonly unknown[], from = 0, to = 1, width = to): void {
+    for (let i = 0; i < this.#all.length; i++) {
+      const { merge, finish } = this.#all[i] as Aggregator<T, unknown, unknown>
+      let state = list[from + i]
+      for (let at = from + width; at < to; at += width) state = merge(state, list[at + i])
+      row[this.#names[i] as string] = finish(state)
+    }
   }
 
   merge(a: readonly unknown[], b: readonly unknown[]): unknown[] {
-    return this.#all.map(({ merge }, i) => merge(a[i], b[i]))
-  }
-
-  /** By name. */
-  results(states: readonly unknown[]): Record<string, unknown> {
-    return Object.fromEntries(this.#all.map(({ finish }, i): [string, unknown] => [this.#names[i] as string, finish(states[i])]))
+    const merged: unknown[] = []
+    this.pushMerged(merged, a, 0, b, 0)
+    return merged
   }
 }
 
-/** The fields of a key, as `keyBy` has made it. */
-export function fieldsOf(fields: readonly string[], key: unknown): Record<string, unknown> {
-  const [first] = fields
-  if (first === undefined) return {}
-  return fields.length === 1 ? { [first]: key } : Object.fromEntries(fields.map((field, i) => [field, (key as unknown[])[i]]))
-}
-
-/** Behind the key of its state: `[start, key]` in windows, else the key. */
-type Keyed<T> = readonly [key: unknown, part: Part<T>]
-
-export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, windows: TimeWindows | undefined): DStream<Given<T, R>> {
+/** Groups without a window. */
+export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>): DStream<Given<T, R>> {
   const { name, mode, fields } = plan
   const states = new States(plan.aggregators)
   const deadlines = new TaskDeadlines<unknown>()
-  const passes = passing(plan, windows)
-  const evicts = mode !== 'complete' && (windows !== undefined || plan.timeField !== undefined)
+  const passes = passing(plan)
+  const evicts = mode !== 'complete' && plan.timeField !== undefined
   const rowOf = (key: unknown, group: readonly unknown[]): Given<T, R> => {
-    const results = states.results(group)
-    if (windows === undefined) return [false, [passes(key) ?? null, { ...fieldsOf(fields, key), ...results } as R]]
-    const [start, inner] = key as readonly [number, unknown]
-    const window = { start, end: start + windows.sizeMs }
-    return [false, [windowTime(window), { ...fieldsOf(fields, inner), window, ...results } as R]]
+    const row: Record<string, unknown> = {}
+    putFields(row, fields, key)
+    states.putResults(row, group)
+    return [false, [passes(key) ?? null, row as R]]
   }
   return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
     const input = scope.of(rows)
     if (input === undefined) return undefined
     return updated<unknown, Part<T>, Given<T, R>>(
-      partsOf(input, plan, windows, states, scope),
+      partsOf(input, plan, states, scope),
       'aggregate',
       (read, push) =>
         tallied(scope, name, (tally) => {
@@ -141,52 +146,28 @@ export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, windows
 }
 
 /** When a group has passed; `undefined`: never. */
-function passing({ fields, timeField }: GroupPlan<never>, windows: TimeWindows | undefined): (key: unknown) => number | undefined {
-  if (windows !== undefined) return (key) => (key as readonly [number])[0] + windows.sizeMs
+function passing({ fields, timeField }: GroupPlan<never>): (key: unknown) => number | undefined {
   if (timeField === undefined) return () => undefined
   if (fields.length === 1) return passesAt
   const at = fields.indexOf(timeField)
   return (key) => passesAt((key as readonly unknown[])[at])
 }
 
-function partsOf<T>(
-  rows: RDD<Row<T>>,
-  { fields, wantsLate }: GroupPlan<T>,
-  windows: TimeWindows | undefined,
-  states: States<T>,
-  scope: Scope,
-): RDD<Keyed<T>> {
+function partsOf<T>(rows: RDD<Row<T>>, { fields, wantsLate }: GroupPlan<T>, states: States<T>, scope: Scope): RDD<[unknown, Part<T>]> {
   const keyOf = keyBy<T>(fields)
   const keepsRecords = wantsLate()
+  const add = (part: Part<T>, record: T): Part<T> => {
+    part.records++
+    states.add(part.states, 0, record)
+    if (keepsRecords) part.late.push(record)
+    return part
+  }
   return rows
-    .mapPartitions((all) => {
-      // by start of the window, so that a key of one field is looked up as it is
-      const found = new Map<number, KeyMap<unknown, Part<T>>>()
-      const put = (start: number, key: unknown, record: T, isLast: boolean): void => {
-        let groups = found.get(start)
-        if (groups === undefined) found.set(start, (groups = new KeyMap()))
-        const { value: part } = groups.find(key) ?? groups.add(key, { records: 0, states: states.zero(), late: [] })
-        part.records++
-        states.add(part.states, record)
-        if (keepsRecords && isLast) (part.late as T[]).push(record)
-      }
-      for (const [timeMs, record] of all) {
-        if (windows === undefined) put(0, keyOf(record), record, true)
-        else if (timeMs !== null) {
-          const key = keyOf(record)
-          const last = windows.lastStart(timeMs)
-          // a record that is late for its last window is so for all: it is given to the side stream once, from there
-          for (let i = windows.countAt(timeMs, last) - 1; i >= 0; i--) put(last - i * windows.slideMs, key, record, i === 0)
-        }
-      }
-      const parts: Keyed<T>[] = []
-      for (const [start, groups] of found)
-        for (const { key, value } of groups.cells()) parts.push([windows === undefined ? key : [start, key], value])
-      return parts
-    })
-    .reduceByKey((a, b) => mergedParts(states, a, b), partitionerOf(scope))
-}
-
-function mergedParts<T>(states: States<T>, a: Part<T>, b: Part<T>): Part<T> {
-  return { records: a.records + b.records, states: states.merge(a.states, b.states), late: [...a.late, ...b.late] }
+    .map(([, record]): Pair<unknown, T> => [keyOf(record), record])
+    .combineByKey<unknown, T, Part<T>>(
+      (record) => add({ records: 0, states: states.zero(), late: [] }, record),
+      add,
+      (a, b) => ({ records: a.records + b.records, states: states.merge(a.states, b.states), late: [...a.late, ...b.late] }),
+      partitionerOf(scope),
+    )
 }

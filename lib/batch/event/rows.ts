@@ -60,6 +60,14 @@ export function keyBy<T>(fields: readonly string[]): (record: T) => unknown {
   return (record) => fields.map((field) => record[field as keyof T])
 }
 
+/** Puts the fields of a key, as `keyBy` has made it, into a row. */
+export function putFields(row: Record<string, unknown>, fields: readonly string[], key: unknown): void {
+  const [first] = fields
+  if (first === undefined) return
+  if (fields.length === 1) row[first] = key
+  else for (let i = 0; i < fields.length; i++) row[fields[i] as string] = (key as unknown[])[i]
+}
+
 /** What an operator with state gives: a row, or a record that came too late. */
 export type Given<T, R> = readonly [isLate: false, row: Row<R>] | readonly [isLate: true, record: T]
 

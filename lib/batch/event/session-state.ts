@@ -7,9 +7,9 @@ import type { RDD } from '../rdd/rdd.ts'
 import { mergeSessions, windowTime } from '../time-windows.ts'
 import type { SessionWindows, TimeWindow } from '../time-windows.ts'
 import { TaskDeadlines } from './deadlines.ts'
-import { fieldsOf, States } from './group-state.ts'
+import { States } from './group-state.ts'
 import type { GroupPlan, Part } from './group-state.ts'
-import { keyBy, tallied } from './rows.ts'
+import { keyBy, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 /** What is kept of a session. */
@@ -26,8 +26,11 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   const deadlines = new TaskDeadlines<unknown>()
   const merge = (a: Session, b: Session): Session => ({ ...a, states: states.merge(a.states, b.states) })
   const rowOf = (key: unknown, { start, end, states: group }: Session): Given<T, R> => {
-    const window = { start, end }
-    return [false, [windowTime(window), { ...fieldsOf(fields, key), window, ...states.results(group) } as R]]
+    const row: Record<string, unknown> = {}
+    putFields(row, fields, key)
+    const window = (row['window'] = { start, end })
+    states.putResults(row, group)
+    return [false, [windowTime(window), row as R]]
   }
   return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
     const input = scope.of(rows)
@@ -104,8 +107,8 @@ function partsOf<T>(
         let part = parts.get(id)
         if (part === undefined) parts.set(id, (part = { ...window, records: 0, states: states.zero(), late: [] }))
         part.records++
-        states.add(part.states, record)
-        if (keepsRecords) (part.late as T[]).push(record)
+        states.add(part.states, 0, record)
+        if (keepsRecords) part.late.push(record)
       }
       const keyed: (readonly [unknown, readonly SessionPart<T>[]])[] = []
       for (const { key, value } of found.cells()) keyed.push([key, [...value.values()]])

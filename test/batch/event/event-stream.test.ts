@@ -84,6 +84,77 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
   })
 })
 
+interface Counted {
+  readonly user: string
+  readonly window: { readonly start: number; readonly end: number }
+  readonly count: number
+}
+
+/** What a batch does to windows, told group by group: each window of each key by itself. */
+class ByGroup {
+  readonly #counts = new Map<string, number>()
+  readonly #windows = slidingWindow('10s', '4s', { startTime: '1s' })
+  readonly #mode: 'append' | 'update' | 'complete'
+
+  constructor(mode: 'append' | 'update' | 'complete') {
+    this.#mode = mode
+  }
+
+  batch(records: readonly Click[], lateMs: number, watermarkMs: number): { rows: string[]; metrics: Record<string, number> } {
+    const updated = new Set<string>()
+    let [dropped, removed] = [0, 0]
+    for (const { user, at } of records)
+      for (const { start, end } of this.#windows.of(at)) {
+        const group = JSON.stringify([user, start, end])
+        if (this.#mode !== 'complete' && end <= lateMs) dropped++
+        else this.#counts.set(group, (this.#counts.get(group) ?? 0) + Number(updated.add(group) !== undefined))
+      }
+    const text = (group: string): string => `${group}=${this.#counts.get(group)}`
+    const rows = this.#mode === 'update' ? [...updated].map(text) : this.#mode === 'complete' ? [...this.#counts.keys()].map(text) : []
+    if (this.#mode !== 'complete')
+      for (const group of this.#counts.keys()) {
+        if ((JSON.parse(group) as [string, number, number])[2] > watermarkMs) continue
+        if (this.#mode === 'append') rows.push(text(group))
+        this.#counts.delete(group)
+        removed++
+      }
+    return { rows: rows.toSorted(), metrics: { rows: this.#counts.size, updated: updated.size, removed, dropped } }
+  }
+}
+
+test.each(['append', 'update', 'complete'] as const)('windows by pane are those that one would count by group, mode %s', async (mode) => {
+  const click = fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: -5, max: 60 }))
+  const batches = fc.array(fc.array(click, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(batches, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 20 }), async (chunks, executors, delay) => {
+      const ran = await ranOf<Click, Counted>(
+        chunks.map((chunk) => clicks(...chunk)),
+        (s) =>
+          s
+            .withWatermark('at', delay * 1000)
+            .groupBy('user', slidingWindow('10s', '4s', { startTime: '1s' }))
+            .count({ mode }).records,
+        { executors },
+      )
+      const model = new ByGroup(mode)
+      let [lateMs, watermarkMs, latest] = [0, 0, -Infinity]
+      for (const [i, chunk] of chunks.entries())
+        for (const [n, { rows, operators, watermarkMs: at }] of (ran[i] ?? []).entries()) {
+          expect(at).toBe(watermarkMs)
+          const expected = model.batch(n === 0 ? clicks(...chunk) : [], lateMs, watermarkMs)
+          expect(rows.map(({ user, window, count }) => `${JSON.stringify([user, window.start, window.end])}=${count}`).toSorted()).toEqual(
+            expected.rows,
+          )
+          expect(operators[0]).toMatchObject(expected.metrics)
+          if (n === 0) latest = Math.max(latest, ...chunk.map(([, seconds]) => seconds))
+          lateMs = watermarkMs
+          watermarkMs = Math.max(watermarkMs, (latest - delay) * 1000)
+        }
+    }),
+    { numRuns: 25 },
+  )
+})
+
 test('counts of windows are those of the records that were not late', async () => {
   const seconds = fc.integer({ min: 0, max: 60 })
   const batches = fc.array(fc.array(seconds, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 6 })
