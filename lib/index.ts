@@ -69,8 +69,10 @@ export type { PartitionLimitsOptions, PidOptions, TokenBucketOptions } from './b
 export { TupleLayout, TupleView } from './batch/trident/tuple-view.ts'
 export { trident, TridentStream } from './batch/trident/stream.ts'
 export type { CompareValues, StateUpdater, TridentFilter, TridentFunction, TridentState } from './batch/trident/stream.ts'
+export type { WindowOptions, WindowSize } from './batch/trident/windows.ts'
 export type { GroupedTridentStream } from './batch/trident/grouped.ts'
-export type { JoinOptions } from './batch/trident/join.ts'
+export { multiReduce, tridentJoin } from './batch/trident/join.ts'
+export type { JoinOptions, JoinSide, MultiReducer } from './batch/trident/join.ts'
 export type {
   Aggregator as TridentAggregator,
   AnyAggregator,
@@ -82,7 +84,8 @@ export type {
 export { builtIns } from './batch/trident/built-ins.ts'
 export { LocalDrpc } from './batch/trident/drpc.ts'
 export { newStaticState, state } from './batch/trident/persist.ts'
-export type { QueryFunction, StateContext, StateFactory, StateHandle, StateSource, StoredState } from './batch/trident/persist.ts'
+export type { QueryFunction } from './batch/trident/query.ts'
+export type { StateContext, StateFactory, StateHandle, StateSource, StoredState } from './batch/trident/persist.ts'
 export { MetadataLog, resumption } from './batch/metadata-log.ts'
 export type { MetadataLogOptions, Resumption } from './batch/metadata-log.ts'
 export { commitFormat, decodeEntry, encodeEntry, offsetFormat, parseBatchMetadata, pinnedConf } from './batch/metadata.ts'

@@ -159,7 +159,7 @@ export class BatchTask {
     for (const reader of this.#readers.values()) await reader.close?.()
     await this.#running?.state.close()
     await this.#commits.close()
-    this.#sc.blocks.close()
+    await this.#sc.close()
   }
 
   // ---------------------------------------------------------------------------------------------- orders

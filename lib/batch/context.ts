@@ -56,6 +56,7 @@ export class RddContext {
   checkpointFolderMade: string | undefined
   /** some RDD is marked for a checkpoint */
   hasCheckpoints = false
+  readonly #closers: (() => void | Promise<void>)[] = []
   #nextId = 0
   #isStopped = false
   #lastJob: Promise<unknown> = Promise.resolve()
@@ -150,7 +151,18 @@ export class RddContext {
   async stop(): Promise<void> {
     this.#isStopped = true
     await this.#lastJob
+    await this.close()
+  }
+
+  /** Something that was opened for this task, to be closed with it. */
+  onClose(close: () => void | Promise<void>): void {
+    this.#closers.push(close)
+  }
+
+  /** Frees what is persisted and closes what was opened. */
+  async close(): Promise<void> {
     this.blocks.close()
+    for (const close of this.#closers.splice(0)) await close()
   }
 
   /** Throws after `stop`. */

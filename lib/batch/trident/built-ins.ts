@@ -1,7 +1,7 @@
 /** The functions, filters, aggregators and queries that come with Trident. */
 import { SquallError } from '../../errors.ts'
 import type { Aggregator, CombinerAggregator, Row } from './aggregates.ts'
-import type { QueryFunction } from './persist.ts'
+import type { QueryFunction } from './query.ts'
 import type { ReadOnlyMapState, ReadOnlySnapshottable } from './state/state.ts'
 import type { TridentFilter, TridentStream } from './stream.ts'
 import type { TupleView } from './tuple-view.ts'

@@ -8,29 +8,32 @@ import { Chain, isCombiner } from './aggregates.ts'
 import type { AnyAggregator, Link, ReducerAggregator, Row } from './aggregates.ts'
 import { keyRow } from './fields.ts'
 import { applied, asOne, inTask, oneKey, opener } from './persist.ts'
-import type { QueryFunction, StateHandle, StateSource } from './persist.ts'
+import type { StateHandle, StateSource } from './persist.ts'
+import type { QueryFunction } from './query.ts'
 import { toOne } from './routes.ts'
 import type { Awaitable, MapState, Snapshottable, State, ValueUpdater } from './state/state.ts'
-import type { AggregateArgs, PersistArgs, TridentState, TridentStream } from './stream.ts'
+import type { AggregateArgs, PersistArgs } from './chained.ts'
+import type { TridentState, TridentStream } from './stream.ts'
 
 /** Tuples in groups of equal fields. What is made of a group has these fields and the new ones. */
 export class GroupedTridentStream<F extends string, G extends F> {
-  readonly #stream: TridentStream<F>
-  readonly #fields: readonly G[]
+  /** the stream whose tuples are in groups */
+  readonly source: TridentStream<F>
+  readonly groupFields: readonly G[]
 
   constructor(stream: TridentStream<F>, fields: readonly G[]) {
-    this.#stream = stream
-    this.#fields = fields
+    this.source = stream
+    this.groupFields = fields
     stream.layout.places('groupBy', fields)
   }
 
   aggregate<N extends string>(...args: AggregateArgs<F, N>): TridentStream<G | N> {
-    return this.#chain([this.#stream.link('aggregate', args)]) as TridentStream<G | N>
+    return this.#chain([this.source.link('aggregate', args)]) as TridentStream<G | N>
   }
 
   /** Several aggregators in one pass. */
   chainedAgg(): ChainedGroups<F, G> {
-    return new ChainedGroups<F, G>(this.#stream, (links) => this.#chain(links), [])
+    return new ChainedGroups<F, G>(this.source, (links) => this.#chain(links), [])
   }
 
   /** A value for each group, updated with every batch. */
@@ -38,9 +41,9 @@ export class GroupedTridentStream<F extends string, G extends F> {
     source: StateSource<MapState<unknown, V>>,
     ...args: PersistArgs<F, V, N>
   ): TridentState<MapState<unknown, V>, G | N> {
-    const stream = this.#stream as unknown as TridentStream
+    const stream = this.source as unknown as TridentStream
     const fields = args.length === 3 ? args[0] : []
-    const { persisted } = grouped(stream, 'persistentAggregate', this.#fields)
+    const { persisted } = grouped(stream, 'persistentAggregate', this.groupFields)
     const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
     return stream.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
   }
@@ -52,14 +55,14 @@ export class GroupedTridentStream<F extends string, G extends F> {
     query: QueryFunction<S, R>,
     newFields: readonly N[],
   ): TridentStream<F | N> {
-    return this.#stream.partitionBy(this.#fields).stateQuery(from, fields, query, newFields)
+    return this.source.partitionBy(this.groupFields).stateQuery(from, fields, query, newFields)
   }
 
   #chain(links: readonly Link[]): TridentStream {
-    const stream = this.#stream as unknown as TridentStream
+    const stream = this.source as unknown as TridentStream
     const chain = new Chain(links)
-    const keyOf = stream.layout.key('groupBy', this.#fields)
-    const rowOf = keyRow(this.#fields.length)
+    const keyOf = stream.layout.key('groupBy', this.groupFields)
+    const rowOf = keyRow(this.groupFields.length)
     const made = stream.made('aggregate', false, (rdd, scope) => {
       if (chain.isCombiner)
         return combinedBy(rdd, chain, keyOf, partitionerOf(scope)).map(([key, values]): Row => [...rowOf(key), ...values])
@@ -68,7 +71,7 @@ export class GroupedTridentStream<F extends string, G extends F> {
         .groupByKey(partitionerOf(scope))
         .flatMap(([key, rows]) => chain.run(rows, scope.txid).map((values): Row => [...rowOf(key), ...values]))
     })
-    return stream.derived(made, stream.layout.replace('aggregate', [...this.#fields, ...chain.fields]))
+    return stream.derived(made, stream.layout.replace('aggregate', [...this.groupFields, ...chain.fields]))
   }
 }
 

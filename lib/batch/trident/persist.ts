@@ -4,7 +4,6 @@
  *
  * Keys lie in the task that owns their key group, so a question by key is sent to where the key is.
  */
-import { SquallError } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
 import type { StateStage } from '../dstream/ahead.ts'
 import type { DStream } from '../dstream/dstream.ts'
@@ -13,10 +12,9 @@ import { Node } from '../rdd/node.ts'
 import type { Push } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
 import type { StateTable } from '../state/store.ts'
-import type { Emit, Row } from './aggregates.ts'
+import type { Row } from './aggregates.ts'
 import { SnapshottableMap } from './state/maps.ts'
 import type { Awaitable, MapState, Snapshottable, State, ValueUpdater } from './state/state.ts'
-import type { TupleView } from './tuple-view.ts'
 
 /** The key of a state that has one value. */
 export const oneKey = 'value'
@@ -75,8 +73,11 @@ export function opener<S>(source: StateSource<S>, storeName: string | undefined)
     if (found === undefined) {
       found = Promise.resolve(source({ topology, partition: sc.index, partitions: sc.count }))
       opened.set(sc, found)
-      // the next try of the batch asks again
-      found.catch(() => opened.delete(sc))
+      found.then(
+        (of) => sc.onClose(() => (of as Partial<State>).close?.()),
+        // the next try of the batch asks again
+        () => opened.delete(sc),
+      )
     }
     return found
   }
@@ -156,26 +157,6 @@ export async function applied<S extends State, R>(of: S, { txid }: Scope, hasTup
   await of.beginCommit(txid)
   const results = await update()
   await of.commit(txid)
-  return results
-}
-
-/** What is asked of a state: for all tuples of a batch in one trip, then for each tuple with its result. */
-export interface QueryFunction<S = unknown, R = unknown> {
-  /** it asks by key: the values of the input fields are the key, and tuples are sent to where it lies */
-  readonly isByKey?: boolean
-  batchRetrieve(state: S, tuples: readonly TupleView[]): Awaitable<readonly R[]>
-  execute(tuple: TupleView, result: R, emit: Emit): void
-}
-
-/** A result for each tuple, or else the query is at fault. */
-export async function retrieved<S, R>(query: QueryFunction<S, R>, of: S, tuples: readonly TupleView[]): Promise<readonly R[]> {
-  const results = await query.batchRetrieve(of, tuples)
-  if (results.length !== tuples.length)
-    throw new SquallError('trident-operator', {
-      operator: 'stateQuery',
-      problem: `batchRetrieve gave ${results.length} results for ${tuples.length} tuples`,
-      hint: 'return a result for each tuple, in their order; null where there is none',
-    })
   return results
 }
 

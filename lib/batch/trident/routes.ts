@@ -2,7 +2,7 @@
 import { KeyGroupPartitioner } from '../dstream/state-rdd.ts'
 import { Scatter } from '../rdd/exchanges.ts'
 import type { Router } from '../rdd/exchanges.ts'
-import { Node } from '../rdd/node.ts'
+import { Node, narrow } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
 import type { Row } from './aggregates.ts'
 
@@ -26,11 +26,11 @@ export function byFunction(rdd: RDD<Row>, partitionOf: (row: Row, partitions: nu
 }
 
 /** All to one partition, which lies in task `task`. There is one even when there are no rows. */
-export function toOne(rdd: RDD<Row>, name: string, task: number): RDD<Row> {
+export function toOne<T>(rdd: RDD<T>, name: string, task: number): RDD<T> {
   const { context, node } = rdd
-  const scatter = new Scatter<Row>(node, context.count, () => () => task)
-  const compute: Node<Row>['read'] = (_, push) => scatter.read(task, push)
-  return new RDD(new Node<Row>(context, { name, partitions: 1, owner: () => task, dependencies: [scatter.dependency], compute }))
+  const scatter = new Scatter<T>(node, context.count, () => () => task)
+  const compute: Node<T>['read'] = (_, push) => scatter.read(task, push)
+  return new RDD(new Node<T>(context, { name, partitions: 1, owner: () => task, dependencies: [scatter.dependency], compute }))
 }
 
 /** Every row to every partition. */
@@ -44,4 +44,13 @@ export function toAll(rdd: RDD<Row>): RDD<Row> {
       ([to]) =>
         to,
   ).map(([, row]) => row)
+}
+
+/** What each task has, in one partition a task. */
+export function perTask<T>(rdd: RDD<T>, name: string): RDD<T> {
+  const { context, node } = rdd
+  const compute: Node<T>['read'] = (task, push) => {
+    for (let partition = 0; partition < node.partitions; partition++) if (node.owner(partition) === task) node.read(partition, push)
+  }
+  return new RDD(new Node<T>(context, { name, partitions: context.count, dependencies: [narrow(node)], compute }))
 }

@@ -8,17 +8,23 @@ import { DStream as Stream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import { Chain, collector } from './aggregates.ts'
-import type { AnyAggregator, CombinerAggregator, Emit, Link, ReducerAggregator, Row } from './aggregates.ts'
+import type { AnyAggregator, Emit, Link, Row } from './aggregates.ts'
+import { ChainedAggregators } from './chained.ts'
+import type { AggregateArgs, PersistArgs } from './chained.ts'
 import { Fields } from './fields.ts'
 import { GroupedTridentStream, aggregated, grouped } from './grouped.ts'
-import { joined } from './join.ts'
+import { joined, sidesOf } from './join.ts'
 import type { JoinOptions } from './join.ts'
-import { inTask, oneKey, opener, applied, retrieved } from './persist.ts'
-import type { QueryFunction, StateHandle, StateSource } from './persist.ts'
+import { applied, inTask, opener } from './persist.ts'
+import type { StateHandle, StateSource } from './persist.ts'
+import { asked } from './query.ts'
+import type { QueryFunction } from './query.ts'
 import { planOf } from './plan.ts'
 import { byFunction, byKeyOf, toAll, toOne } from './routes.ts'
 import type { Awaitable, MapState, Snapshottable, State } from './state/state.ts'
 import type { TupleView } from './tuple-view.ts'
+import { shapeOf, windowed } from './windows.ts'
+import type { WindowOptions, WindowSize } from './windows.ts'
 
 /** Gives any number of tuples for one: the values of the new fields. */
 export type TridentFunction = (tuple: TupleView, emit: Emit) => void
@@ -110,6 +116,14 @@ export class TridentStream<F extends string = string> {
     return this.#via('project', this.layout.replace('project', fields), (rdd) => rdd.map(select))
   }
 
+  /** What errors call it, and the name of the state of operators behind it that are given none. */
+  name(name: string): TridentStream<F> {
+    return new TridentStream<F>(
+      this.made(name, false, (rdd) => rdd),
+      this.layout,
+    )
+  }
+
   /** A function of streams, to be used again. */
   applyAssembly<R>(assembly: (stream: TridentStream<F>) => R): R {
     return assembly(this)
@@ -173,6 +187,37 @@ export class TridentStream<F extends string = string> {
     return new GroupedTridentStream(this, fields)
   }
 
+  // ---------------------------------------------------------------------------------------------- windows
+
+  /** What an aggregator makes of every `size` tuples, or of the tuples of every `size` of time. */
+  tumblingWindow<N extends string>(
+    size: WindowSize,
+    fields: readonly F[],
+    aggregator: AnyAggregator,
+    newFields: readonly N[],
+    options: WindowOptions = {},
+  ): TridentStream<N> {
+    return this.slidingWindow(size, size, fields, aggregator, newFields, options)
+  }
+
+  /** What an aggregator makes, after every `slide`, of the last `length`: tuples, or time. The first windows may have fewer. */
+  slidingWindow<N extends string>(
+    length: WindowSize,
+    slide: WindowSize,
+    fields: readonly F[],
+    aggregator: AnyAggregator,
+    newFields: readonly N[],
+    { name }: WindowOptions = {},
+  ): TridentStream<N> {
+    const select = this.layout.selector('window', fields)
+    const view = this.layout.replace('window', fields).view('window', fields)
+    const chain = new Chain([{ view, aggregator, fields: newFields }])
+    const stateName = this.stream.graph.stateName(name, 'window', this.stream.name)
+    const shape = shapeOf(this.layout, length, slide)
+    const made = this.made('window', true, (rdd, scope) => windowed(rdd.map(select), scope, stateName, shape, chain))
+    return new TridentStream<N>(made, this.layout.replace('window', newFields))
+  }
+
   // ---------------------------------------------------------------------------------------------- state
 
   /** One value, updated with every batch; `TridentState.newValuesStream` has it after each. */
@@ -216,29 +261,7 @@ export class TridentStream<F extends string = string> {
     query: QueryFunction<S, R>,
     newFields: readonly N[],
   ): TridentStream<F | N> {
-    const view = this.layout.view('stateQuery', fields)
-    const keyOf = this.layout.key('stateQuery', fields)
-    const layout = this.layout.append('stateQuery', newFields)
-    const parents = from.updates === undefined ? [this.stream] : [this.stream, from.updates]
-    const stream = new Stream<Row>(this.stream.graph, { name: 'stateQuery', parents, isStateful: true }, (scope) => {
-      const rdd = scope.of(this.stream)
-      const updated = from.updates && scope.of(from.updates)
-      if (rdd === undefined) return undefined
-      const isRouted = from.kind === 'one' || (from.kind === 'map' && query.isByKey === true)
-      const placed = isRouted ? byKeyOf(rdd, 'stateQuery', from.kind === 'one' ? () => oneKey : keyOf) : rdd
-      const work = async (rows: readonly Row[]): Promise<Row[]> => {
-        const tuples = rows.map(view)
-        const results = tuples.length === 0 ? [] : await retrieved(query, await from.open(scope), tuples)
-        const found: Row[] = []
-        for (const [i, row] of rows.entries()) {
-          const emit = collector(newFields, (values) => found.push([...row, ...values]))
-          query.execute(tuples[i] as TupleView, results[i] as R, emit)
-        }
-        return found
-      }
-      return inTask(placed, 'stateQuery', work, updated === undefined ? [] : [updated.node])
-    })
-    return new TridentStream<F | N>(stream, layout)
+    return new TridentStream<F | N>(...asked(this, from, fields, query, newFields))
   }
 
   // ---------------------------------------------------------------------------------------------- several streams
@@ -266,7 +289,8 @@ export class TridentStream<F extends string = string> {
     newFields: readonly N[],
     options: JoinOptions = {},
   ): TridentStream<N> {
-    return new TridentStream<N>(...joined([this, keys], [other, otherKeys], newFields, options))
+    const sides = sidesOf({ stream: this, keys }, { stream: other, keys: otherKeys }, options.type)
+    return new TridentStream<N>(...joined(sides, newFields, options.output))
   }
 
   // ---------------------------------------------------------------------------------------------- repartitioning
@@ -365,49 +389,6 @@ export class TridentStream<F extends string = string> {
 
   #sameFields<N extends string>(): readonly N[] {
     return this.layout.names as readonly N[]
-  }
-}
-
-export type AggregateArgs<F extends string, N extends string> =
-  | readonly [fields: readonly F[], aggregator: AnyAggregator, newFields: readonly N[]]
-  | readonly [aggregator: AnyAggregator, newFields: readonly N[]]
-
-export type PersistArgs<F extends string, V, N extends string> =
-  | readonly [fields: readonly F[], aggregator: CombinerAggregator<V> | ReducerAggregator<V>, newFields: readonly N[]]
-  | readonly [aggregator: CombinerAggregator<V> | ReducerAggregator<V>, newFields: readonly N[]]
-
-/** Aggregators that are collected until `chainEnd`. */
-export class ChainedAggregators<F extends string, N extends string = never> {
-  readonly #stream: TridentStream<F>
-  readonly #links: readonly (readonly [operator: 'aggregate' | 'partitionAggregate', link: Link])[]
-
-  constructor(stream: TridentStream<F>, links: readonly (readonly ['aggregate' | 'partitionAggregate', Link])[]) {
-    this.#stream = stream
-    this.#links = links
-  }
-
-  aggregate<M extends string>(...args: AggregateArgs<F, M>): ChainedAggregators<F, N | M> {
-    return new ChainedAggregators<F, N | M>(this.#stream, [...this.#links, ['aggregate', this.#stream.link('aggregate', args)]])
-  }
-
-  partitionAggregate<M extends string>(...args: AggregateArgs<F, M>): ChainedAggregators<F, N | M> {
-    const link = this.#stream.link('partitionAggregate', args)
-    return new ChainedAggregators<F, N | M>(this.#stream, [...this.#links, ['partitionAggregate', link]])
-  }
-
-  chainEnd(): TridentStream<N> {
-    const links = this.#links.map(([, link]) => link)
-    const kinds = new Set(this.#links.map(([kind]) => kind))
-    if (kinds.size !== 1)
-      this.#stream.layout.fault(
-        'chainedAgg',
-        kinds.size === 0 ? 'there is nothing in the chain' : 'it mixes aggregate and partitionAggregate',
-        'chain aggregators of one of the two',
-      )
-    const stream = kinds.has('partitionAggregate')
-      ? this.#stream.partitionChain('chainedAgg', links)
-      : this.#stream.wholeChain('chainedAgg', links)
-    return stream as TridentStream<N>
   }
 }
 

@@ -13,6 +13,8 @@ export interface State {
   beginCommit(txid: number | null): Awaitable<void>
   /** Batch `txid` was applied. */
   commit(txid: number | null): Awaitable<void>
+  /** Its task ends. */
+  close?(): Awaitable<void>
 }
 
 /** From the value that was there to the one that shall be. */
