@@ -11,7 +11,7 @@ import {
   topology,
   trident,
 } from '../../../lib/index.ts'
-import type { TridentAggregator as Aggregator, Emit, MapState, ReducerAggregator, TridentStream, TupleView } from '../../../lib/index.ts'
+import type { TridentAggregator as Aggregator, MapState, ReducerAggregator, TridentStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
