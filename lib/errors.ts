@@ -402,6 +402,14 @@ const table = {
     help: 'use a multiple of the time between batches, more than 0; a stream without an interval has no windows over batches (use event time)',
   },
   'no-rdd': { what: 'the function given to {of} returned no RDD', help: 'return an RDD, the empty one for nothing: rdd.context.empty()' },
+  'not-prepared': {
+    what: 'what the topology prepares is asked for before it is there',
+    help: 'ask for it in the functions of streams and outputs, not while the topology is declared',
+  },
+  'prepared-rdd': {
+    what: 'what the topology prepares is an RDD, which belongs to one task',
+    help: 'return its values: end with an action such as collect or collectAsMap',
+  },
   'intervals-differ': {
     what: 'the streams of {topology} have batches every {a} and every {b}',
     help: 'give all streams of a topology the same batchInterval',

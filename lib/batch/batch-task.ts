@@ -218,10 +218,11 @@ export class BatchTask {
     const begun = await this.#share('the start', this.#begun(before, txid))
     if (before !== undefined && begun.every(({ isNew }) => !isNew)) return before
     const { txid: committed, watermarkMs, lateMs } = (begun[0] as Begun).committed
-    const state = before?.state ?? (await this.#openedState(committed, begun))
-    if (before !== undefined) await this.#share('the state', null)
     this.#sc.blocks.close()
     this.#sc = this.#newContext()
+    for (const prepare of this.#graph.preparations) await together({ sc: this.#sc }, 'prepare', () => prepare(this.#sc))
+    const state = before?.state ?? (await this.#openedState(committed, begun))
+    if (before !== undefined) await this.#share('the state', null)
     const inputs = Object.fromEntries(this.#graph.watermarks)
     this.#running = {
       state,

@@ -11,10 +11,12 @@ import { topology as topologyOfBolts } from '../topology/builder.ts'
 import type { TopologyBuilder } from '../topology/builder.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
 import { addBatchComponents } from './components.ts'
+import type { RddContext } from './context.ts'
 import { DStream } from './dstream/dstream.ts'
 import { StreamGraph } from './dstream/graph.ts'
 import { watermarkPolicy } from './event-time.ts'
 import type { WatermarkPolicy } from './event-time.ts'
+import { RDD } from './rdd/rdd.ts'
 import type { BatchSource } from './source.ts'
 
 export interface StreamOptions {
@@ -38,6 +40,17 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
   stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
   /** Keeps the RDDs of all streams with an output at least so long, and those of what they are made of accordingly; see `DStream.remember`. */
   remember(duration: Duration): void
+  /**
+   * Makes something of data at rest before the first batch, for the functions of streams and outputs: `make` is an RDD program, which all
+   * executors run together, each on its partitions; what it returns must be plain values. What this returns gives the result. It is
+   * made anew whenever a run starts, and when an executor that died has started again.
+   *
+   * ```ts
+   * const stopWords = t.prepare(async (sc) => new Set(await sc.textFile('stop-words.txt').collect()))
+   * words.filter((word) => !stopWords().has(word)).countByValue().print()
+   * ```
+   */
+  prepare<T>(make: (sc: RddContext) => Promise<T>): () => T
   /**
    * Does something once, when all sources have ended and all batches are committed, in the executor where `foreachRDD` runs. Not when the
    * run is stopped before. What it tells is what outputs have noted: a run that goes on after a restart knows only its own batches.
@@ -73,6 +86,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       later: t.later.bind(t),
       stream: (id, source, options) => streams.add(id, source, options),
       remember: (duration) => streams.remember(duration),
+      prepare: (make) => streams.prepare(make),
       atEnd: (f) => streams.atEnd(f),
     })
     streams.finish(t)
@@ -84,6 +98,7 @@ class Streams {
   readonly #topology: string
   #graph: StreamGraph | undefined
   #rememberMs = 0
+  readonly #preparations: ((sc: RddContext) => Promise<void>)[] = []
   readonly #endings: (() => void | Promise<void>)[] = []
 
   constructor(name: string) {
@@ -124,6 +139,21 @@ class Streams {
     this.#rememberMs = Math.max(this.#rememberMs, ms)
   }
 
+  prepare<T>(make: (sc: RddContext) => Promise<T>): () => T {
+    const where = { topology: this.#topology }
+    let made: { readonly value: T } | undefined
+    this.#preparations.push(async (sc) => {
+      const value = await make(sc)
+      // under virtual time all tasks are in one thread and have this in common
+      if (value instanceof RDD) throw new SquallError('prepared-rdd', {}, where)
+      made = { value }
+    })
+    return () => {
+      if (made === undefined) throw new SquallError('not-prepared', {}, where)
+      return made.value
+    }
+  }
+
   atEnd(f: () => void | Promise<void>): void {
     this.#endings.push(f)
   }
@@ -131,10 +161,11 @@ class Streams {
   finish(t: TopologyBuilder): void {
     const graph = this.#graph
     if (graph === undefined) {
-      if (this.#endings.length > 0) throw new SquallError('no-output', { topology: this.#topology })
+      if (this.#endings.length + this.#preparations.length > 0) throw new SquallError('no-output', { topology: this.#topology })
       return
     }
     graph.rememberOutputsMs = this.#rememberMs
+    graph.preparations.push(...this.#preparations)
     graph.endings.push(...this.#endings)
     graph.finish()
     if (graph.faults.length > 0) throw allFaults(graph.faults)

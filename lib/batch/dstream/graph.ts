@@ -6,6 +6,7 @@ import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import type { Duration } from '../../std/clock.ts'
 import type { StorageLevel } from '../blocks.ts'
+import type { RddContext } from '../context.ts'
 import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { BatchSource } from '../source.ts'
@@ -53,6 +54,8 @@ export class StreamGraph {
   readonly faults: SquallError[] = []
   /** what layers above streams add when all is declared */
   readonly finishers: (() => void)[] = []
+  /** RDD programs that all tasks run before their first batch */
+  readonly preparations: ((sc: RddContext) => Promise<void>)[] = []
   /** what is done once, when all batches are committed and no more will come */
   readonly endings: (() => void | Promise<void>)[] = []
   readonly #stateNames = new Set<string>()
