@@ -385,6 +385,15 @@ const table = {
     help: 'start again; with --state-dir a run goes on where it was',
   },
   'batch-superseded': { what: 'batch {txid} is run again; this was attempt {attempt}', help: 'nothing to do: the newer attempt goes on' },
+  'job-threw': { what: 'the program of the job {job} threw: {reason}', help: 'repair the program at this place' },
+  'job-superseded': {
+    what: 'the job begins again, for an executor died; this was attempt {attempt}',
+    help: 'nothing to do: the newer attempt goes on',
+  },
+  'tasks-differ': {
+    what: 'the tasks of the program do different things: task {a} is at {mine}, task {b} at {theirs}',
+    help: 'start every action and make every RDD in all tasks alike; ask sc.once for what may differ (the time, chance, a file), and leave to isDriver only what needs no RDD',
+  },
   'exchange-full': {
     what: 'more than {max} bytes of blocks wait for an exchange between executors',
     help: 'use smaller batches (batchRecordsMax), or combine by key before values are exchanged',

@@ -131,6 +131,8 @@ export { jsonSerializers, OpaqueValue, TransactionalValue } from './batch/triden
 export type { Serializer } from './batch/trident/state/values.ts'
 export { topology } from './batch/builder.ts'
 export type { StreamOptions, StreamTopologyBuilder } from './batch/builder.ts'
+export { job } from './batch/job.ts'
+export type { JobBuilder, JobProgram } from './batch/job.ts'
 export { DStream } from './batch/dstream/dstream.ts'
 export { State as KeyState, stateSpec } from './batch/dstream/state-spec.ts'
 export type { StateSpec } from './batch/dstream/state-spec.ts'

@@ -15,17 +15,12 @@ import { openStateDirectory, openStateStore } from './state/directory.ts'
 import type { StateDirectoryOptions } from './state/directory.ts'
 import { MemoryStore } from './state/memory-store.ts'
 import type { StateStore } from './state/store.ts'
+import { BlockPartSchema } from './stream-exchange.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
 const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), isAnew: z.boolean(), history: z.any() })
-const BlockSchema = CommitSchema.extend({
-  trade: z.int(),
-  from: z.int(),
-  part: z.int(),
-  parts: z.int(),
-  bytes: z.instanceof(Uint8Array),
-})
+const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
 /** `files`: the disk of the state directory. */
 export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {

@@ -5,12 +5,14 @@ import { BlockStore } from './blocks.ts'
 import { alone } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import type { Attempt } from './rdd/attempts.ts'
+import { inOrder } from './rdd/job.ts'
 import { Node } from './rdd/node.ts'
 import type { Push } from './rdd/node.ts'
 import { checkPartitions } from './rdd/partitioners.ts'
 import { RDD } from './rdd/rdd.ts'
 import { slicesOf } from './rdd/slices.ts'
 import { linesOf } from './rdd/text.ts'
+import { fromDriver } from './rdd/trade.ts'
 
 export interface RddContextOptions {
   /** this is task `index` of `count`, all of which run the same program (0 of 1) */
@@ -123,6 +125,25 @@ export class RddContext {
   textFile(path: string, minPartitions: number = this.defaultParallelism): RDD<string> {
     checkPartitions(minPartitions, 'textFile')
     return this.source(linesOf(path, minPartitions))
+  }
+
+  /** Whether this is the first task: for what is to happen once, such as printing a result that all tasks have. */
+  get isDriver(): boolean {
+    return this.index === 0
+  }
+
+  /**
+   * Runs `f` in the first task alone, and gives all tasks what it returns: for what only one task may do, and for what would
+   * differ from task to task (the time, chance, what a service says). The result must be plain data; RDDs do not work within `f`.
+   *
+   * Throws in all tasks what `f` throws.
+   *
+   * ```ts
+   * const startedMs = await sc.once(() => Date.now())
+   * ```
+   */
+  once<R>(f: () => R | Promise<R>): Promise<R> {
+    return inOrder(this, 'once', () => fromDriver(this, 'once', f))
   }
 
   /** An RDD without partitions. */

@@ -33,7 +33,7 @@ function nameOf(block: Block): string {
 }
 
 function isTopology({ text }: Block): boolean {
-  return text.includes('export default topology(')
+  return /export default (topology|job)\(/.test(text)
 }
 
 const topologies = [...rest, ...named, ...readme].filter(isTopology).map(nameOf)

@@ -1,9 +1,13 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join as joined } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { LocalCluster } from '../../lib/testing/index.ts'
 import enrich from '../../topologies/enrich.ts'
 import flaky from '../../topologies/flaky.ts'
 import join from '../../topologies/join.ts'
 import rollingTopWords from '../../topologies/rolling-top-words.ts'
+import topWords from '../../topologies/top-words.ts'
 
 let printed: string[] = []
 beforeEach(() => {
@@ -131,5 +135,25 @@ describe('enrich', () => {
     const rounds = calls.map((of) => Math.ceil((of['cache.misses'] ?? 0) / concurrency))
     expect(calls.reduce((sum, of) => sum + (of['cache.misses'] ?? 0), 0)).toBe(400)
     expect(snapshot.latencyMs.max).toBe(Math.max(...rounds) * 50)
+  })
+})
+
+describe('top words', () => {
+  test.each([1, 2, 3])('prints the first few once, and writes all counts, on %d executors', async (executors) => {
+    const folder = mkdtempSync(joined(tmpdir(), 'squall-top-words-'))
+    try {
+      const input = joined(folder, 'text')
+      writeFileSync(input, 'The fog, the sun;\nfog again: the end\n')
+      await using local = await LocalCluster.start({ seed: 7, executors })
+      const output = joined(folder, 'counts')
+      const { result } = await local.complete(topWords, { params: { input, output, top: 2 } })
+      expect(result.state).toBe('finished')
+      expect(printed).toEqual(['      3  the', '      2  fog'])
+      const parts = readdirSync(output).filter((name) => name.startsWith('part-'))
+      const lines = parts.sort().map((name) => readFileSync(joined(output, name), 'utf8'))
+      expect(lines.join('')).toBe('the\t3\nfog\t2\nagain\t1\nend\t1\nsun\t1\n')
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
   })
 })

@@ -50,6 +50,7 @@ describe('each example runs from the command line and ends by itself', () => {
     ],
     ['enrich.ts', ['events=500', 'serviceMs=1'], '0 of a user came out of order', { emitted: 500, acked: 500, failed: 0 }],
     ['word-count.yaml', [], '14426  the', { acked: 22_923, failed: 0 }],
+    ['top-words.ts', ['top=1'], '  14426  the\n', { emitted: 1, acked: 1, failed: 0 }],
   ])(
     '%s',
     async (file, params, printed, result) => {

@@ -2,7 +2,7 @@
 import { SquallError, errorData, errorFrom } from '../../errors.ts'
 import type { ErrorData } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
-import { tried } from './attempts.ts'
+import { asCallback, tried } from './attempts.ts'
 import type { Node, Push } from './node.ts'
 
 /** What an action does with a partition: `read` gives its values. */
@@ -24,6 +24,21 @@ export async function computed<T, R>(node: Node<T>, place: string, partitions: r
 /** Gives what `make` returns to all tasks; a fault of one is a fault of all. */
 export async function share<R>(context: RddContext, place: string, make: () => R): Promise<R[]> {
   return (await trade(context, place, () => new Array<R>(context.count).fill(make()))) as R[]
+}
+
+/** What `f` returns in the first task, which alone runs it; a fault of it is a fault of all. */
+export async function fromDriver<R>(context: RddContext, place: string, f: () => R | Promise<R>): Promise<R> {
+  let make = (): R | null => null
+  if (context.index === 0)
+    try {
+      const result = await asCallback(context, f)
+      make = () => result
+    } catch (error) {
+      make = () => {
+        throw error
+      }
+    }
+  return (await share(context, place, make))[0] as R
 }
 
 /**
