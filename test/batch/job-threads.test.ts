@@ -19,7 +19,10 @@ beforeAll(() => void process.on('worker', note))
 afterAll(() => void process.off('worker', note))
 beforeEach(() => (workers = []))
 // a worker that has ended has no id any more
-afterEach(() => expect(workers.filter(({ threadId }) => threadId !== -1)).toEqual([]))
+afterEach(() => {
+  const left = workers.filter(({ threadId }) => threadId !== -1).length
+  if (left > 0) throw new Error(`${left} threads are left`)
+})
 
 async function start(executors: number): Promise<{ readonly run: Run; readonly words: Int32Array }> {
   const shared = new SharedArrayBuffer(64)
