@@ -430,6 +430,10 @@ const table = {
     what: '{source} is not what it was when the topology read it before: {reason}',
     help: 'bring back what was there, or start anew with an empty state directory',
   },
+  'bad-record': {
+    what: 'a record of {file} cannot be taken: {reason}',
+    help: "correct it, or say what becomes of such records: onBadRecord: 'skip', or a function",
+  },
   'foreign-stream': {
     what: 'the stream {stream} is not one of {topology}',
     help: 'use streams of one topology together: those of t.stream of the same t, and what was made of them',

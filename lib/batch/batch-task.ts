@@ -14,6 +14,8 @@
 import { SquallError } from '../errors.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
 import type { CommitLog, CommittedBefore } from './batch-log.ts'
+import { sumOfReads } from './batch-stats.ts'
+import type { BatchReads } from './batch-stats.ts'
 import { RddContext } from './context.ts'
 import type { CommitOrder, ProcessOrder } from './coordinator.ts'
 import { prepareAhead } from './dstream/ahead.ts'
@@ -41,6 +43,8 @@ export interface BatchTaskOptions {
   /** Opens this task's part of the state. The driver has prepared its directory by then. */
   readonly openState: () => Promise<StateStore>
   readonly commits: CommitLog
+  /** where the coordinator of this executor, if it has one, finds what batches have read */
+  readonly reads: BatchReads
 }
 
 /** What a task has from its first order on. */
@@ -67,6 +71,7 @@ export class BatchTask {
   readonly #context: TaskContext
   readonly #openState: () => Promise<StateStore>
   readonly #commits: CommitLog
+  readonly #reads: BatchReads
   #sc: RddContext
   readonly #peers: readonly number[]
   readonly #readers = new Map<string, Reader<unknown>>()
@@ -80,11 +85,12 @@ export class BatchTask {
   #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
-  constructor({ graph, openState, commits }: BatchTaskOptions, context: TaskContext) {
+  constructor({ graph, openState, commits, reads }: BatchTaskOptions, context: TaskContext) {
     this.#graph = graph
     this.#context = context
     this.#openState = openState
     this.#commits = commits
+    this.#reads = reads
     this.#peers = context.tasksOf(context.component)
     const { taskCount: count, topology, log, date } = context
     this.#sc = this.#newContext()
@@ -127,12 +133,13 @@ export class BatchTask {
           const rdd = scope.of(stream)
           if (rdd !== undefined) await run(rdd, scope)
         }
-        const seen = await this.#share('the end of the batch', scope.eventTimes())
+        const seen = await this.#share('the end of the batch', { eventTimes: scope.eventTimes(), reads: scope.reads() })
         await state.commit(txid)
         if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
-        watermark.endBatch(merged(seen))
+        watermark.endBatch(merged(seen.map(({ eventTimes }) => eventTimes)))
         this.#endedTxid = txid
         await this.#share('the commit of the batch', null)
+        this.#reads.put(txid, sumOfReads(seen.map(({ reads }) => reads)))
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
       } catch (error) {
         state.discard()
@@ -309,7 +316,7 @@ function merged(seen: readonly Readonly<Record<string, EventTimeStats>>[]): Reco
 }
 
 /** No try can mend these. */
-const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind', 'state-lost'])
+const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind', 'state-lost', 'bad-record', 'source-changed'])
 
 /** A coded error of the user's code would end the topology at once; a batch has its tries first. */
 function asPlain(error: unknown): unknown {

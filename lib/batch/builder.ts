@@ -10,6 +10,7 @@ import type { Duration } from '../std/clock.ts'
 import { topology as topologyOfBolts } from '../topology/builder.ts'
 import type { TopologyBuilder } from '../topology/builder.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
+import type { BatchStats } from './batch-stats.ts'
 import { addBatchComponents } from './components.ts'
 import type { RddContext } from './context.ts'
 import { DStream } from './dstream/dstream.ts'
@@ -17,9 +18,11 @@ import { StreamGraph } from './dstream/graph.ts'
 import { watermarkPolicy } from './event-time.ts'
 import type { WatermarkPolicy } from './event-time.ts'
 import { RDD } from './rdd/rdd.ts'
+import { checkRate } from './rate-control.ts'
+import type { RateOptions } from './rate-control.ts'
 import type { BatchSource } from './source.ts'
 
-export interface StreamOptions {
+export interface StreamOptions extends RateOptions {
   /** a batch so often, whether there is data or not; 0 = a batch as soon as there is data (0) */
   readonly batchInterval?: Duration
   /** which of several inputs' watermarks is that of the topology: the least or the greatest ('min') */
@@ -61,6 +64,11 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
    * ```
    */
   atEnd(f: () => void | Promise<void>): void
+  /**
+   * Is told of each batch when it is committed, in their order: what it read, how long it took, the rate that holds. Runs in the
+   * executor of the coordinator; for metrics and logs, for nothing here is done once only when a process ends.
+   */
+  onBatch(listener: (stats: BatchStats) => void): void
 }
 
 /**
@@ -88,6 +96,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       remember: (duration) => streams.remember(duration),
       prepare: (make) => streams.prepare(make),
       atEnd: (f) => streams.atEnd(f),
+      onBatch: (listener) => streams.onBatch(listener),
     })
     streams.finish(t)
     return result as void // an async function is told by who called us
@@ -100,6 +109,7 @@ class Streams {
   #rememberMs = 0
   readonly #preparations: ((sc: RddContext) => Promise<void>)[] = []
   readonly #endings: (() => void | Promise<void>)[] = []
+  readonly #listeners: ((stats: BatchStats) => void)[] = []
 
   constructor(name: string) {
     this.#topology = name
@@ -123,6 +133,8 @@ class Streams {
       graph.fault(
         new SquallError('intervals-differ', { topology: this.#topology, a: `${graph.intervalMs} ms`, b: `${intervalMs} ms` }, where),
       )
+    checkRate(graph, id, options)
+    graph.rates.set(id, options)
     if (graph.sources.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
     graph.sources.set(id, source)
     return new DStream<T>(graph, { name: id, parents: [] }, (scope) => scope.source<T>(id))
@@ -158,12 +170,17 @@ class Streams {
     this.#endings.push(f)
   }
 
+  onBatch(listener: (stats: BatchStats) => void): void {
+    this.#listeners.push(listener)
+  }
+
   finish(t: TopologyBuilder): void {
     const graph = this.#graph
     if (graph === undefined) {
       if (this.#endings.length + this.#preparations.length > 0) throw new SquallError('no-output', { topology: this.#topology })
       return
     }
+    graph.batchListeners.push(...this.#listeners)
     graph.rememberOutputsMs = this.#rememberMs
     graph.preparations.push(...this.#preparations)
     graph.endings.push(...this.#endings)

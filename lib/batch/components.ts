@@ -4,6 +4,7 @@ import { defineBolt, defineSpout } from '../topology/component.ts'
 import type { ManualOutput, TaskContext } from '../topology/component.ts'
 import type { TopologyBuilder } from '../topology/builder.ts'
 import { noBatchLog, noCommitLog, openBatchLog, openCommitLog } from './batch-log.ts'
+import { BatchReads } from './batch-stats.ts'
 import { BatchTask } from './batch-task.ts'
 import type { BatchStreams } from './batch-task.ts'
 import { Coordinator } from './coordinator.ts'
@@ -24,6 +25,7 @@ const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
 /** `files`: the disk of the state directory. */
 export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {
+  const reads = new BatchReads()
   const coordinator = defineSpout({
     outputs: { process: ProcessSchema, commit: CommitSchema },
     async open(context) {
@@ -37,6 +39,9 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
           attemptsMax: batchAttemptsMax,
           recordsMax: batchRecordsMax,
           noDataBatches: graph.noDataBatches,
+          rates: graph.rates,
+          reads,
+          listeners: graph.batchListeners,
           rememberMs: graph.rememberMs,
           log: folder === undefined ? noBatchLog : await openBatchLog(folder, files),
         },
@@ -57,7 +62,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder, files) : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
-      const task = new BatchTask({ graph, openState, commits }, context)
+      const task = new BatchTask({ graph, openState, commits, reads }, context)
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),

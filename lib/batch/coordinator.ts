@@ -11,10 +11,13 @@
  * **Invariant.** What a batch contains is in the offset log before the batch is first emitted, and never changes: whoever
  * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time.
  */
-import { SquallError } from '../errors.ts'
+import { SquallError, placed } from '../errors.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
 import { noBatchLog } from './batch-log.ts'
 import type { BatchLog, BatchRecord } from './batch-log.ts'
+import type { BatchReads, BatchStats, StreamStats } from './batch-stats.ts'
+import { StreamRate } from './rate-control.ts'
+import type { RateOptions } from './rate-control.ts'
 import type { BatchSource, Planner, Range } from './source.ts'
 
 /** The orders of the coordinator; every task of the batch bolt gets each. */
@@ -48,6 +51,11 @@ export interface CoordinatorOptions {
   /** how far back the streams reach */
   readonly rememberMs: number
   readonly log: BatchLog
+  /** how much batches take, by stream */
+  readonly rates: ReadonlyMap<string, RateOptions>
+  /** where the task of this executor leaves what batches have read */
+  readonly reads: BatchReads
+  readonly listeners: readonly ((stats: BatchStats) => void)[]
 }
 
 interface Active extends BatchRecord {
@@ -58,6 +66,9 @@ interface Active extends BatchRecord {
   phase: 'waiting' | 'processing' | 'processed' | 'committing'
   /** not emitted again before */
   dueMs: number
+  /** when it was emitted first */
+  startedMs: number | undefined
+  startedDate: number
 }
 
 /** The message id of an order. */
@@ -75,6 +86,7 @@ export class Coordinator {
   readonly #options: CoordinatorOptions
   readonly #context: SpoutContext
   readonly #planners = new Map<string, Planner>()
+  readonly #rates = new Map<string, StreamRate>()
   /** by txid, the oldest first */
   #active: Active[] = []
   #last: BatchRecord | undefined
@@ -82,6 +94,8 @@ export class Coordinator {
   #history: BatchRecord[] = []
   /** no batch of this coordinator's own was planned yet */
   #isFirst = true
+  /** when a batch was committed last */
+  #doneMs = -Infinity
   /** where each source is */
   readonly #ranges = new Map<string, Range>()
   /** the time of the first batch, with an interval */
@@ -106,8 +120,13 @@ export class Coordinator {
     }
     const coordinator = new Coordinator(options, context)
     const { topology, log, date } = context
-    for (const [stream, source] of options.sources)
-      coordinator.#planners.set(stream, await source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date }))
+    for (const [stream, source] of options.sources) {
+      coordinator.#rates.set(stream, new StreamRate(options.rates.get(stream) ?? {}, options.intervalMs, context.now()))
+      coordinator.#planners.set(
+        stream,
+        await coordinator.#of(stream, () => source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date })),
+      )
+    }
     await coordinator.#recover()
     return coordinator
   }
@@ -174,8 +193,13 @@ export class Coordinator {
 
   /** Decides what the next batch contains. Sources that know at once are not waited for: a spout that waits has something to do. */
   #plan(out: SpoutOutput<Orders>): void | Promise<void> {
-    const { recordsMax } = this.#options
-    const asked = [...this.#planners].map(([stream, planner]) => [stream, planner.next(this.#ranges.get(stream), recordsMax)] as const)
+    const nowMs = this.#context.now()
+    const asked = [...this.#planners].map(([stream, planner]) => {
+      const { records, recordsPerPartition } = (this.#rates.get(stream) as StreamRate).allowance(nowMs)
+      const recordsMax = Math.min(records, this.#options.recordsMax)
+      const next = (): ReturnType<Planner['next']> => planner.next(this.#ranges.get(stream), recordsMax, recordsPerPartition)
+      return [stream, recordsMax === 0 ? undefined : this.#of(stream, next)] as const
+    })
     if (asked.every(([, range]) => range === undefined)) return this.#planNothing(out)
     return this.#planAsked(asked, out)
   }
@@ -186,10 +210,25 @@ export class Coordinator {
   ): Promise<void> {
     const ranges: Record<string, Range> = {}
     for (const [stream, promised] of asked) {
-      const range = await promised
+      const range = await this.#of(stream, () => promised)
       if (range !== undefined) ranges[stream] = range
     }
     return Object.keys(ranges).length > 0 ? this.#planBatch(ranges, out) : this.#planNothing(out)
+  }
+
+  /** What the planner of a stream says; what it throws says of which. */
+  #of<R>(stream: string, ask: () => R | Promise<R>): R | Promise<R> {
+    const where = { topology: this.#context.topology, stream }
+    const known = (error: unknown): unknown => (error instanceof SquallError ? placed(error, where) : error)
+    try {
+      const said = ask()
+      if (!(said instanceof Promise)) return said
+      return said.catch((error: unknown) => {
+        throw known(error)
+      })
+    } catch (error) {
+      throw known(error)
+    }
   }
 
   #planNothing(out: SpoutOutput<Orders>): void | Promise<void> {
@@ -202,6 +241,7 @@ export class Coordinator {
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
     await this.#options.log.planned(record)
     this.#note(record)
+    for (const [stream, rate] of this.#rates) if (this.#options.intervalMs > 0 || stream in ranges) rate.planned(this.#context.now())
     const batch = this.#waiting(record, this.#isFirst)
     this.#isFirst = false
     this.#active.push(batch)
@@ -234,11 +274,26 @@ export class Coordinator {
   }
 
   #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
-    return { txid, timeMs, ranges, needsHistory, attempt: ++this.#attempt, tries: 0, phase: 'waiting', dueMs: 0 }
+    return {
+      txid,
+      timeMs,
+      ranges,
+      needsHistory,
+      attempt: ++this.#attempt,
+      tries: 0,
+      phase: 'waiting',
+      dueMs: 0,
+      startedMs: undefined,
+      startedDate: 0,
+    }
   }
 
   #process(batch: Active, out: SpoutOutput<Orders>): void {
     batch.phase = 'processing'
+    if (batch.startedMs === undefined) {
+      batch.startedMs = this.#context.now()
+      batch.startedDate = this.#context.date()
+    }
     const { txid, attempt, timeMs, ranges, needsHistory } = batch
     const history = needsHistory ? this.#history : []
     out.emitTo('process', { txid, attempt, timeMs, ranges, isAnew: needsHistory, history }, idOf(batch))
@@ -248,12 +303,39 @@ export class Coordinator {
 
   async #done(batch: Active): Promise<void> {
     this.#active = this.#active.filter((other) => other !== batch)
+    this.#tell(batch)
     const { rememberMs, log } = this.#options
     const { txid, timeMs, ranges } = batch
     this.#history = [...this.#history, { txid, timeMs, ranges }].filter((other) => other.timeMs > timeMs - rememberMs)
     const [oldest] = this.#history
     if (txid % forgetEvery === 0) await log.forget(oldest?.txid ?? txid)
     for (const [stream, range] of Object.entries(batch.ranges)) await this.#planners.get(stream)?.committed?.(range)
+  }
+
+  /** How the batch went: to the rates of the streams, and to who wants to know. */
+  #tell(batch: Active): void {
+    const { txid, timeMs, tries, startedMs = 0, startedDate } = batch
+    const { topology, log } = this.#context
+    const endMs = this.#context.now()
+    // while the batch before was not done, the run had not begun with this one
+    const waitedMs = Math.max(0, this.#doneMs - startedMs)
+    const schedulingDelayMs = Math.max(0, startedDate - timeMs) + waitedMs
+    const processingDelayMs = endMs - startedMs - waitedMs
+    this.#doneMs = endMs
+    const reads = this.#options.reads.take(txid)
+    const streams: Record<string, StreamStats> = {}
+    for (const [stream, rate] of this.#rates) {
+      const { records, badRecords } = reads[stream] ?? { records: 0, badRecords: 0 }
+      rate.committed(records, { endMs, processingMs: processingDelayMs, schedulingMs: schedulingDelayMs })
+      streams[stream] = { records, badRecords, rate: rate.rate }
+      if (badRecords > 0) log.warn(`${badRecords} bad records of the stream ${stream} are left out of batch ${txid}`)
+    }
+    for (const listener of this.#options.listeners)
+      try {
+        listener({ topology, txid, timeMs, schedulingDelayMs, processingDelayMs, attempts: tries + 1, streams })
+      } catch (error) {
+        this.#context.reportError(error)
+      }
   }
 
   /** The batch of an order that is still the newest of its txid. */

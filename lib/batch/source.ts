@@ -40,9 +40,9 @@ export interface SourceContext {
 export interface Planner {
   /**
    * What the next batch takes, after what `last` took (`undefined` at the very beginning); `undefined` when there is nothing
-   * now. At most `recordsMax` records, as well as it can tell; at least one, so that nothing is stuck.
+   * now. At most `recordsMax` records, and `partitionMax` of a partition, as well as it can tell; at least one, so that nothing is stuck.
    */
-  next(last: Range | undefined, recordsMax: number): Range | undefined | Promise<Range | undefined>
+  next(last: Range | undefined, recordsMax: number, partitionMax?: number): Range | undefined | Promise<Range | undefined>
   /** Nothing will ever come after what `next` gave last. */
   readonly hasEnded: boolean
   /** The batch that took `range` is committed: it will not be asked for again. */
@@ -54,8 +54,8 @@ export interface Planner {
 export interface Reader<T> {
   /** How many partitions the records of `range` make: the same in every task. */
   partitions(range: Range): number
-  /** Gives the records of a partition, in order. */
-  read(range: Range, partition: number, push: (record: T) => void): void
+  /** Gives the records of a partition, in order. May return how many it left out because they were bad. */
+  read(range: Range, partition: number, push: (record: T) => void): number | void
   /** The batch that took `range` is committed: what was kept for it can go. */
   committed?(range: Range): void
   close?(): void | Promise<void>

@@ -9,6 +9,8 @@ import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
+import type { BatchStats } from '../batch-stats.ts'
+import type { RateOptions } from '../rate-control.ts'
 import type { BatchSource } from '../source.ts'
 import type { Scope } from './scope.ts'
 
@@ -51,6 +53,10 @@ export class StreamGraph {
   readonly streams: StreamNode<unknown>[] = []
   readonly outputs: Output[] = []
   readonly sources = new Map<string, BatchSource<unknown>>()
+  /** how much batches take of sources, where something is said of that */
+  readonly rates = new Map<string, RateOptions>()
+  /** are told of each batch that is committed */
+  readonly batchListeners: ((stats: BatchStats) => void)[] = []
   readonly faults: SquallError[] = []
   /** what layers above streams add when all is declared */
   readonly finishers: (() => void)[] = []

@@ -2,10 +2,12 @@
  * The RDDs of a graph's streams in one task: made once for each batch, remembered as long as somebody reaches back to
  * them, made again from what the sources gave when they are gone.
  */
-import { SquallError } from '../../errors.ts'
+import { SquallError, placed } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
 import type { BatchRecord } from '../batch-log.ts'
 import type { ProcessOrder } from '../coordinator.ts'
+import { sumOfReads } from '../batch-stats.ts'
+import type { StreamRead } from '../batch-stats.ts'
 import { EventTimeStats } from '../event-time.ts'
 import type { WatermarkTracker } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
@@ -73,6 +75,7 @@ export class StreamRuns {
 
   #scope({ txid, timeMs, ranges }: BatchRecord, watermark: WatermarkTracker): Scope {
     const seen = new Map<string, EventTimeStats[]>()
+    const reads = new Map<string, StreamRead[]>()
     const scope: Scope = {
       topology: this.#graph.topology,
       txid,
@@ -100,7 +103,12 @@ export class StreamRuns {
         const times = (this.#rdds[stream.number] as Map<number, unknown>).keys()
         return [...times].filter((time) => time > timeMs - stream.rememberMs && time <= timeMs).sort((a, b) => a - b)
       },
-      source: (stream) => this.#sourceRdd(stream, ranges[stream]),
+      source: (stream) => {
+        const read: StreamRead[] = []
+        reads.set(stream, read)
+        return this.#sourceRdd(stream, ranges[stream], read)
+      },
+      reads: () => Object.fromEntries([...reads].map(([stream, read]) => [stream, allOf(read)])),
       seen(input, partition) {
         const stats = new EventTimeStats()
         const all = seen.get(input) ?? []
@@ -112,12 +120,27 @@ export class StreamRuns {
     return scope
   }
 
-  /** An empty RDD where a batch takes nothing. */
-  #sourceRdd<T>(stream: string, range: Range | undefined): RDD<T> {
+  /** An empty RDD where a batch takes nothing. What is read of a partition is noted anew each time that it is computed. */
+  #sourceRdd<T>(stream: string, range: Range | undefined, reads: StreamRead[]): RDD<T> {
     if (range === undefined) return this.#sc.empty<T>()
     const reader = this.#readers.get(stream) as Reader<T>
     const partitions = Array.from({ length: reader.partitions(range) }, (_, index) => ({ index }))
-    return this.#sc.source({ name: stream, partitions, read: ({ index }, push) => reader.read(range, index, push) })
+    const read = ({ index }: { readonly index: number }, push: (record: T) => void): void => {
+      let records = 0
+      let badRecords = 0
+      try {
+        badRecords =
+          reader.read(range, index, (record) => {
+            records++
+            push(record)
+          }) ?? 0
+      } catch (error) {
+        throw error instanceof SquallError ? placed(error, this.#graph.where(stream)) : error
+      } finally {
+        reads[index] = { records, badRecords }
+      }
+    }
+    return this.#sc.source({ name: stream, partitions, read })
   }
 
   #rddOf<T>(stream: StreamNode<T>, timeMs: number, scope: Scope, watermark: WatermarkTracker): RDD<T> | undefined {
@@ -138,6 +161,11 @@ export class StreamRuns {
     const { streams, topology } = this.#graph
     if (streams[number] !== stream) throw new SquallError('foreign-stream', { stream: name, topology }, this.#graph.where(name))
   }
+}
+
+/** A partition of another task has a hole here. */
+function allOf(reads: readonly StreamRead[]): StreamRead {
+  return sumOfReads(Object.values(reads).map((read) => ({ all: read })))['all'] ?? { records: 0, badRecords: 0 }
 }
 
 function together(all: readonly EventTimeStats[]): EventTimeStats {

@@ -1,5 +1,6 @@
 /** What streams and outputs see of the batch that is run. */
 import type { RddContext } from '../context.ts'
+import type { StreamRead } from '../batch-stats.ts'
 import type { EventTimeStats } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
@@ -70,6 +71,8 @@ export interface Scope extends TransformInfo {
   source<T>(stream: string): RDD<T>
   /** What is seen of an input's event times in a partition; begun anew each time that the partition is computed. */
   seen(input: string, partition: number): EventTimeStats
+  /** What this task has read of each source. */
+  reads(): Readonly<Record<string, StreamRead>>
   /** What was seen of each input in this task. */
   eventTimes(): Readonly<Record<string, EventTimeStats>>
 }

@@ -63,8 +63,11 @@ function filesOf(path: string): readonly { file: string; bytes: number }[] {
   }
 }
 
-/** Gives the lines that start in bytes `from` up to `to` of a file, without their ends. */
-export function readLines({ file, from, to }: Pick<LineRange, 'file' | 'from' | 'to'>, push: Push<string>): void {
+/** Is given a line, and the byte at which it begins. */
+export type PushLine = (line: string, at: number) => void
+
+/** Gives the lines that start in bytes `from` up to `to` of a file, without their ends. A file that ends before `to` is the error `source-changed`. */
+export function readLines({ file, from, to }: Pick<LineRange, 'file' | 'from' | 'to'>, push: PushLine): void {
   if (from >= to) return
   const fd = open(file)
   try {
@@ -78,7 +81,7 @@ export function readLines({ file, from, to }: Pick<LineRange, 'file' | 'from' | 
  *     buffer:  | lineStart .. filled | free |
  *     file:    ^ bufferAt
  */
-function scan(file: string, fd: number, from: number, to: number, push: Push<string>): void {
+function scan(file: string, fd: number, from: number, to: number, push: PushLine): void {
   let buffer: Buffer = Buffer.allocUnsafeSlow(chunkBytes)
   // the range starts within a line, unless the byte before it is a line end
   let bufferAt = Math.max(0, from - 1)
@@ -99,12 +102,17 @@ function scan(file: string, fd: number, from: number, to: number, push: Push<str
     if (bufferAt === 0 && scanned === 0 && text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) lineStart = 3
     for (let end = text.indexOf(newline, Math.max(scanned, lineStart)); end >= 0; end = text.indexOf(newline, lineStart)) {
       if (isSkipping) isSkipping = false
-      else push(buffer.toString(encoding, lineStart, end > lineStart && text[end - 1] === carriageReturn ? end - 1 : end))
+      else
+        push(
+          buffer.toString(encoding, lineStart, end > lineStart && text[end - 1] === carriageReturn ? end - 1 : end),
+          bufferAt + lineStart,
+        )
       lineStart = end + 1
       if (bufferAt + lineStart >= to) return
     }
     if (bytes > 0) continue
-    if (!isSkipping && filled > lineStart) push(buffer.toString(encoding, lineStart, filled))
+    if (bufferAt + filled < to) throw shortened(file, to, bufferAt + filled)
+    if (!isSkipping && filled > lineStart) push(buffer.toString(encoding, lineStart, filled), bufferAt + lineStart)
     return
   }
 }
@@ -134,6 +142,11 @@ function readAt(file: string, fd: number, buffer: Buffer, at: number, position: 
   } catch (error) {
     throw unreadable(file, error)
   }
+}
+
+/** A file that has lost its end. */
+export function shortened(file: string, known: number, bytes: number): SquallError {
+  return new SquallError('source-changed', { source: file, reason: `it had ${known} bytes, it has ${bytes}` })
 }
 
 export function unreadable(file: string, cause: unknown): SquallError {

@@ -11,12 +11,16 @@
  * What is in the offset log: the files of a batch, and those that were taken in the time that is remembered.
  */
 import { closeSync, openSync, readSync, readdirSync, statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { join, normalize, sep } from 'node:path'
+import type { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
-import { readLines, unreadable } from '../rdd/text.ts'
+import { shortened, unreadable } from '../rdd/text.ts'
 import type { BatchSource, Planner, Reader, SourceContext } from '../source.ts'
+import { csvFormat, jsonFormat, textFormat } from './formats.ts'
+import type { CsvOptions, FileFormat, JsonOptions } from './formats.ts'
 
 export interface FolderOptions {
   /** only files that were modified after the topology's start; otherwise also those of the time that is remembered before it (true) */
@@ -51,10 +55,32 @@ interface Files {
  * ```
  */
 export function textFolder(folder: string, options: FolderOptions = {}): BatchSource<string> {
-  return source('textFolder', folder, options, ({ path, bytes }, push) => {
-    checkSize(path, bytes)
-    readLines({ file: path, from: 0, to: bytes }, push)
-  })
+  return source('textFolder', folder, options, whole(textFormat))
+}
+
+/** The JSON values, one a line, of the new files of a folder; otherwise as `jsonLines` and `textFolder`. */
+export function jsonFolder<T, B = never>(
+  folder: string,
+  schema: z.ZodType<T>,
+  options: FolderOptions & JsonOptions<B> = {},
+): BatchSource<T | B> {
+  return source('jsonFolder', folder, options, whole(jsonFormat(schema, options)))
+}
+
+/** The records of the new CSV files of a folder, each of which begins with the names of its fields; otherwise as `csvRecords` and `textFolder`. */
+export function csvFolder<T, B = never>(
+  folder: string,
+  schema: z.ZodType<T>,
+  options: FolderOptions & CsvOptions<B> = {},
+): BatchSource<T | B> {
+  return source('csvFolder', folder, options, whole(csvFormat('csvFolder', schema, options)))
+}
+
+function whole<T>(format: FileFormat<T>): (file: Taken, push: (record: T) => void) => number {
+  return (taken, push) => {
+    check(taken)
+    return format.read({ file: taken.path, from: 0, to: taken.bytes }, push)
+  }
 }
 
 /** The records of `recordBytes` bytes of the new files of a folder. A file of another length than a multiple is the error `source-changed`. */
@@ -66,8 +92,9 @@ export function binaryFolder(folder: string, recordBytes: number, options: Folde
       value: recordBytes,
       expected: 'a whole number from 1',
     })
-  return source('binaryFolder', folder, options, ({ path, bytes }, push) => {
-    checkSize(path, bytes)
+  return source('binaryFolder', folder, options, (taken, push) => {
+    const { path, bytes } = taken
+    check(taken)
     if (bytes % recordBytes !== 0)
       throw new SquallError('source-changed', { source: path, reason: `its ${bytes} bytes are no records of ${recordBytes}` })
     const fd = openSync(path, 'r')
@@ -87,7 +114,7 @@ function source<T>(
   of: string,
   folder: string,
   { newFilesOnly = true, remember = '60s', accepts = isPlainName }: FolderOptions,
-  read: (file: Taken, push: (record: T) => void) => void,
+  read: (file: Taken, push: (record: T) => void) => number | void,
 ): BatchSource<T> {
   const rememberMs = durationMs(remember)
   if (rememberMs === undefined || rememberMs <= 0)
@@ -197,13 +224,15 @@ function isPlainName(name: string): boolean {
   return !/^[._]/.test(name)
 }
 
-function checkSize(path: string, bytes: number): void {
-  let size: number
+/** A file is as it was when it was taken. */
+function check({ path, bytes, modifiedMs }: Taken): void {
+  let found: Stats
   try {
-    size = statSync(path).size
+    found = statSync(path)
   } catch (error) {
     throw unreadable(path, error)
   }
-  if (size !== bytes)
-    throw new SquallError('source-changed', { source: path, reason: `it had ${bytes} bytes when a batch took it, it has ${size}` })
+  if (found.size !== bytes) throw shortened(path, bytes, found.size)
+  if (found.mtimeMs !== modifiedMs)
+    throw new SquallError('source-changed', { source: path, reason: 'it was written to after a batch had taken it' })
 }
