@@ -70,12 +70,13 @@ export function loopOf(work: string, { text, keys }: LoopOptions, sums: Sums): L
       )
       const first = windowLoop(make, window.sizeMs, 1, (rows) => {
         for (const row of rows) {
-          const count = right.get(keyOf(row))
+          const key = keyOf(row)
+          const count = right.get(key)
           if (count === undefined) continue
+          right.delete(key)
           sums.rows++
           sums.total += row.count + count
         }
-        right.clear()
       })
       return {
         batch(from, to) {
@@ -141,16 +142,17 @@ function windowLoop(make: Make<Event>, sliceMs: number, slices: number, give: (r
 
 function sessionLoop(make: Make<Event>, give: (rows: readonly Row[]) => void): Loop {
   const open = new Map<string, { start: number; end: number; count: number }>()
+  /** followed by another one, but not passed yet */
+  let closed: Row[] = []
   let latest = 0
   return {
     batch(from, to) {
-      const rows: Row[] = []
       make(from, to, ({ word, time }) => {
         const session = open.get(word)
         latest = time
         if (session === undefined) open.set(word, { start: time, end: time + window.slideMs, count: 1 })
         else if (time > session.end) {
-          rows.push({ word, window: { start: session.start, end: session.end }, count: session.count })
+          closed.push({ word, window: { start: session.start, end: session.end }, count: session.count })
           session.start = time
           session.end = time + window.slideMs
           session.count = 1
@@ -159,9 +161,12 @@ function sessionLoop(make: Make<Event>, give: (rows: readonly Row[]) => void): L
           session.count++
         }
       })
-      for (const [word, { start, end, count }] of open)
-        if (end <= latest - window.delayMs) {
-          rows.push({ word, window: { start, end }, count })
+      const passed = ({ end }: { readonly end: number }): boolean => end <= latest - window.delayMs
+      const rows = closed.filter((row) => passed(row.window))
+      closed = closed.filter((row) => !passed(row.window))
+      for (const [word, session] of open)
+        if (passed(session)) {
+          rows.push({ word, window: { start: session.start, end: session.end }, count: session.count })
           open.delete(word)
         }
       give(rows)
@@ -171,7 +176,7 @@ function sessionLoop(make: Make<Event>, give: (rows: readonly Row[]) => void): L
 
 function duplicatesLoop(make: Make<Event>, sums: Sums): Loop {
   const until = new Map<string, number>()
-  let latest = 0
+  let [latest, watermark] = [0, 0]
   return {
     batch(from, to) {
       make(from, to, ({ word, time }) => {
@@ -181,7 +186,9 @@ function duplicatesLoop(make: Make<Event>, sums: Sums): Loop {
         sums.rows++
         sums.total++
       })
-      for (const [word, at] of until) if (at <= latest - window.delayMs) until.delete(word)
+      // by the watermark of the batch before, as there
+      for (const [word, at] of until) if (at <= watermark) until.delete(word)
+      watermark = latest - window.delayMs
     },
   }
 }

@@ -32,7 +32,7 @@ export interface GroupPlan<T> {
 }
 
 /** What the records of a group in a part of a batch come to. */
-export interface Part<T> {
+interface Part<T> {
   /** how many they are */
   records: number
   /** by aggregator */
@@ -62,6 +62,12 @@ export class States<in T> {
   add(list: unknown[], at: number, record: T): void {
     const all = this.#all
     for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).add(list[at + i], record)
+  }
+
+  /** Merges the states in a list with those in another, in place. */
+  mergeInto(list: unknown[], at: number, other: readonly unknown[], atOther: number): void {
+    const all = this.#all
+    for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).merge(list[at + i], other[atOther + i])
   }
 
   /** Appends to a list what the states in two others come to. */

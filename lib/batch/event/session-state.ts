@@ -1,14 +1,14 @@
 /** Sessions over event time: of each key the sessions that are open, merged as records come between them. */
-import { KeyMap } from '../keyed.ts'
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { partitionerOf, updated } from '../dstream/state-rdd.ts'
-import type { RDD } from '../rdd/rdd.ts'
+import { over } from '../rdd/narrow.ts'
+import { RDD } from '../rdd/rdd.ts'
 import { mergeSessions, windowTime } from '../time-windows.ts'
 import type { SessionWindows, TimeWindow } from '../time-windows.ts'
 import { TaskDeadlines } from './deadlines.ts'
 import { States } from './group-state.ts'
-import type { GroupPlan, Part } from './group-state.ts'
+import type { GroupPlan } from './group-state.ts'
 import { keyBy, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
@@ -17,12 +17,21 @@ interface Session extends TimeWindow {
   readonly states: readonly unknown[]
 }
 
-/** Records of a batch that open the same session. They are not merged with others before it is known which are late. */
-type SessionPart<T> = TimeWindow & Part<T>
+/** A record with the session that it opens. */
+interface One<T> extends TimeWindow {
+  readonly record: T
+}
+
+/**
+ * Of a key in a batch, flat: the sessions that its records open, each with its start and end, its records (those themselves, if somebody
+ * wants the late ones), and the states. They are not merged with others before it is known which are late.
+ */
+type Opened = readonly unknown[]
 
 export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, windows: SessionWindows<T>): DStream<Given<T, R>> {
   const { name, mode, fields } = plan
   const states = new States(plan.aggregators)
+  const width = 3 + states.count
   const deadlines = new TaskDeadlines<unknown>()
   const merge = (a: Session, b: Session): Session => ({ ...a, states: states.merge(a.states, b.states) })
   const rowOf = (key: unknown, { start, end, states: group }: Session): Given<T, R> => {
@@ -35,8 +44,8 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
     const input = scope.of(rows)
     if (input === undefined) return undefined
-    return updated<unknown, readonly SessionPart<T>[], Given<T, R>>(
-      partsOf(input, plan, windows, states, scope),
+    return updated<unknown, Opened, Given<T, R>>(
+      openedBy(input, plan, windows, states, scope),
       'sessions',
       (read, push) =>
         tallied(scope, name, (tally) => {
@@ -47,15 +56,23 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
               if (mode === 'append') for (const { end } of open) all.add(end, key)
             }
           })
-          read(([key, parts]) => {
-            const fresh: Session[] = []
-            for (const { start, end, states: group, records, late } of parts) {
-              if (mode === 'complete' || end > scope.lateMs) fresh.push({ start, end, states: group })
-              else {
-                tally.dropped += records
-                for (const record of late) push([true, record])
+          read(([key, opened]) => {
+            const fresh: { start: number; end: number; states: unknown[] }[] = []
+            eachByStart(opened, width, (at) => {
+              const [start, end] = [opened[at] as number, opened[at + 1] as number]
+              if (mode !== 'complete' && end <= scope.lateMs) {
+                const records = opened[at + 2] as number | readonly T[]
+                tally.dropped += typeof records === 'number' ? records : records.length
+                if (typeof records !== 'number') for (const record of records) push([true, record])
+                return
               }
-            }
+              const last = fresh.at(-1)
+              if (last === undefined || start > last.end) fresh.push({ start, end, states: opened.slice(at + 3, at + width) })
+              else {
+                last.end = Math.max(last.end, end)
+                states.mergeInto(last.states, 0, opened, at + 3)
+              }
+            })
             if (fresh.length === 0) return
             const before = table.get(key) ?? []
             const open = mergeSessions([...before, ...fresh], merge)
@@ -86,33 +103,49 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   })
 }
 
-function partsOf<T>(
+/** Visits the places of sessions in the order of their starts, which is mostly how they lie. */
+function eachByStart(opened: Opened, width: number, visit: (at: number) => void): void {
+  let isInOrder = true
+  for (let at = width; at < opened.length && isInOrder; at += width) isInOrder = (opened[at - width] as number) <= (opened[at] as number)
+  if (isInOrder) for (let at = 0; at < opened.length; at += width) visit(at)
+  else
+    Array.from({ length: opened.length / width }, (_, i) => i * width)
+      .sort((a, b) => (opened[a] as number) - (opened[b] as number))
+      .forEach(visit)
+}
+
+function openedBy<T>(
   rows: RDD<Row<T>>,
   { fields, wantsLate }: GroupPlan<T>,
   windows: SessionWindows<T>,
   states: States<T>,
   scope: Scope,
-): RDD<readonly [unknown, readonly SessionPart<T>[]]> {
+): RDD<[unknown, Opened]> {
   const keyOf = keyBy<T>(fields)
   const keepsRecords = wantsLate()
-  return rows
-    .mapPartitions((all) => {
-      const found = new KeyMap<unknown, Map<string, SessionPart<T>>>()
-      for (const [timeMs, record] of all) {
-        const window = windows.of(timeMs, record)
-        if (window === undefined) continue
-        const key = keyOf(record)
-        const { value: parts } = found.find(key) ?? found.add(key, new Map())
-        const id = `${window.start} ${window.end}`
-        let part = parts.get(id)
-        if (part === undefined) parts.set(id, (part = { ...window, records: 0, states: states.zero(), late: [] }))
-        part.records++
-        states.add(part.states, 0, record)
-        if (keepsRecords) part.late.push(record)
-      }
-      const keyed: (readonly [unknown, readonly SessionPart<T>[]])[] = []
-      for (const { key, value } of found.cells()) keyed.push([key, [...value.values()]])
-      return keyed
-    })
-    .reduceByKey((a, b) => [...a, ...b], partitionerOf(scope))
+  const width = 3 + states.count
+  const add = (list: unknown[], { start, end, record }: One<T>): unknown[] => {
+    let at = list.length - width
+    if (at < 0 || list[at] !== start || list[at + 1] !== end) {
+      at = list.length
+      list.push(start, end, keepsRecords ? [] : 0)
+      for (const state of states.zero()) list.push(state)
+    }
+    if (keepsRecords) (list[at + 2] as T[]).push(record)
+    else list[at + 2] = (list[at + 2] as number) + 1
+    states.add(list, at + 3, record)
+    return list
+  }
+  const node = over<Row<T>, readonly [unknown, One<T>]>(rows.node, 'aggregate', (partition, push) =>
+    rows.node.read(partition, ([timeMs, record]) => {
+      const window = windows.of(timeMs, record)
+      if (window !== undefined) push([keyOf(record), { start: window.start, end: window.end, record }])
+    }),
+  )
+  return new RDD(node).combineByKey<unknown, One<T>, unknown[]>(
+    (one) => add([], one),
+    add,
+    (a, b) => a.concat(b),
+    partitionerOf(scope),
+  )
 }

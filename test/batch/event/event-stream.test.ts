@@ -155,6 +155,60 @@ test.each(['append', 'update', 'complete'] as const)('windows by pane are those 
   )
 })
 
+test.each(['append', 'complete'] as const)('sessions are those that one would merge record by record, mode %s', async (mode) => {
+  const click = fc.tuple(fc.constantFrom('a', 'b'), fc.integer({ min: 0, max: 60 }))
+  const batches = fc.array(fc.array(click, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 6 })
+  const gapMs = 5_000
+  await fc.assert(
+    fc.asyncProperty(batches, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 20 }), async (chunks, executors, delay) => {
+      const ran = await ranOf<Click, Counted>(
+        chunks.map((chunk) => clicks(...chunk)),
+        (s) =>
+          s
+            .withWatermark('at', delay * 1000)
+            .groupBy('user', sessionWindow(gapMs))
+            .count({ mode }).records,
+        { executors },
+      )
+      // all moments that records have, one by one: a session is a run of them without a gap
+      let open: Click[] = []
+      let [lateMs, watermarkMs, latest] = [0, 0, -Infinity]
+      for (const [i, chunk] of chunks.entries())
+        for (const [n, { rows, operators }] of (ran[i] ?? []).entries()) {
+          const fresh = n === 0 ? clicks(...chunk) : []
+          const late = mode === 'complete' ? [] : fresh.filter(({ at }) => at + gapMs <= lateMs)
+          open.push(...fresh.filter((one) => !late.includes(one)))
+          const all = ['a', 'b'].flatMap((user) =>
+            runsOf(open.filter((one) => one.user === user).map(({ at }) => at)).map((at) => ({ user, at })),
+          )
+          const given = all.filter(({ at }) => mode === 'complete' || (at.at(-1) as number) + gapMs <= watermarkMs)
+          const text = (user: string, times: readonly number[]): string =>
+            `${user} ${times[0]}-${(times.at(-1) as number) + gapMs}: ${times.length}`
+          expect(rows.map(({ user, window, count }) => `${user} ${window.start}-${window.end}: ${count}`).toSorted()).toEqual(
+            given.map(({ user, at }) => text(user, at)).toSorted(),
+          )
+          const kept = mode === 'complete' ? all : all.filter((one) => !given.includes(one))
+          expect(operators[0]).toMatchObject({ rows: kept.length, dropped: late.length, removed: all.length - kept.length })
+          open = kept.flatMap(({ user, at }) => at.map((time) => ({ user, at: time })))
+          if (n === 0) latest = Math.max(latest, ...chunk.map(([, seconds]) => seconds))
+          lateMs = watermarkMs
+          watermarkMs = Math.max(watermarkMs, (latest - delay) * 1000)
+        }
+    }),
+    { numRuns: 25 },
+  )
+
+  function runsOf(times: readonly number[]): number[][] {
+    const runs: number[][] = []
+    for (const time of times.toSorted((a, b) => a - b)) {
+      const run = runs.at(-1)
+      if (run === undefined || time > (run.at(-1) as number) + gapMs) runs.push([time])
+      else run.push(time)
+    }
+    return runs
+  }
+})
+
 test('counts of windows are those of the records that were not late', async () => {
   const seconds = fc.integer({ min: 0, max: 60 })
   const batches = fc.array(fc.array(seconds, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 6 })
