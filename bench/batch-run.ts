@@ -25,9 +25,9 @@ export interface BatchScenario {
   readonly store: Store
   /** where the state is kept, but for the store `memory` */
   readonly folder: string
-  /** what was committed before does not count; nor do the first `skip` batches */
-  readonly fromMs: number
+  /** so many batches do not count, nor do those of so many seconds after them */
   readonly skip?: number
+  readonly warmUp: number
 }
 
 /** What the batches of a run took, of whole batches from one commit to the last. */
@@ -39,6 +39,8 @@ export interface BatchRun {
   readonly cpuSeconds: number
   /** of the whole machine */
   readonly machineCpuSeconds: number
+  /** the most so far */
+  readonly rssMb: number
 }
 
 /** What all measurements of batches have. */
@@ -57,7 +59,7 @@ export interface BatchFigures {
   readonly machine: Machine
 }
 
-export async function runBatches({ file, params, store, folder, fromMs, skip = 0, ...scenario }: BatchScenario): Promise<BatchRun> {
+export async function runBatches({ file, params, store, folder, skip = 0, warmUp, ...scenario }: BatchScenario): Promise<BatchRun> {
   const marks = newMarks()
   const module = new URL(`./scenarios/${file}${import.meta.url.slice(-3)}`, import.meta.url).href
   const { definition, executors } = scenario
@@ -72,22 +74,25 @@ export async function runBatches({ file, params, store, folder, fromMs, skip = 0
   )
   const progress = { isOver: false }
   const done = run.done.finally(() => (progress.isOver = true))
-  while (!progress.isOver && (performance.timeOrigin + performance.now() < fromMs || committedBatches(marks) < skip)) await sleep(5)
+  while (!progress.isOver && committedBatches(marks) < skip) await sleep(5)
+  const fromMs = performance.now() + warmUp * 1_000
+  while (!progress.isOver && performance.now() < fromMs) await sleep(5)
   // the window is of whole batches: it begins with the next commit
   const first = committedBatches(marks)
   while (!progress.isOver && committedBatches(marks) <= first) await sleep(1)
   const before = { batches: committedBatches(marks), cpu: ownCpuSeconds(), machineCpu: machineCpuSeconds() }
   const result = await done
+  const rssMb = peakRssMb()
   const [cpuSeconds, machineCpu] = [ownCpuSeconds() - before.cpu, machineCpuSeconds() - before.machineCpu]
   if (result.state !== 'finished') throw result.error ?? new Error(`the run was ${result.state}`)
   const all = batchMarks(marks)
   const counted = all.slice(before.batches)
   const seconds = ((all.at(-1)?.committedMs ?? 0) - (all[before.batches - 1]?.committedMs ?? 0)) / 1_000
-  return { all, counted, seconds, cpuSeconds, machineCpuSeconds: machineCpu }
+  return { all, counted, seconds, cpuSeconds, machineCpuSeconds: machineCpu, rssMb }
 }
 
 export function figuresOf(
-  { counted, seconds, cpuSeconds, machineCpuSeconds: machineCpu }: BatchRun,
+  { counted, seconds, cpuSeconds, machineCpuSeconds: machineCpu, rssMb }: BatchRun,
   { executors, store }: Pick<BatchFigures, 'executors' | 'store'>,
 ): BatchFigures {
   const batchMs = counted.map(({ dueMs, committedMs }) => committedMs - dueMs).sort((a, b) => a - b)
@@ -100,7 +105,7 @@ export function figuresOf(
     batches: counted.length,
     cpuCores: Number((cpuSeconds / seconds).toFixed(2)),
     otherCores: Number((Math.max(0, machineCpu - cpuSeconds) / seconds).toFixed(2)),
-    rssMb: Number(peakRssMb().toFixed(1)),
+    rssMb: Number(rssMb.toFixed(1)),
     node: process.version,
     machine: describeMachine(),
   }

@@ -41,6 +41,7 @@ export interface ExactMeasurement extends BatchFigures {
 
 /** About half a second of work for an executor. */
 const batchBytesPerExecutor = 12 << 20
+const newline = 0x0a
 const nowMs = sharedClock()
 
 export async function measureExact({
@@ -56,23 +57,25 @@ export async function measureExact({
   return withFolder(async (folder) => {
     const file = options.text ?? join(folder, 'text')
     if (options.text === undefined) writeFileSync(file, sampleText(1_000_000).bytes)
-    const byHand = countByHand(file)
-    const asked = rate === undefined ? undefined : Math.ceil(((rate * interval) / 1_000) * (byHand.bytes / byHand.lines))
-    const fromMs = nowMs() + warmUp * 1_000
+    const linesPerBatch = rate === undefined ? undefined : Math.ceil((rate * interval) / 1_000)
+    const input = linesPerBatch === undefined ? file : wholeBatches(file, linesPerBatch, join(folder, 'input'))
+    const byHand = countByHand(input)
+    const untilMs = nowMs() + (warmUp + seconds) * 1_000
+    const batches = linesPerBatch === undefined ? undefined : byHand.lines / linesPerBatch
     const run = await runBatches({
       definition,
       file: 'exact-word-count',
       params: {
-        file,
-        batchBytes: asked ?? batchBytesPerExecutor * executors,
+        file: input,
+        batchBytes: batches === undefined ? batchBytesPerExecutor * executors : Math.ceil(byHand.bytes / batches),
         intervalMs: interval,
         regex,
-        untilMs: fromMs + seconds * 1_000,
+        untilMs,
       },
       executors,
       store,
       folder,
-      fromMs,
+      warmUp,
     })
     if (store !== 'memory') await compare(folder, byHand, sum(run.all.map(({ amount }) => amount)) / byHand.bytes)
     const passes = sum(run.counted.map(({ amount }) => amount)) / byHand.bytes
@@ -87,6 +90,18 @@ export async function measureExact({
       ...figures,
     }
   })
+}
+
+/** Writes as much of a text, or as often, as makes whole batches of so many lines. */
+function wholeBatches(file: string, linesPerBatch: number, to: string): string {
+  const text = readFileSync(file)
+  const whole = text.at(-1) === newline ? text : Buffer.concat([text, Buffer.of(newline)])
+  const ends: number[] = []
+  for (let at = whole.indexOf(newline); at >= 0; at = whole.indexOf(newline, at + 1)) ends.push(at + 1)
+  const lines = linesPerBatch * Math.max(1, Math.floor(ends.length / linesPerBatch))
+  const parts: Buffer[] = new Array<Buffer>(Math.floor(lines / ends.length)).fill(whole)
+  writeFileSync(to, Buffer.concat([...parts, whole.subarray(0, ends[(lines % ends.length) - 1] ?? 0)]))
+  return to
 }
 
 interface ByHand {

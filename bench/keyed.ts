@@ -9,7 +9,6 @@ import { viewState } from '../lib/batch/state/inspect.ts'
 import { figuresOf, runBatches, sum, withFolder } from './batch-run.ts'
 import type { BatchFigures, BatchRun, Store } from './batch-run.ts'
 import definition, { fillRecords } from './scenarios/key-count.ts'
-import { sharedClock } from './scenarios/probe.ts'
 
 export interface KeyedOptions {
   readonly executors: number
@@ -37,8 +36,6 @@ export interface KeyedScenario {
   readonly intervalMs: number
 }
 
-const nowMs = sharedClock()
-
 export const keyedScenarios: ReadonlyMap<string, KeyedScenario> = new Map(
   [
     {
@@ -65,16 +62,15 @@ export async function measureKeyed(scenario: KeyedScenario, options: KeyedOption
   const { name, intervalMs } = scenario
   const { executors, store, seconds, warmUp, keys = scenario.keys } = options
   return withFolder(async (folder) => {
-    const fromMs = nowMs() + warmUp * 1_000
     const records = name === 'KeyedCount' ? scenario.records * executors : scenario.records
     const run = await runBatches({
       definition,
       file: 'key-count',
-      params: { keys, records, intervalMs, untilMs: fromMs + seconds * 1_000, batchesMax: 1e9 },
+      params: { keys, records, intervalMs, seconds: warmUp + seconds, batchesMax: 1e9 },
       executors,
       store,
       folder,
-      fromMs,
+      warmUp,
       skip: Math.ceil(keys / fillRecords),
     })
     if (store !== 'memory' && keys > 0) await check(folder, keys, run)

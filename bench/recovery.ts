@@ -35,14 +35,13 @@ export interface RecoveryMeasurement {
 }
 
 const nowMs = sharedClock()
-const never = 1e15
 
 export async function measureRecovery({ executors, store, runs, keys = 1_000_000 }: RecoveryOptions): Promise<RecoveryMeasurement> {
   const firstCommits = (size: number): Promise<Spread> =>
     withFolder(async (folder) => {
-      const params = { keys: size, records: 1, intervalMs: 0, untilMs: never }
+      const params = { keys: size, records: 1, intervalMs: 0, seconds: 60 }
       const once = (batchesMax: number): Promise<BatchRun> =>
-        runBatches({ definition, file: 'key-count', params: { ...params, batchesMax }, executors, store, folder, fromMs: 0 })
+        runBatches({ definition, file: 'key-count', params: { ...params, batchesMax }, executors, store, folder, warmUp: 0 })
       await once(0)
       const took: number[] = []
       for (let i = 0; i < runs; i++) {

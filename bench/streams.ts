@@ -4,7 +4,6 @@ import type { BatchFigures, Store } from './batch-run.ts'
 import { loopOf } from './by-hand.ts'
 import type { LoopOptions, Sums } from './by-hand.ts'
 import type { BatchMark } from './scenarios/marks.ts'
-import { sharedClock } from './scenarios/probe.ts'
 import definition, { firstBatch, perTask } from './scenarios/streams.ts'
 import { readText, sampleText } from './text.ts'
 
@@ -59,7 +58,6 @@ export interface StreamMeasurement extends BatchFigures {
 
 /** About half a second of work for an executor. */
 const batchPerExecutor = 400_000
-const nowMs = sharedClock()
 
 export async function measureStream(scenario: StreamScenario, options: StreamOptions): Promise<StreamMeasurement> {
   const { name, words = 1 } = scenario
@@ -69,15 +67,14 @@ export async function measureStream(scenario: StreamScenario, options: StreamOpt
   const batch = options.batch ?? Math.round((batchPerExecutor * executors) / words)
   const sums = new Float64Array(new SharedArrayBuffer(8 * perTask * executors))
   return withFolder(async (folder) => {
-    const fromMs = nowMs() + warmUp * 1_000
     const run = await runBatches({
       definition,
       file: 'streams',
-      params: { work: name, text, keys, batch, untilMs: fromMs + seconds * 1_000, sums },
+      params: { work: name, text, keys, batch, seconds: warmUp + seconds, sums },
       executors,
       store,
       folder,
-      fromMs,
+      warmUp,
       skip: scenario.isFilled === true ? Math.ceil(keys / firstBatch) : 0,
     })
     const figures = figuresOf(run, { executors, store })

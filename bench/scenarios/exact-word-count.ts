@@ -5,7 +5,7 @@
 import { stateSpec, textLines, topology, z } from '../../lib/index.ts'
 import type { BatchSource } from '../../lib/batch/source.ts'
 import type { KeyState } from '../../lib/index.ts'
-import { marked, marksParam } from './marks.ts'
+import { marked, marksParam, noteDue } from './marks.ts'
 import { sharedClock } from './probe.ts'
 
 const nowMs = sharedClock()
@@ -23,7 +23,7 @@ export default topology('exact-word-count', (t) => {
   const regex = t.param('regex', z.boolean())
   const untilMs = t.param('untilMs', z.number())
   const marks = t.param('marks', marksParam)
-  const source = marked(overAndOver(file, batchBytes, untilMs), marks, { intervalMs, amountOf: (range) => bytesOf(range as Range) })
+  const source = marked(overAndOver(file, batchBytes, untilMs), marks, (range) => bytesOf(range as Range))
   const lines = t.stream('lines', source, { batchInterval: intervalMs })
   const words = regex
     ? lines.flatMap((line) => line.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [])
@@ -32,7 +32,9 @@ export default topology('exact-word-count', (t) => {
     .map((word) => [word, 1])
     .reduceByKey((a, b) => a + b)
     .mapWithState(adding, { name: 'counts' })
-    .foreachPartition(() => undefined)
+    .foreachPartition((_, info) => {
+      if (intervalMs > 0) noteDue(marks, info)
+    })
 })
 
 interface Range {

@@ -5,7 +5,7 @@
 import { topology, z } from '../../lib/index.ts'
 import type { BatchSource } from '../../lib/batch/source.ts'
 import { adding } from './exact-word-count.ts'
-import { marked, marksParam } from './marks.ts'
+import { marked, marksParam, noteDue } from './marks.ts'
 import { sharedClock } from './probe.ts'
 
 const nowMs = sharedClock()
@@ -16,15 +16,17 @@ export default topology('key-count', (t) => {
   const keys = t.param('keys', z.int())
   const records = t.param('records', z.int())
   const intervalMs = t.param('intervalMs', z.number())
-  const untilMs = t.param('untilMs', z.number())
+  const seconds = t.param('seconds', z.number())
   const batchesMax = t.param('batchesMax', z.int())
   const marks = t.param('marks', marksParam)
-  const source = marked(made({ keys, records, untilMs, batchesMax }), marks, { intervalMs, amountOf: (range) => amountOf(range as Range) })
+  const source = marked(made({ keys, records, seconds, batchesMax }), marks, (range) => amountOf(range as Range))
   t.stream('keys', source, { batchInterval: intervalMs })
     .map((key) => [key, 1])
     .reduceByKey((a, b) => a + b)
     .mapWithState(adding, { name: 'counts' })
-    .foreachPartition(() => undefined)
+    .foreachPartition((_, info) => {
+      if (intervalMs > 0) noteDue(marks, info)
+    })
 })
 
 /** Which records: those below `keys` are one of each key. */
@@ -36,8 +38,8 @@ interface Range {
 interface Made {
   readonly keys: number
   readonly records: number
-  readonly untilMs: number
-  /** beyond those that fill the state */
+  /** how long, and how many batches, there are records beyond those that fill the state */
+  readonly seconds: number
   readonly batchesMax: number
 }
 
@@ -45,12 +47,13 @@ function amountOf({ from, to }: Range): number {
   return to - from
 }
 
-function made({ keys, records, untilMs, batchesMax }: Made): BatchSource<string> {
+function made({ keys, records, seconds, batchesMax }: Made): BatchSource<string> {
   return {
     kind: 'transactional',
     planner() {
       let hasEnded = false
       let batches = 0
+      let untilMs = Infinity
       return {
         next(last) {
           if (hasEnded) return undefined
@@ -59,7 +62,8 @@ function made({ keys, records, untilMs, batchesMax }: Made): BatchSource<string>
             hasEnded = batchesMax === 0 && from + fillRecords >= keys
             return { from, to: Math.min(keys, from + fillRecords) }
           }
-          hasEnded = ++batches >= batchesMax || nowMs() >= untilMs
+          if (++batches === 1) untilMs = nowMs() + seconds * 1_000
+          hasEnded = batches >= batchesMax || nowMs() >= untilMs
           return { from, to: from + records }
         },
         get hasEnded() {

@@ -3,21 +3,16 @@
  * who measures reads while the run goes on.
  */
 import { z } from '../../lib/index.ts'
+import type { BatchInfo } from '../../lib/index.ts'
 import type { BatchSource, Range } from '../../lib/batch/source.ts'
 import { sharedClock } from './probe.ts'
 
 export interface BatchMark {
-  /** when it was planned; with an interval, when it should have been */
+  /** when it was planned; with an interval, its time */
   readonly dueMs: number
   readonly committedMs: number
   /** what `amountOf` says of its range */
   readonly amount: number
-}
-
-export interface MarkOptions {
-  /** of the stream, 0 = none: batches are then due when they are planned */
-  readonly intervalMs: number
-  readonly amountOf: (range: Range) => number
 }
 
 export const marksParam: z.ZodType<Float64Array> = z.instanceof(Float64Array)
@@ -43,8 +38,13 @@ export function batchMarks(marks: Float64Array): readonly BatchMark[] {
   })
 }
 
-/** The same source, whose batches leave their marks. */
-export function marked<T>(source: BatchSource<T>, marks: Float64Array, { intervalMs, amountOf }: MarkOptions): BatchSource<T> {
+/** For an output of a stream with an interval, in a run that starts from nothing: a batch is due at its time, however late it was planned. */
+export function noteDue(marks: Float64Array, { txid, timeMs }: BatchInfo): void {
+  marks[perBatch * (txid - 1) + 1] = timeMs - (performance.timeOrigin + performance.now()) + nowMs()
+}
+
+/** The same source, whose batches leave their marks; `amountOf` says how much a range is. */
+export function marked<T>(source: BatchSource<T>, marks: Float64Array, amountOf: (range: Range) => number): BatchSource<T> {
   return {
     kind: source.kind,
     reader: (context) => source.reader(context),
@@ -52,13 +52,11 @@ export function marked<T>(source: BatchSource<T>, marks: Float64Array, { interva
       const inner = await source.planner(context)
       let planned = 0
       let committed = 0
-      // as the coordinator has it, which is being made
-      const firstDueMs = nowMs() - (context.date() % intervalMs) + intervalMs
       const note = (range: Range | undefined): Range | undefined => {
         if (range === undefined) return undefined
         if (planned === batchesMax) throw new Error(`more than ${batchesMax} batches in a run`)
         const at = perBatch * planned + 1
-        marks[at] = intervalMs === 0 ? nowMs() : firstDueMs + planned * intervalMs
+        marks[at] = nowMs()
         marks[at + 2] = amountOf(range)
         planned++
         return range

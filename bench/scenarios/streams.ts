@@ -40,10 +40,10 @@ export default topology('streams', (t) => {
   const text = t.param('text', textParam)
   const keys = t.param('keys', z.int())
   const batch = t.param('batch', z.int())
-  const untilMs = t.param('untilMs', z.number())
+  const seconds = t.param('seconds', z.number())
   const marks = t.param('marks', marksParam)
   const sums = t.param('sums', float64s)
-  const pace: Pace = { batch, untilMs, first: 0 }
+  const pace: Pace = { batch, seconds, first: 0 }
 
   const give = <T>(stream: DStream<T>, amountOf: (row: T) => number): void =>
     stream.foreachPartition((rows, { partition }) => {
@@ -53,7 +53,7 @@ export default topology('streams', (t) => {
       sums[perTask * partition + 1] = (sums[perTask * partition + 1] as number) + total
     })
   const source = <T>(makerOf: MakerOf<T>, at = pace): BatchSource<T> =>
-    marked(made(makerOf, at), marks, { intervalMs: 0, amountOf: (range) => (range as Range).to - (range as Range).from })
+    marked(made(makerOf, at), marks, (range) => (range as Range).to - (range as Range).from)
   const events = (): DStream<Event> => t.stream('events', source(eventsOf(work, text, keys)))
   const counted = (row: { readonly window: TimeWindow; readonly count: number }): number => row.count
   switch (work) {
@@ -170,7 +170,8 @@ function linesIn({ bytes }: Text): string[] {
 
 interface Pace {
   readonly batch: number
-  readonly untilMs: number
+  /** how long there are records after those that come first */
+  readonly seconds: number
   /** records that come before what is measured, in batches of their own */
   readonly first: number
 }
@@ -184,17 +185,18 @@ export const firstBatch = 100_000
 /** Batches after the first records, however long those took. */
 const batchesMin = 20
 
-function made<T>(makerOf: MakerOf<T>, { batch, untilMs, first }: Pace): BatchSource<T> {
+function made<T>(makerOf: MakerOf<T>, { batch, seconds, first }: Pace): BatchSource<T> {
   return {
     kind: 'transactional',
     planner() {
-      let [batches, hasEnded] = [0, false]
+      let [batches, hasEnded, untilMs] = [0, false, 0]
       return {
         next(last) {
           if (hasEnded) return undefined
           const from = last === undefined ? 0 : (last as Range).to
           if (from < first) return { from, to: Math.min(from + firstBatch, first) }
-          hasEnded = ++batches >= batchesMin && nowMs() >= untilMs
+          if (++batches === 1) untilMs = nowMs() + seconds * 1_000
+          hasEnded = batches >= batchesMin && nowMs() >= untilMs
           return { from, to: from + batch }
         },
         get hasEnded() {

@@ -19,7 +19,7 @@ import type { StreamGraph, StreamNode } from './graph.ts'
 import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, BatchReport, Scope, TransformInfo } from './scope.ts'
-import { partitionerOf } from './state-rdd.ts'
+import { KeyGroupPartitioner, partitionerOf } from './state-rdd.ts'
 import type { Past } from './state-rdd.ts'
 import type { StateSpec } from './state-spec.ts'
 import { mapStates, updateStates } from './stateful.ts'
@@ -229,11 +229,11 @@ export class DStream<out T> implements StreamNode<T> {
   // ---------------------------------------------------------------------------------------------- pairs, each batch by itself
 
   groupByKey<K, V>(this: DStream<Pair<K, V>>, partitions?: Partitions): DStream<Pair<K, readonly V[]>> {
-    return via(this, 'groupByKey', (rdd) => rdd.groupByKey(partitions))
+    return via(this, 'groupByKey', (rdd) => rdd.groupByKey(dividedBy(partitions, rdd)))
   }
 
   reduceByKey<K, V>(this: DStream<Pair<K, V>>, f: (a: V, b: V) => V, partitions?: Partitions): DStream<Pair<K, V>> {
-    return via(this, 'reduceByKey', (rdd) => rdd.reduceByKey(f, partitions))
+    return via(this, 'reduceByKey', (rdd) => rdd.reduceByKey(f, dividedBy(partitions, rdd)))
   }
 
   combineByKey<K, V, C>(
@@ -243,7 +243,7 @@ export class DStream<out T> implements StreamNode<T> {
     merge: (a: C, b: C) => C,
     partitions?: Partitions,
   ): DStream<Pair<K, C>> {
-    return via(this, 'combineByKey', (rdd) => rdd.combineByKey(create, add, merge, partitions))
+    return via(this, 'combineByKey', (rdd) => rdd.combineByKey(create, add, merge, dividedBy(partitions, rdd)))
   }
 
   mapValues<K, V, U>(this: DStream<Pair<K, V>>, f: (value: V) => U): DStream<Pair<K, U>> {
@@ -259,11 +259,11 @@ export class DStream<out T> implements StreamNode<T> {
     other: DStream<Pair<K, W>>,
     partitions?: Partitions,
   ): DStream<Pair<K, readonly [readonly V[], readonly W[]]>> {
-    return both(this, other, 'cogroup', (a, b) => a.cogroup(b, partitions))
+    return both(this, other, 'cogroup', (a, b) => a.cogroup(b, dividedBy(partitions, a, b)))
   }
 
   join<K, V, W>(this: DStream<Pair<K, V>>, other: DStream<Pair<K, W>>, partitions?: Partitions): DStream<Pair<K, readonly [V, W]>> {
-    return both(this, other, 'join', (a, b) => a.join(b, partitions))
+    return both(this, other, 'join', (a, b) => a.join(b, dividedBy(partitions, a, b)))
   }
 
   leftOuterJoin<K, V, W>(
@@ -271,7 +271,7 @@ export class DStream<out T> implements StreamNode<T> {
     other: DStream<Pair<K, W>>,
     partitions?: Partitions,
   ): DStream<Pair<K, readonly [V, W | null]>> {
-    return both(this, other, 'leftOuterJoin', (a, b) => a.leftOuterJoin(b, partitions))
+    return both(this, other, 'leftOuterJoin', (a, b) => a.leftOuterJoin(b, dividedBy(partitions, a, b)))
   }
 
   rightOuterJoin<K, V, W>(
@@ -279,7 +279,7 @@ export class DStream<out T> implements StreamNode<T> {
     other: DStream<Pair<K, W>>,
     partitions?: Partitions,
   ): DStream<Pair<K, readonly [V | null, W]>> {
-    return both(this, other, 'rightOuterJoin', (a, b) => a.rightOuterJoin(b, partitions))
+    return both(this, other, 'rightOuterJoin', (a, b) => a.rightOuterJoin(b, dividedBy(partitions, a, b)))
   }
 
   fullOuterJoin<K, V, W>(
@@ -287,7 +287,7 @@ export class DStream<out T> implements StreamNode<T> {
     other: DStream<Pair<K, W>>,
     partitions?: Partitions,
   ): DStream<Pair<K, readonly [V | null, W | null]>> {
-    return both(this, other, 'fullOuterJoin', (a, b) => a.fullOuterJoin(b, partitions))
+    return both(this, other, 'fullOuterJoin', (a, b) => a.fullOuterJoin(b, dividedBy(partitions, a, b)))
   }
 
   // ---------------------------------------------------------------------------------------------- keeping and giving out
@@ -578,6 +578,15 @@ function both<T, U, R>(a: DStream<T>, b: DStream<U>, name: string, f: (a: RDD<T>
     const theirs = scope.of(b)
     return mine && theirs && f(mine, theirs)
   })
+}
+
+/**
+ * How an operation by key divides: as asked, as its input lies, or else as states are divided, so that one of these behind it trades
+ * nothing again.
+ */
+function dividedBy(asked: Partitions, ...inputs: readonly [RDD<unknown>, ...RDD<unknown>[]]): Partitions {
+  if (asked !== undefined || inputs.some(({ partitioner }) => partitioner !== undefined)) return asked
+  return new KeyGroupPartitioner(inputs[0].context.count)
 }
 
 /** What is looked at of a stream, whatever its values are. */

@@ -128,7 +128,7 @@ export class LmdbStore implements StateStore, Reader {
     const changes = [...this.#tables.values()].map((table) => this.#encoded(table))
     const undo = [...this.#tables.values()].flatMap((table) => {
       const old = table.old()
-      return encodeEntries(table.operator, old.keys(), (key) => old.get(key))
+      return encodeEntries(table.operator, [...old.keys()], [...old.values()])
     })
     try {
       this.#db.transactionSync(() => {

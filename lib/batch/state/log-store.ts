@@ -82,9 +82,9 @@ export class LogStore implements StateStore {
     assert(txid === this.#tables.openTxid, `commit of batch ${txid}, open is ${this.#tables.openTxid}`)
     let changed = 0
     const entries = this.#tables.changed().flatMap((table) => {
-      const keys = [...table.changedKeys()]
+      const { keys, values } = table.changed()
       changed += keys.length
-      return encodeEntries(table.operator, keys, (key) => table.entriesByKey.get(key))
+      return encodeEntries(table.operator, keys, values)
     })
     await this.#log.append([encodeHead(kinds.batch, txid), ...entries])
     this.#tables.committed()

@@ -29,21 +29,19 @@ export function encodeHead(kind: typeof kinds.batch | typeof kinds.snapshot | ty
   return packr.pack([kind, txid ?? null])
 }
 
-/** Records of these keys with what `valueOf` says; `undefined` = deleted. */
-export function encodeEntries(operator: string, keys: Iterable<MapKey>, valueOf: (key: MapKey) => unknown): Buffer[] {
+/** Records of these keys and their values; `undefined` = deleted. */
+export function encodeEntries(operator: string, keys: readonly MapKey[], values: readonly unknown[]): Buffer[] {
   const records: Buffer[] = []
-  let flat: unknown[] = []
-  let deleted: MapKey[] = []
-  for (const key of keys) {
-    const value = valueOf(key)
-    if (value === undefined) deleted.push(writtenKey(key))
-    else flat.push(writtenKey(key), value)
-    if (flat.length + deleted.length < 2 * entriesPerRecord) continue
+  for (let from = 0; from < keys.length; from += entriesPerRecord) {
+    const flat: unknown[] = []
+    const deleted: MapKey[] = []
+    for (let i = from; i < Math.min(keys.length, from + entriesPerRecord); i++) {
+      const [key, value] = [writtenKey(keys[i] as MapKey), values[i]]
+      if (value === undefined) deleted.push(key)
+      else flat.push(key, value)
+    }
     records.push(encodeFlat(operator, flat, deleted))
-    flat = []
-    deleted = []
   }
-  if (flat.length + deleted.length > 0) records.push(encodeFlat(operator, flat, deleted))
   return records
 }
 

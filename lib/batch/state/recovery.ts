@@ -84,26 +84,20 @@ export class Recovery {
   }
 
   #apply([, operator, flat, deleted]: Entries, undo: Undo | undefined): void {
-    const entries = this.tables.table(operator).entriesByKey
+    const table = this.tables.table(operator)
     const old = undo === undefined ? undefined : changesOf(undo, operator)
-    for (let i = 0; i < flat.length; i += 2) {
-      const key = readKey(flat[i] as MapKey)
-      old?.set(key, entries.get(key))
-      entries.set(key, flat[i + 1])
+    const set = (key: MapKey, value: unknown): void => {
+      const was = table.restore(key, value)
+      old?.set(key, was)
     }
-    for (const one of deleted) {
-      const key = readKey(one)
-      old?.set(key, entries.get(key))
-      entries.delete(key)
-    }
+    for (let i = 0; i < flat.length; i += 2) set(readKey(flat[i] as MapKey), flat[i + 1])
+    for (const key of deleted) set(readKey(key), undefined)
   }
 
   #goBack(): void {
     for (const [operator, changes] of this.#end?.undo ?? []) {
-      const entries = this.tables.table(operator).entriesByKey
-      for (const [key, value] of changes)
-        if (value === undefined) entries.delete(key)
-        else entries.set(key, value)
+      const table = this.tables.table(operator)
+      for (const [key, value] of changes) table.restore(key, value)
     }
     this.#end = { txid: NaN, undo: new Map() } // what follows is another run of that batch
   }

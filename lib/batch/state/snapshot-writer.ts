@@ -85,8 +85,8 @@ export class SnapshotWriter {
   #endRecords(): Buffer[] {
     const { txid, operators } = this.#tables
     const undo = operators.flatMap((operator) => {
-      const { before } = this.#tables.table(operator)
-      return encodeEntries(operator, before.keys(), (key) => before.get(key))
+      const { keys, values } = this.#tables.table(operator).before
+      return encodeEntries(operator, keys, values)
     })
     return [encodeHead(kinds.end, txid), ...undo]
   }
@@ -109,6 +109,6 @@ export function asidePath(path: string): string {
 function* allEntries(tables: Tables): Iterator<readonly [Table, MapKey, unknown]> {
   for (const operator of tables.operators) {
     const table = tables.table(operator)
-    for (const [key, value] of table.entriesByKey) yield [table, key, value]
+    for (const [key, value] of table.kept()) yield [table, key, value]
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Tables in memory that can go back: the changes of the batch at hand, and those of the one committed last.
  *
- * A change is made in place; the value that was there before is kept with its key. So reading costs one look-up, a batch
- * costs what it touches, and undoing is putting the old values back.
+ * A change is made in place; the value that was there before is kept. So reading costs one look-up, a batch costs what it touches, and
+ * undoing is putting the old values back.
  */
 import { SquallError } from '../../errors.ts'
 import { assert } from '../../std/assert.ts'
@@ -80,7 +80,7 @@ export class Tables {
   }
 
   *lastChanged(operator: string): Iterable<unknown> {
-    for (const key of this.#tables.get(operator)?.before.keys() ?? []) yield keyOf(key)
+    for (const key of this.#tables.get(operator)?.before.keys ?? []) yield keyOf(key)
   }
 
   /** For recovery: the state is that of this batch, which cannot be undone any more unless `changes` say how. */
@@ -88,7 +88,7 @@ export class Tables {
     this.#txid = txid
     this.#canUndo = changes !== undefined
     for (const operator of changes?.keys() ?? []) this.table(operator)
-    for (const [operator, table] of this.#tables) table.before = changes?.get(operator) ?? new Map()
+    for (const [operator, table] of this.#tables) table.restoreBefore(changes?.get(operator) ?? new Map())
   }
 }
 
@@ -98,15 +98,47 @@ export function checkTxid(txid: number, last: number | undefined): void {
   if (last !== undefined && txid < last) throw new SquallError('state-ahead', { txid, found: last })
 }
 
+/** What is kept of a key. */
+interface Cell {
+  /** `undefined`: deleted by the batch at hand; such a cell goes when that ends */
+  value: unknown
+  /** the round of the table in which it was changed last */
+  round: number
+}
+
+/** Keys with what they had before they were changed; `undefined` = nothing. Three lists in step: nothing is allocated for a change. */
+class Before {
+  readonly keys: MapKey[] = []
+  readonly cells: Cell[] = []
+  readonly values: unknown[] = []
+
+  add(key: MapKey, cell: Cell): void {
+    this.keys.push(key)
+    this.cells.push(cell)
+    this.values.push(cell.value)
+  }
+}
+
+/**
+ * Budget: a `get` and a `put` of a key in a batch are one look-up, in a map that is large and not in the processor's cache; a commit and an
+ * undo are none, but for keys that come and go.
+ */
 export class Table implements StateTable {
   readonly operator: string
-  readonly entriesByKey = new Map<MapKey, unknown>()
-  /** old values of what the batch committed last has changed */
-  before: Changes = new Map()
   readonly #tables: Tables
-  #changes: Changes = new Map()
+  readonly #cells = new Map<MapKey, Cell>()
+  #size = 0
+  /** counts the batches, tries included */
+  #round = 1
+  /** of the batch committed last */
+  #before = new Before()
+  /** of the batch at hand */
+  #changes = new Before()
   /** while the last batch is undone: what it had left */
-  #undone: Changes = new Map()
+  #undone = new Before()
+  /** what was asked for last */
+  #lastKey: MapKey | undefined
+  #lastCell: Cell | undefined
 
   constructor(tables: Tables, operator: string) {
     this.#tables = tables
@@ -114,77 +146,158 @@ export class Table implements StateTable {
   }
 
   get size(): number {
-    return this.entriesByKey.size
+    return this.#size
   }
 
   get(key: unknown): unknown {
-    return this.entriesByKey.get(mapKeyOf(key))
+    return this.#find(mapKeyOf(key))?.value
   }
 
   put(key: unknown, value: unknown): void {
     if (value === undefined) return this.delete(key)
+    this.#checkOpen()
     const at = mapKeyOf(key)
-    this.#remember(at)
     if (this.#tables.check) freeze(value)
-    this.entriesByKey.set(at, value)
+    const cell = this.#find(at) ?? this.#added(at)
+    this.#remember(at, cell)
+    if (cell.value === undefined) this.#size++
+    cell.value = value
   }
 
   delete(key: unknown): void {
+    this.#checkOpen()
     const at = mapKeyOf(key)
-    this.#remember(at)
-    this.entriesByKey.delete(at)
+    const cell = this.#find(at)
+    if (cell?.value === undefined) return
+    this.#remember(at, cell)
+    this.#size--
+    cell.value = undefined
   }
 
   *entries(): Iterable<readonly [unknown, unknown]> {
-    for (const [key, value] of this.entriesByKey) yield [keyOf(key), value]
+    for (const [key, value] of this.kept()) yield [keyOf(key), value]
+  }
+
+  /** Entries with their keys as they are kept; what comes while they are walked may be among them. */
+  *kept(): Iterable<readonly [MapKey, unknown]> {
+    for (const [key, { value }] of this.#cells) if (value !== undefined) yield [key, value]
   }
 
   get hasChanges(): boolean {
-    return this.#changes.size > 0 || this.#undone.size > 0
+    return this.#changes.keys.length > 0 || this.#undone.keys.length > 0
   }
 
-  /** The keys that the batch at hand leaves changed. */
-  changedKeys(): Iterable<MapKey> {
-    if (this.#undone.size === 0) return this.#changes.keys()
-    return new Set([...this.#changes.keys(), ...this.#undone.keys()])
+  /** What the batch at hand leaves changed: keys and their new values; `undefined` = deleted. */
+  changed(): { readonly keys: readonly MapKey[]; readonly values: readonly unknown[] } {
+    const { keys, cells } = this.#changes
+    const undone = this.#undone
+    const all = { keys: undone.keys.length > 0 ? [...keys] : keys, values: cells.map(({ value }) => value) }
+    undone.cells.forEach((cell, i) => {
+      if (cell.round === this.#round) return // it was changed again
+      all.keys.push(undone.keys[i] as MapKey)
+      all.values.push(cell.value)
+    })
+    return all
+  }
+
+  /** What the batch committed last has changed: keys and their values before it. */
+  get before(): { readonly keys: readonly MapKey[]; readonly values: readonly unknown[] } {
+    return this.#before
   }
 
   /** Puts the values before the last batch back. */
   goBack(): void {
-    this.#undone = this.#swap(this.before)
+    this.#undone = this.#swap(this.#before)
+    this.#forgetLast()
   }
 
   committed(): void {
-    this.before = this.#changes
-    this.#changes = new Map()
-    this.#undone = new Map()
+    this.#sweep(this.#changes)
+    this.#sweep(this.#undone)
+    this.#before = this.#changes
+    this.#endRound()
   }
 
   discard(isBack: boolean): void {
     this.#swap(this.#changes)
     if (isBack) this.#swap(this.#undone)
-    this.#changes = new Map()
-    this.#undone = new Map()
+    this.#sweep(this.#changes)
+    this.#sweep(this.#undone)
+    this.#endRound()
   }
 
-  #remember(key: MapKey): void {
+  /** For recovery: sets or deletes outside of any batch, and says what was there. */
+  restore(key: MapKey, value: unknown): unknown {
+    const cell = this.#cells.get(key)
+    const old = cell?.value
+    if (value === undefined) this.#cells.delete(key)
+    else if (cell === undefined) this.#cells.set(key, { value, round: 0 })
+    else cell.value = value
+    this.#size = this.#cells.size
+    return old
+  }
+
+  /** For recovery: what the last batch has changed. */
+  restoreBefore(changes: Changes): void {
+    this.#before = new Before()
+    for (const [key, value] of changes) {
+      this.#before.keys.push(key)
+      this.#before.cells.push(this.#cells.get(key) ?? { value: undefined, round: 0 })
+      this.#before.values.push(value)
+    }
+  }
+
+  #checkOpen(): void {
     assert(this.#tables.openTxid !== undefined, 'state is changed outside of a batch')
-    if (this.#changes.has(key)) return
-    const old = this.entriesByKey.get(key)
-    if (old === undefined && this.entriesByKey.size >= keysMax)
-      throw new SquallError('state-too-large', { operator: this.operator, max: keysMax })
-    this.#changes.set(key, old)
+  }
+
+  #find(key: MapKey): Cell | undefined {
+    if (key === this.#lastKey) return this.#lastCell
+    this.#lastKey = key
+    return (this.#lastCell = this.#cells.get(key))
+  }
+
+  #added(key: MapKey): Cell {
+    if (this.#cells.size >= keysMax) throw new SquallError('state-too-large', { operator: this.operator, max: keysMax })
+    const cell: Cell = { value: undefined, round: 0 }
+    this.#cells.set(key, cell)
+    return (this.#lastCell = cell)
+  }
+
+  #remember(key: MapKey, cell: Cell): void {
+    if (cell.round === this.#round) return
+    cell.round = this.#round
+    this.#changes.add(key, cell)
   }
 
   /** Puts these values in place and gives back those that were there. */
-  #swap(values: Changes): Changes {
-    const were: Changes = new Map()
-    for (const [key, value] of values) {
-      were.set(key, this.entriesByKey.get(key))
-      if (value === undefined) this.entriesByKey.delete(key)
-      else this.entriesByKey.set(key, value)
+  #swap({ keys, cells, values }: Before): Before {
+    const were = new Before()
+    for (let i = 0; i < keys.length; i++) {
+      const [key, cell, value] = [keys[i] as MapKey, cells[i] as Cell, values[i]]
+      were.add(key, cell)
+      if (cell.value === undefined) this.#cells.set(key, cell) // it went with the batch that had deleted it
+      this.#size += Number(value !== undefined) - Number(cell.value !== undefined)
+      cell.value = value
     }
     return were
+  }
+
+  /** Lets go of cells without a value. */
+  #sweep({ keys, cells }: Before): void {
+    for (let i = 0; i < cells.length; i++) if ((cells[i] as Cell).value === undefined) this.#cells.delete(keys[i] as MapKey)
+  }
+
+  #endRound(): void {
+    this.#changes = new Before()
+    this.#undone = new Before()
+    this.#round++
+    this.#forgetLast()
+  }
+
+  #forgetLast(): void {
+    this.#lastKey = undefined
+    this.#lastCell = undefined
   }
 }
 

@@ -1,8 +1,12 @@
 /** Streams of micro-batches under virtual time, on one and on several executors. */
 import { describe, expect, test } from 'vitest'
-import { memorySource, topology } from '../../../lib/index.ts'
+import { memorySource, stateSpec, topology } from '../../../lib/index.ts'
 import type { DStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
+
+type Pair = readonly [string, number]
+
+const sum = (a: number, b: number): number => a + b
 
 /** Runs a graph over batches a second apart, one chunk each and then empty ones; what each batch gave. */
 async function batchesOf<T, U>(
@@ -44,6 +48,43 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
       [['', 2]],
       [],
     ])
+  })
+
+  test.each([
+    ['one operation by key', (s: DStream<Pair>) => s.reduceByKey(sum)],
+    ['one behind the other', (s: DStream<Pair>) => s.groupByKey().mapValues((ones) => ones.length)],
+    [
+      'a join of two',
+      (s: DStream<Pair>) =>
+        s
+          .reduceByKey(sum)
+          .join(s.groupByKey())
+          .mapValues(([n]) => n),
+    ],
+  ])('records go to their states with %s: nothing is traded twice', async (_, build) => {
+    let lineage = ''
+    const keep = stateSpec((key: string, n: number | undefined) => [key, n] as const)
+    const found = await batchesOf(
+      [['a', 'b', 'a', 'c']],
+      (s) =>
+        build(s.map((x): Pair => [x, 1]))
+          .mapWithState(keep)
+          .transform((rdd) => {
+            lineage = rdd.toDebugString()
+            return rdd
+          }),
+      { executors },
+    )
+    expect(found.map((batch) => batch.toSorted())).toEqual([
+      [
+        ['a', 2],
+        ['b', 1],
+        ['c', 1],
+      ],
+    ])
+    // as many stages as operations by key that read the source
+    expect(lineage.match(/\+-\(/g)).toHaveLength(lineage.match(/source\[/g)?.length ?? NaN)
+    expect(lineage).not.toContain('partitionBy')
   })
 
   test('objects and maps are what they were, wherever they come from', async () => {

@@ -163,6 +163,37 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
         await store.close()
       })
 
+      test('a key that was asked for before shows what is true after', async () => {
+        const { store } = await after([{ d: 1 }, { d: undefined }])
+        const counts = store.table<string, number>('counts')
+        expect(counts.get('d')).toBeUndefined()
+        store.begin(2)
+        expect(counts.get('d')).toBe(1)
+        counts.delete('d')
+        expect([counts.get('d'), counts.size]).toEqual([undefined, 0])
+        counts.put('d', 2)
+        expect([counts.get('d'), counts.size]).toEqual([2, 1])
+        store.discard()
+        expect([counts.get('d'), counts.size]).toEqual([undefined, 0])
+        await store.close()
+      })
+
+      test('a key that came and went in the first try is there after the second', async () => {
+        const { place, store } = await after([{ b: 1 }])
+        store.begin(2)
+        stage(store, { a: 1 })
+        stage(store, { a: undefined })
+        await store.commit(2)
+        store.begin(2)
+        stage(store, { a: 2 })
+        await store.commit(2)
+        expect([contentOf(store), store.table('counts').size]).toEqual([{ '"a"': 2, '"b"': 1 }, 2])
+        await place.kill(store)
+        const again = await place.open()
+        expect([contentOf(again), again.table('counts').size]).toEqual([{ '"a"': 2, '"b"': 1 }, 2])
+        await again.close()
+      })
+
       test('the first batch can be run again as well', async () => {
         const { store } = await after([{ a: 1 }])
         store.begin(1)
