@@ -26,6 +26,7 @@ export const fileState: Adapter = {
 async function written(folder: string, calls: readonly (readonly unknown[])[]): Promise<readonly string[] | undefined> {
   const file = join(folder, 'out.txt')
   let state = new FileState<unknown>({ file })
+  await state.open()
   for (const [i, [name, value]] of calls.entries())
     switch (name) {
       case 'beginCommit':
@@ -44,12 +45,13 @@ async function written(folder: string, calls: readonly (readonly unknown[])[]): 
       case 'recover':
         await state.close()
         state = new FileState<unknown>({ file })
+        await state.open()
         break
       default:
         return undefined
     }
   await state.close()
-  return readFileSync(file, { encoding: 'utf8', flag: 'a+' }).split('\n').slice(0, -1)
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1)
 }
 
 function verdict(what: string, expected: unknown, folder: string, lines: readonly string[]): Verdict {
@@ -57,6 +59,12 @@ function verdict(what: string, expected: unknown, folder: string, lines: readonl
   const names = readdirSync(folder)
   const isIndex = /^\..*\.index$/
   if (what === 'files') return same('files', names.filter((name) => !isIndex.test(name)).length, expected)
+  if (/^(dataFile|file)(s|Exists)?$/i.test(what))
+    return same(
+      'data file',
+      names.some((name) => !isIndex.test(name)),
+      expected,
+    )
   const indexes = names.filter((name) => isIndex.test(name)).length
   if (/^index(es|Files?|FileExists)?$/i.test(what))
     return same('index files', typeof expected === 'number' ? indexes : indexes > 0, expected)

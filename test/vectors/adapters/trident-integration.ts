@@ -5,7 +5,7 @@
  *
  * `input` is a list of steps: `["feed", tuples]` (one batch), `["drpc", args]` or `["drpc", name, args]`, `["waitMs", n]`.
  */
-import { LocalDrpc, MemoryMapState, builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
+import { LocalDrpc, MemoryMapState, builtIns, memorySource, newStaticState, state, topology, trident } from '../../../lib/index.ts'
 import type {
   TridentAggregator as Aggregator,
   AnyAggregator,
@@ -15,6 +15,7 @@ import type {
   MapState,
   ReducerAggregator,
   StreamTopologyBuilder,
+  TridentFilter,
   TridentState,
   TridentStream,
   TupleView,
@@ -87,11 +88,35 @@ const bySemicolon = /^;/
 const byDot = /^\s*\.\s*/
 const byComma = /^\s*,\s*/
 
+const filters: Readonly<Record<string, TridentFilter>> = {
+  true: () => true,
+  false: () => false,
+  null: builtIns.filterNull(),
+  filternull: builtIns.filterNull(),
+}
+
+const queries = {
+  get: builtIns.mapGet<unknown>(),
+  mapget: builtIns.mapGet<unknown>(),
+  snapshotget: builtIns.snapshotGet<unknown>(),
+  all: builtIns.tupleCollectionGet(),
+  tuplecollectionget: builtIns.tupleCollectionGet(),
+}
+
+/** What a name stands for, however it is written: `MapGet`, `map get`, `true filter`, `TrueFilter`. */
+function named<T>(table: Readonly<Record<string, T>>, text: string): T | undefined {
+  const name = text.toLowerCase().replace(/[^a-z]/g, '')
+  return table[name] ?? table[name.replace(/(filter|function)$/, '')]
+}
+
 /** A step: its name, what is in its brackets, the fields that it is told to give. */
 function stepOf(text: string): { name: string; args: string[]; as: string[] } {
-  const [, name, inside = '', as] = /^([\w-]+)\s*(?:\((.*)\))?\s*(?:->\s*\(?([\w\s,-]+?)\)?)?$/s.exec(text) ?? []
+  const [, name, inside = '', behind] = /^([\w-]+)\s*(?:\((.*)\))?\s*(?:->\s*\(?([\w\s,-]+?)\)?)?$/s.exec(text) ?? []
   if (name === undefined) throw new Unknown(text)
-  return { name, args: parts(inside, byComma), as: as === undefined ? [] : parts(as, byComma) }
+  // the fields may be named within the brackets, but for the branches of a merge, which name their own
+  const [, before = inside, within] = name === 'merge' ? [] : (/^(.*?)\s*->\s*\(?([\w\s,-]+?)\)?$/s.exec(inside) ?? [])
+  const as = behind ?? within
+  return { name, args: parts(before, byComma), as: as === undefined ? [] : parts(as, byComma) }
 }
 
 // ------------------------------------------------------------------------------------------------ pipelines
@@ -111,11 +136,13 @@ function applied(at: TridentStream | Grouped, text: string, built: Built): Tride
   const { name, args, as } = stepOf(text)
   const of = at as TridentStream
   switch (name) {
+    case 'filter':
     case 'each':
     case 'flatMap': {
-      const named = functions[(args.at(-1) ?? '').toLowerCase()]
-      if (named === undefined) throw new Unknown(text)
-      const [field, f] = named
+      const filter = named(filters, args.at(-1) ?? '')
+      if (filter !== undefined) return of.filter(args.length > 1 ? args.slice(0, -1) : of.fields, filter)
+      const [field, f] = named(functions, args.at(-1) ?? '') ?? []
+      if (field === undefined || f === undefined) throw new Unknown(text)
       const fields = as.length > 0 ? as : [field]
       const input = args.length > 1 ? args.slice(0, -1) : [of.fields.at(-1) as string]
       const made = of.each(input, f, fields)
@@ -123,6 +150,8 @@ function applied(at: TridentStream | Grouped, text: string, built: Built): Tride
     }
     case 'groupBy':
       return of.groupBy(args)
+    case 'name':
+      return of.name(args[0] ?? '')
     case 'project':
       return of.project(args)
     case 'partitionBy':
@@ -142,9 +171,9 @@ function applied(at: TridentStream | Grouped, text: string, built: Built): Tride
       return name === 'aggregate' ? at.aggregate(input, aggregator, fields) : of.partitionAggregate(input, aggregator, fields)
     }
     case 'stateQuery': {
-      const query = { all: builtIns.tupleCollectionGet(), get: builtIns.mapGet<unknown>() }[args.at(-1) ?? '']
+      const query = named<(typeof queries)[keyof typeof queries]>(queries, args.at(-1) ?? '')
       if (query === undefined || built.state === undefined) throw new Unknown(text)
-      const isAll = args.at(-1) === 'all'
+      const isAll = /all|tuple/i.test(args.at(-1) ?? '')
       const fields = as.length > 0 ? as : isAll ? ['word', 'count'] : ['count']
       const input = args.length > 1 ? args.slice(0, -1) : 'fields' in at ? [at.fields.at(-1) as string] : ['word']
       return at.stateQuery(built.state, input, query, fields)
@@ -210,7 +239,8 @@ async function called({ operation, params, input, expected, notes }: VectorCase)
         verdicts.push(same(`call ${i + 1}`, sorted(await answer, notes), sorted(expected[i] as readonly unknown[], notes)))
     }
   } catch (error) {
-    if (error instanceof Unknown) return undefined
+    // thrown while it was declared, it is the cause of another
+    if (error instanceof Unknown || (error as Error).cause instanceof Unknown) return undefined
     throw error
   }
   return all(verdicts)
@@ -227,30 +257,47 @@ async function onFields({ params }: VectorCase, operation: string): Promise<Verd
     JSON.stringify(params['streamFields'] ?? '')
       .match(/[\w-]+/g)
       ?.filter((word) => word !== 'or' && word !== 'and') ?? []
-  const { name, args } = stepOf(operation)
   const counted = [builtIns.count(), ['n']] as const
-  const operators: Readonly<Record<string, (s: TridentStream) => unknown>> = {
-    each: (s) => s.each(args, () => undefined, ['n']),
-    filter: (s) => s.filter(args, () => true),
-    project: (s) => s.project(args),
-    groupBy: (s) => s.groupBy(args).aggregate(...counted),
-    partitionBy: (s) => s.partitionBy(args),
-    aggregate: (s) => s.aggregate(args, ...counted),
-    partitionAggregate: (s) => s.partitionAggregate(args, ...counted),
-    persistentAggregate: (s) => s.persistentAggregate(state('s'), args, ...counted),
-    partitionPersist: (s) =>
-      s.partitionPersist(
-        () => new MemoryMapState(),
+  const operators: Readonly<Record<string, (s: TridentStream | Grouped, args: readonly string[]) => TridentStream | Grouped>> = {
+    each: (s, args) => (s as TridentStream).each(args, () => undefined, ['n']),
+    filter: (s, args) => (s as TridentStream).filter(args, () => true),
+    project: (s, args) => (s as TridentStream).project(args),
+    groupBy: (s, args) => (s as TridentStream).groupBy(args),
+    partitionBy: (s, args) => (s as TridentStream).partitionBy(args),
+    aggregate: (s, args) => s.aggregate(args, ...counted),
+    partitionAggregate: (s, args) => (s as TridentStream).partitionAggregate(args, ...counted),
+    persistentAggregate: (s, args) => (s as TridentStream).persistentAggregate(state('s'), args, ...counted).newValuesStream(),
+    partitionPersist: (s, args) =>
+      (s as TridentStream)
+        .partitionPersist<MemoryMapState, string>(
+          () => new MemoryMapState(),
+          args,
+          () => undefined,
+        )
+        .newValuesStream(),
+    minBy: (s, args) => (s as TridentStream).minBy(args[0] as string),
+    maxBy: (s, args) => (s as TridentStream).maxBy(args[0] as string),
+    stateQuery: (s, args) =>
+      s.stateQuery(
+        newStaticState(() => new MemoryMapState()),
         args,
-        () => undefined,
+        builtIns.mapGet<unknown>(),
+        ['n'],
       ),
-    minBy: (s) => s.minBy(args[0] as string),
-    maxBy: (s) => s.maxBy(args[0] as string),
-    stateQuery: (s) => s.stateQuery(s.groupBy(fields).persistentAggregate(state('s'), ...counted), args, builtIns.mapGet<number>(), ['n']),
   }
-  const operator = operators[name]
-  if (operator === undefined) return undefined
-  const graph = topology('case', (t) => void operator(trident(t.stream('stream', memorySource<unknown>()), fields)))
+  const steps = parts(operation, byDot).map(stepOf)
+  if (steps.some(({ name }) => operators[name] === undefined)) return undefined
+  // what is no field is what is done with the fields
+  const isDone = (arg: string): boolean => named(functions, arg) !== undefined || /^(count|sum|get|map ?get|memory.*)$/i.test(arg)
+  const graph = topology('case', (t) => {
+    let at: TridentStream | Grouped = trident(t.stream('stream', memorySource<unknown>()), fields)
+    for (const { name, args } of steps)
+      at = (operators[name] as (typeof operators)[string])(
+        at,
+        args.filter((arg) => fields.includes(arg) || !isDone(arg)),
+      )
+    if ('groupFields' in at) at.aggregate(...counted)
+  })
   await using cluster = await LocalCluster.start({ seed: 1 })
   await cluster.submit(graph)
   return true

@@ -106,6 +106,9 @@ function ofTuple(value: unknown, i: number, count: number): unknown {
 }
 
 function read(what: string, view: TupleView, views: readonly TupleView[], value: unknown): Verdict {
+  // `contains(a)`: of one argument
+  const [, method, argument] = /^(\w+)\s*\((.*)\)$/.exec(what) ?? []
+  if (method !== undefined) return read(method, view, views, { [(argument as string).replace(/["'\s()[\]]/g, '')]: value })
   switch (what) {
     case 'values':
       return Array.isArray(value) && value.some(Array.isArray) && views.length > 1 ? one(views, value) : same(what, view.values(), value)
@@ -113,6 +116,17 @@ function read(what: string, view: TupleView, views: readonly TupleView[], value:
       return isRecord(value)
         ? all(Object.entries(value).map(([field, wanted]) => same(`the field ${field}`, view.has(field) ? view.get(field) : null, wanted)))
         : undefined
+    case 'select':
+      return isRecord(value)
+        ? all(
+            Object.entries(value).map(([list, wanted]) =>
+              same(`select ${list}`, view.select(list.split(/[\s,]+/).filter((name) => name !== '')), wanted),
+            ),
+          )
+        : undefined
+    case 'getValueByField':
+    case 'valueByField':
+      return read('byField', view, views, value)
     case 'fields':
       return same(what, view.fields, value)
     case 'size':

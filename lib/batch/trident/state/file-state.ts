@@ -49,9 +49,14 @@ export class FileState<T = unknown> implements State {
     this.#files = files
   }
 
+  /** Opens the file now, and not with the first batch: what is wrong with it shows at once. */
+  async open(): Promise<void> {
+    await this.#opened()
+  }
+
   async beginCommit(txid: number | null): Promise<void> {
     if (txid === null) throw new SquallError('state-file-txid', { file: this.#path })
-    const file = (this.#file ??= await this.#open())
+    const file = await this.#opened()
     const index = await this.#index()
     const size = await file.size()
     if (index !== undefined && txid < index.txid) throw new SquallError('state-ahead', { txid, found: index.txid }, { file: this.#path })
@@ -77,11 +82,12 @@ export class FileState<T = unknown> implements State {
     this.#file = undefined
   }
 
-  async #open(): Promise<OpenFile> {
+  async #opened(): Promise<OpenFile> {
+    if (this.#file !== undefined) return this.#file
     await this.#files.makeFolder(dirname(this.#path))
-    const file = await this.#files.open(this.#path, 'append')
+    this.#file = await this.#files.open(this.#path, 'append')
     await this.#files.syncFolder(dirname(this.#path))
-    return file
+    return this.#file
   }
 
   async #index(): Promise<Index | undefined> {
