@@ -83,6 +83,18 @@ export type {
   ReducerAggregator,
   Row,
 } from './batch/trident/aggregates.ts'
+export { newStream } from './batch/trident/spouts.ts'
+export type {
+  BatchEmitter,
+  BatchSpout,
+  OpaqueEmitter,
+  OpaqueSpout,
+  SpoutCoordinator,
+  TransactionalCoordinator,
+  TransactionalEmitter,
+  TransactionalSpout,
+  TridentSpout,
+} from './batch/trident/spouts.ts'
 export { builtIns } from './batch/trident/built-ins.ts'
 export { LocalDrpc } from './batch/trident/drpc.ts'
 export { newStaticState, state } from './batch/trident/persist.ts'

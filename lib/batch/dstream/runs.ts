@@ -109,6 +109,7 @@ export class StreamRuns {
         return this.#sourceRdd(stream, ranges[stream], read)
       },
       reads: () => Object.fromEntries([...reads].map(([stream, read]) => [stream, allOf(read)])),
+      reader: (stream) => this.#readers.get(stream),
       seen(input, partition) {
         const stats = new EventTimeStats()
         const all = seen.get(input) ?? []

@@ -4,7 +4,7 @@ import type { StreamRead } from '../batch-stats.ts'
 import type { EventTimeStats } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
-import type { Range } from '../source.ts'
+import type { Range, Reader } from '../source.ts'
 import type { DStream } from './dstream.ts'
 import type { StreamNode } from './graph.ts'
 
@@ -69,6 +69,8 @@ export interface Scope extends TransformInfo {
   of<T>(stream: StreamNode<T>, timeMs?: number): RDD<T> | undefined
   /** The RDD of what the batch takes of a source. */
   source<T>(stream: string): RDD<T>
+  /** This task's reader of a source. */
+  reader(stream: string): Reader<unknown> | undefined
   /** What is seen of an input's event times in a partition; begun anew each time that the partition is computed. */
   seen(input: string, partition: number): EventTimeStats
   /** What this task has read of each source. */

@@ -9,7 +9,7 @@ import type { StateStage } from '../dstream/ahead.ts'
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { Node } from '../rdd/node.ts'
-import type { Push } from '../rdd/node.ts'
+import type { Push, Stage } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
 import type { StateTable } from '../state/store.ts'
 import type { Row } from './aggregates.ts'
@@ -160,9 +160,8 @@ export async function applied<S extends State, R>(of: S, { txid }: Scope, hasTup
   return results
 }
 
-/** Work of a task on its part of a batch, once, when the batch is committed. */
-class TaskStage<T, R> implements StateStage {
-  readonly changesState = true
+/** Work of a task on its part of a batch, once. */
+class TaskStage<T, R> implements Stage {
   readonly inputs: readonly Node<unknown>[]
   readonly #input: Node<T>
   readonly #work: (values: readonly T[]) => Promise<readonly R[]>
@@ -191,14 +190,27 @@ class TaskStage<T, R> implements StateStage {
   }
 }
 
-/** What each task makes of its partitions of `input`, a partition a task; `before` is done first. */
+/** The same, when the batch is committed. */
+class CommitStage<T, R> extends TaskStage<T, R> implements StateStage {
+  readonly changesState = true
+}
+
+/** What each task makes of its partitions of `input` when the batch is committed, a partition a task; `before` is done first. */
 export function inTask<T, R>(
   input: RDD<T>,
   name: string,
   work: (values: readonly T[]) => Promise<readonly R[]>,
   before: readonly Node<unknown>[] = [],
 ): RDD<R> {
-  const stage = new TaskStage(input.node, before, work)
+  return staged(input, name, new CommitStage(input.node, before, work))
+}
+
+/** The same when the batch is processed, perhaps before others are committed: for what needs no state. */
+export function inTaskAhead<T, R>(input: RDD<T>, name: string, work: (values: readonly T[]) => Promise<readonly R[]>): RDD<R> {
+  return staged(input, name, new TaskStage(input.node, [], work))
+}
+
+function staged<T, R>(input: RDD<T>, name: string, stage: TaskStage<T, R>): RDD<R> {
   return new RDD(
     new Node<R>(input.context, {
       name,
