@@ -253,6 +253,10 @@ const table = {
     what: 'the call of {function} has no answer: the topology that answers it has ended',
     help: 'look at the error that ended it, start it again, and call again',
   },
+  'drpc-threads': {
+    what: 'the function {function} cannot be called: the executors of the run are threads, and LocalDrpc answers in its own thread only',
+    help: 'run with one executor (--executors 1), or in a LocalCluster',
+  },
   'drpc-unknown': {
     what: 'no topology answers the function {function}',
     help: 'declare it with newDRPCStream and start the topology before it is called; there are: {known}',

@@ -6,6 +6,7 @@
  * other executors fail every tree they have under way, for each may have had a part in the dead one.
  */
 import { SquallError, errorFrom } from '../errors.ts'
+import { executorThread } from '../std/threads.ts'
 import { createRing } from '../wire/ring.ts'
 import { Deaths } from './deaths.ts'
 import { systemRingBytes } from './link.ts'
@@ -115,6 +116,7 @@ export class CrewOfThreads implements Crew {
   #newThread(index: number): Thread {
     const { runnable, options, placement, executors: n, seed, cells } = this.#options
     const data: ThreadData = {
+      thread: executorThread,
       module: runnable.module as string,
       params: options.params ?? {},
       config: options.config ?? {},

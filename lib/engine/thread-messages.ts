@@ -2,6 +2,7 @@
 import type { ConfigInput } from '../config.ts'
 import type { ErrorData } from '../errors.ts'
 import type { LogOptions } from '../std/log.ts'
+import type { executorThread } from '../std/threads.ts'
 import type { QuietWords } from './quiet.ts'
 import type { ComponentError } from './run-types.ts'
 
@@ -12,6 +13,7 @@ export interface Rings {
 }
 
 export interface ThreadData {
+  readonly thread: typeof executorThread
   readonly module: string
   readonly params: Readonly<Record<string, unknown>>
   readonly config: ConfigInput

@@ -145,3 +145,20 @@ test('an error in a timer after the end of the run has the form of all others', 
   expect(stderr).toMatch(onlyError('uncaught', `a\\.ts:${lines.finish}:`))
   expect(code).toBe(1)
 })
+
+test('a function of LocalDrpc on threads ends the run with its code; on one executor it is answered', async () => {
+  const cwd = folderOf({
+    'a.ts': `import { LocalDrpc, topology } from 'squall'
+const drpc = new LocalDrpc()
+setTimeout(() => drpc.execute('length', 'four').then((rows) => (console.log('answer', rows[0][0]), drpc.end()), () => {}), 0)
+export default topology('calls', (t) => {
+  drpc.newDRPCStream(t, 'length').map((call) => [String(call.get('args')).length], ['length'])
+})`,
+  })
+  const run = (executors: string) => squall(['run', 'a.ts', '--no-table', '--executors', executors], { cwd })
+  const threads = await run('2')
+  expect(threads.stderr).toContain('error[drpc-threads]')
+  expect(threads.code).not.toBe(0)
+  const { code, stdout } = await run('1')
+  expect([code, stdout]).toEqual([0, expect.stringContaining('answer 4')])
+})

@@ -2,10 +2,12 @@
  * Calls from outside that a topology answers (Storm's `LocalDRPC`): within one process. Each call is a batch of its own function's stream; the
  * last stream behind it is the answer.
  *
- * A call travels in what its batch takes, so every task can read it. The answer is given where the driver runs.
+ * A call travels in what its batch takes, so every task can read it. The answer is given where the driver runs. All tasks are in the thread that
+ * calls, or else the run is refused: one executor of a run, or any number of a `LocalCluster`.
  */
 import { randomUUID } from 'node:crypto'
 import { SquallError } from '../../errors.ts'
+import { isExecutorThread } from '../../std/threads.ts'
 import type { StreamOptions, StreamTopologyBuilder } from '../builder.ts'
 import type { BatchSource } from '../source.ts'
 import type { Row } from './aggregates.ts'
@@ -88,13 +90,17 @@ export class LocalDrpc {
     const hasEnded = (): boolean => this.#hasEnded && queue().length === 0
     return {
       kind: 'transactional',
-      planner: () => ({
-        next: () => queue().shift(),
-        get hasEnded() {
-          return hasEnded()
-        },
-        close: () => this.#stop(name),
-      }),
+      planner: ({ topology, stream }) => {
+        // whoever calls is in another thread, with a queue of its own that nobody looks at
+        if (isExecutorThread()) throw new SquallError('drpc-threads', { function: name }, { topology, stream })
+        return {
+          next: () => queue().shift(),
+          get hasEnded() {
+            return hasEnded()
+          },
+          close: () => this.#stop(name),
+        }
+      },
       reader: () => ({ partitions: () => 1, read: (request, _, push) => push((request as Request).args) }),
     }
   }

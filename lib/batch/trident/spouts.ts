@@ -152,8 +152,9 @@ class BatchReader implements Reader<never> {
   }
 }
 
-function batches(id: string, { fields, open }: BatchSpout): Way {
-  const emitterOf = opener((context) => open(context), undefined)
+function batches(id: string, spout: BatchSpout): Way {
+  const { fields } = spout
+  const emitterOf = opener((context) => spout.open(context), undefined)
   return {
     source: { kind: 'non-transactional', planner: () => ({ next: () => ({}), hasEnded: false }), reader: () => new BatchReader() },
     shape: { isStateful: true },
@@ -170,8 +171,9 @@ function batches(id: string, { fields, open }: BatchSpout): Way {
   }
 }
 
-function transactional<P, M>({ fields, coordinator, emitter }: TransactionalSpout<string, P, M>): Way {
-  const emitterOf = opener((context) => emitter(context), undefined)
+function transactional<P, M>(spout: TransactionalSpout<string, P, M>): Way {
+  const { fields } = spout
+  const emitterOf = opener((context) => spout.emitter(context), undefined)
   const plan =
     (of: TransactionalCoordinator<P, M>) =>
     async (last: Range | undefined, recordsMax: number): Promise<Range | undefined> => {
@@ -186,7 +188,11 @@ function transactional<P, M>({ fields, coordinator, emitter }: TransactionalSpou
       return taken.some(([, , isNew]) => isNew) ? taken : undefined
     }
   return {
-    source: { kind: 'transactional', planner: async (context) => planner(await coordinator(context), plan), reader: () => nothingToRead },
+    source: {
+      kind: 'transactional',
+      planner: async (context) => planner(await spout.coordinator(context), plan),
+      reader: () => nothingToRead,
+    },
     shape: {},
     make: (range, scope) =>
       inTaskAhead(scope.sc.empty(), 'spout', async () => {
@@ -200,13 +206,14 @@ function transactional<P, M>({ fields, coordinator, emitter }: TransactionalSpou
   }
 }
 
-function opaque<P, M>(id: string, { fields, coordinator, emitter }: OpaqueSpout<string, P, M>): Way {
-  const emitterOf = opener((context) => emitter(context), undefined)
+function opaque<P, M>(id: string, spout: OpaqueSpout<string, P, M>): Way {
+  const { fields } = spout
+  const emitterOf = opener((context) => spout.emitter(context), undefined)
   const past = new Past<Row>(stateOf(id))
   const plan = (of: SpoutCoordinator<P>) => async (): Promise<Range | undefined> =>
     of.isReady?.() === false || of.hasEnded?.() === true ? undefined : await of.partitions()
   return {
-    source: { kind: 'opaque', planner: async (context) => planner(await coordinator(context), plan), reader: () => nothingToRead },
+    source: { kind: 'opaque', planner: async (context) => planner(await spout.coordinator(context), plan), reader: () => nothingToRead },
     shape: { past },
     make: (range, scope) =>
       inTask(scope.sc.empty(), 'spout', async () => {
