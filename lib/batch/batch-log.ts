@@ -15,14 +15,16 @@ export interface BatchRecord {
 
 export interface KnownBatch extends BatchRecord {
   readonly isCommitted: boolean
+  /** what batches before it took last of each source, as far as that was written with it */
+  readonly positions: Readonly<Record<string, Range>>
 }
 
 /** The coordinator's side: what batches consist of. */
 export interface BatchLog {
   /** The batches that are known, oldest first: those that may be needed again, and those that are not committed. */
   read(): Promise<readonly KnownBatch[]>
-  /** Durable when it resolves. */
-  planned(batch: BatchRecord): Promise<void>
+  /** Durable when it resolves. `positions`: what batches before it took last of each source, for when those are forgotten. */
+  planned(batch: BatchRecord, positions: Readonly<Record<string, Range>>): Promise<void>
   /** Batches before this one are not needed any more. */
   forget(txid: number): Promise<void>
   close(): Promise<void>
@@ -44,12 +46,19 @@ export async function openBatchLog(folder: string, files: FileSystem): Promise<B
       const committed = Math.max(0, ...commits.map(({ batch }) => batch))
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
-        const { batchTimestampMs: timeMs = 0, offsets: ranges = {} } = entry ?? {}
-        return { txid, timeMs, ranges: ranges as Readonly<Record<string, Range>>, isCommitted: txid <= committed }
+        const { batchTimestampMs: timeMs = 0, offsets: ranges = {}, conf: { positions = '{}' } = {} } = entry ?? {}
+        return {
+          txid,
+          timeMs,
+          ranges: ranges as Readonly<Record<string, Range>>,
+          isCommitted: txid <= committed,
+          positions: JSON.parse(positions) as Readonly<Record<string, Range>>,
+        }
       })
     },
-    async planned({ txid, timeMs, ranges }) {
-      await offsets.add(txid, { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf: {}, offsets: ranges })
+    async planned({ txid, timeMs, ranges }, positions) {
+      const conf: Record<string, string> = Object.keys(positions).length === 0 ? {} : { positions: JSON.stringify(positions) }
+      await offsets.add(txid, { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf, offsets: ranges })
     },
     forget: (txid) => offsets.purge(txid),
     close: () => offsets.close(),

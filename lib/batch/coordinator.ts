@@ -133,6 +133,7 @@ export class Coordinator {
 
   async #recover(): Promise<void> {
     for (const record of await this.#options.log.read()) {
+      for (const [stream, range] of Object.entries(record.positions)) this.#ranges.set(stream, range)
       this.#note(record)
       if (record.isCommitted) this.#history.push(record)
       else this.#active.push(this.#waiting(record, true))
@@ -239,7 +240,8 @@ export class Coordinator {
   async #planBatch(ranges: Record<string, Range>, out: SpoutOutput<Orders>): Promise<void> {
     const timeMs = this.#nextTimeMs()
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
-    await this.#options.log.planned(record)
+    // with the batch behind which others are forgotten, where sources are that may have given nothing for long
+    await this.#options.log.planned(record, record.txid % forgetEvery === 0 ? Object.fromEntries(this.#ranges) : {})
     this.#note(record)
     for (const [stream, rate] of this.#rates) if (this.#options.intervalMs > 0 || stream in ranges) rate.planned(this.#context.now())
     const batch = this.#waiting(record, this.#isFirst)
