@@ -10,11 +10,13 @@ import type { Duration } from '../std/clock.ts'
 import { topology as topologyOfBolts } from '../topology/builder.ts'
 import type { TopologyBuilder } from '../topology/builder.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
+import type { StreamOutline } from '../topology/outline.ts'
 import type { BatchStats } from './batch-stats.ts'
 import { addBatchComponents } from './components.ts'
 import type { RddContext } from './context.ts'
 import { DStream } from './dstream/dstream.ts'
 import { StreamGraph } from './dstream/graph.ts'
+import { outlineOf } from './dstream/outline.ts'
 import { watermarkPolicy } from './event-time.ts'
 import type { WatermarkPolicy } from './event-time.ts'
 import { RDD } from './rdd/rdd.ts'
@@ -84,8 +86,9 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
  */
 export function topology(name: string, build: (t: StreamTopologyBuilder) => void): TopologyDefinition {
   if (typeof build !== 'function') return topologyOfBolts(name, build)
-  return topologyOfBolts(name, (t) => {
-    const streams = new Streams(name)
+  let streams: Streams
+  const definition = topologyOfBolts(name, (t) => {
+    streams = new Streams(name)
     const result: unknown = build({
       spout: t.spout.bind(t),
       bolt: t.bolt.bind(t),
@@ -101,11 +104,20 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
     streams.finish(t)
     return result as void // an async function is told by who called us
   })
+  return Object.freeze({
+    ...definition,
+    draft(params: Readonly<Record<string, unknown>>) {
+      const draft = definition.draft(params)
+      const { outline } = streams
+      return outline === undefined ? draft : { ...draft, outline }
+    },
+  })
 }
 
 class Streams {
   readonly #topology: string
   #graph: StreamGraph | undefined
+  #outline: StreamOutline | undefined
   #rememberMs = 0
   readonly #preparations: ((sc: RddContext) => Promise<void>)[] = []
   readonly #endings: (() => void | Promise<void>)[] = []
@@ -187,5 +199,11 @@ class Streams {
     graph.finish()
     if (graph.faults.length > 0) throw allFaults(graph.faults)
     addBatchComponents(t, graph)
+    this.#outline = outlineOf(graph, ['batches', 'batch'])
+  }
+
+  /** When all is declared, and nothing is wrong. */
+  get outline(): StreamOutline | undefined {
+    return this.#outline
   }
 }

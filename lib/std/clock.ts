@@ -51,3 +51,10 @@ export function signedDurationMs(duration: Duration): number | undefined {
   const interval = parseInterval(duration)
   return interval === undefined ? undefined : intervalMs(interval)
 }
+
+/** In the largest unit that makes it a whole number: `90m`, `250ms`. */
+export function shortDuration(ms: number): string {
+  const units = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const
+  const [unit, unitMs] = Object.entries(units).find(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1]
+  return `${ms / unitMs}${unit}`
+}

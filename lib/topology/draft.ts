@@ -3,6 +3,7 @@ import type { ConfigInput } from '../config.ts'
 import type { SquallError, Place } from '../errors.ts'
 import type { BoltDefinition, SpoutDefinition } from './component.ts'
 import type { Subscription } from './grouping.ts'
+import type { StreamOutline } from './outline.ts'
 
 export interface TopologyDraft {
   readonly name: string
@@ -14,6 +15,8 @@ export interface TopologyDraft {
   readonly asked?: readonly string[]
   /** nothing, or no spout, could be written down; `faults` says why */
   readonly broken?: boolean
+  /** its streams of batches */
+  readonly outline?: StreamOutline
   readonly where: Place
 }
 

@@ -3,8 +3,8 @@
  * its sources; long edges pass through empty places of the layers between; the order in a layer follows the neighbours
  * (barycentres); edges that close a cycle run back below the rest.
  */
-import { graphOf, labelOf } from './graph.ts'
-import type { Graph, GraphComponent, GraphEdge } from './graph.ts'
+import { drawnOf } from './graph.ts'
+import type { Drawn, DrawnEdge, DrawnNode } from './graph.ts'
 import type { Plan } from './plan.ts'
 
 const nodeHeight = 54
@@ -17,7 +17,7 @@ const smallCharWidth = 6.3
 
 /** A self-contained SVG, light or dark as the reader's system is. */
 export function graphSvg(plan: Plan): string {
-  const graph = graphOf(plan)
+  const graph = drawnOf(plan)
   const layout = layOut(graph)
   const paths = layout.edges.map(
     ({ path, feedback }) => `<path class="edge${feedback ? ' back' : ''}" d="${path}" marker-end="url(#head)"/>`,
@@ -31,18 +31,17 @@ export function graphSvg(plan: Plan): string {
       return `${ground}<text class="label" x="${round(x)}" y="${round(middle + 4)}">${escape(line)}</text>`
     }),
   )
-  const nodes = layout.nodes.map(({ component: { id, kind, tasks }, x, y, width }) => {
+  const nodes = layout.nodes.map(({ component: { kind, title, note, isMany }, x, y, width }) => {
     const middle = round(x + width / 2)
-    const radius = kind === 'spout' ? nodeHeight / 2 : 8
+    const radius = kind === 'spout' || kind === 'source' ? nodeHeight / 2 : kind === 'output' ? 2 : 8
     // two outlines behind say at a glance that there are more of it
-    const more =
-      tasks > 1
-        ? `<rect class="${kind} behind" x="${round(x + 5)}" y="${round(y - 5)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>`
-        : ''
+    const more = isMany
+      ? `<rect class="${kind} behind" x="${round(x + 5)}" y="${round(y - 5)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>`
+      : ''
     return [
       `<g>${more}<rect class="${kind}" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${nodeHeight}" rx="${radius}"/>`,
-      `<text class="id" x="${middle}" y="${round(y + 24)}">${escape(id)}</text>`,
-      `<text class="kind" x="${middle}" y="${round(y + 42)}">${kind} × ${tasks}</text></g>`,
+      `<text class="id" x="${middle}" y="${round(y + 24)}">${escape(title)}</text>`,
+      `<text class="kind" x="${middle}" y="${round(y + 42)}">${escape(note)}</text></g>`,
     ].join('')
   })
   const width = Math.max(layout.width, graph.topology.length * 10 + 2 * margin)
@@ -62,19 +61,20 @@ const style = [
   '.ground{fill:#fff}',
   '.id{font-size:13px;font-weight:600;fill:#1f2430}',
   '.kind{font-size:11px;fill:#5b6275}',
-  '.spout{fill:#d8f3ee;stroke:#12806a;stroke-width:1.5}',
-  '.bolt{fill:#e6e9fb;stroke:#4453c4;stroke-width:1.5}',
+  '.spout,.source{fill:#d8f3ee;stroke:#12806a;stroke-width:1.5}',
+  '.bolt,.stage{fill:#e6e9fb;stroke:#4453c4;stroke-width:1.5}',
+  '.output{fill:#fdf0d9;stroke:#a8761c;stroke-width:1.5}',
   '.behind{opacity:.55}',
   '.edge{fill:none;stroke:#8a91a5;stroke-width:1.5}',
   '.back{stroke-dasharray:5 4}',
   '.head{fill:#8a91a5}',
   '.label{font-size:11px;fill:#3d4456;paint-order:stroke;stroke:#fff;stroke-width:5px;stroke-linejoin:round}',
-  '@media (prefers-color-scheme:dark){.ground{fill:#14171f}.title,.id{fill:#e8ebf4}.kind{fill:#a3abc0}.spout{fill:#123b34;stroke:#38b59a}.bolt{fill:#242a52;stroke:#8592f2}',
+  '@media (prefers-color-scheme:dark){.ground{fill:#14171f}.title,.id{fill:#e8ebf4}.kind{fill:#a3abc0}.spout,.source{fill:#123b34;stroke:#38b59a}.bolt,.stage{fill:#242a52;stroke:#8592f2}.output{fill:#40300f;stroke:#d9a441}',
   '.edge{stroke:#767e95}.head{fill:#767e95}.label{fill:#c5cbdb;stroke:#14171f}}',
 ].join('')
 
 interface PlacedNode {
-  readonly component: GraphComponent
+  readonly component: DrawnNode
   readonly x: number
   readonly y: number
   readonly width: number
@@ -90,7 +90,7 @@ interface PlacedEdge {
 
 /** A place in a layer: a component, or the point where a long edge passes. */
 interface Place {
-  readonly component: GraphComponent | undefined
+  readonly component: DrawnNode | undefined
   readonly layer: number
   readonly before: Place[]
   readonly after: Place[]
@@ -106,7 +106,7 @@ interface Bunch {
   readonly lines: readonly string[]
 }
 
-function layOut(graph: Graph): { nodes: readonly PlacedNode[]; edges: readonly PlacedEdge[]; width: number; height: number } {
+function layOut(graph: Drawn): { nodes: readonly PlacedNode[]; edges: readonly PlacedEdge[]; width: number; height: number } {
   const layers: Place[][] = []
   const places = putInLayers(graph, layers)
   const forward = bunches(
@@ -119,10 +119,15 @@ function layOut(graph: Graph): { nodes: readonly PlacedNode[]; edges: readonly P
     places,
     undefined,
   )
-  orderLayers(layers)
-  spread(layers)
-  const top = Math.min(...layers.flat().map(({ y }) => y)) - nodeHeight / 2
-  for (const place of layers.flat()) place.y += margin + titleHeight - top
+  let top = margin + titleHeight
+  for (const part of connectedParts(layers)) {
+    orderLayers(part)
+    spread(part)
+    const ys = part.flat().map(({ y }) => y)
+    const down = top + nodeHeight / 2 - Math.min(...ys)
+    for (const place of part.flat()) place.y += down
+    top = Math.max(...ys) + down + nodeHeight / 2 + rowGap
+  }
   const columns = columnsOf(layers, forward, back)
   const bottom = Math.max(...layers.flat().map(({ y }) => y)) + nodeHeight / 2
   const nodes = [...places.values()].flatMap(({ component, layer, y }): PlacedNode[] => {
@@ -139,14 +144,14 @@ function layOut(graph: Graph): { nodes: readonly PlacedNode[]; edges: readonly P
   return { nodes, edges: [...drawForward(forward, byId, columns), ...backEdges], width: right, height }
 }
 
-function widthOf({ id, kind, tasks }: GraphComponent): number {
-  return Math.max(112, id.length * (charWidth + 0.6) + 36, `${kind} × ${tasks}`.length * smallCharWidth + 36)
+function widthOf({ title, note }: DrawnNode): number {
+  return Math.max(112, title.length * (charWidth + 0.6) + 36, note.length * smallCharWidth + 36)
 }
 
 /** The layer of a component is one more than that of its last source. Components come sources first. */
-function putInLayers({ components, edges }: Graph, layers: Place[][]): Map<string, Place> {
+function putInLayers({ nodes, edges }: Drawn, layers: Place[][]): Map<string, Place> {
   const places = new Map<string, Place>()
-  for (const component of components) {
+  for (const component of nodes) {
     const sources = edges.filter(({ to, feedback }) => to === component.id && !feedback).map(({ from }) => places.get(from)?.layer ?? 0)
     const layer = sources.length === 0 ? 0 : Math.max(...sources) + 1
     const place: Place = { component, layer, before: [], after: [], y: 0 }
@@ -157,7 +162,7 @@ function putInLayers({ components, edges }: Graph, layers: Place[][]): Map<strin
 }
 
 /** One bunch for each pair; with `layers`, long ones get points to pass through. */
-function bunches(edges: readonly GraphEdge[], places: ReadonlyMap<string, Place>, layers: Place[][] | undefined): readonly Bunch[] {
+function bunches(edges: readonly DrawnEdge[], places: ReadonlyMap<string, Place>, layers: Place[][] | undefined): readonly Bunch[] {
   return [...byPair(edges).values()].flatMap((pair): Bunch[] => {
     const [first] = pair
     const from = places.get(first?.from ?? '')
@@ -175,12 +180,12 @@ function bunches(edges: readonly GraphEdge[], places: ReadonlyMap<string, Place>
       }
       join(before, to)
     }
-    return [{ from, to, via, lines: pair.map((edge) => (edge.input === 'default' ? labelOf(edge) : `${labelOf(edge)} → ${edge.input}`)) }]
+    return [{ from, to, via, lines: pair.flatMap(({ label }) => (label === '' ? [] : [label])) }]
   })
 }
 
-function byPair(edges: readonly GraphEdge[]): ReadonlyMap<string, readonly GraphEdge[]> {
-  const pairs = new Map<string, GraphEdge[]>()
+function byPair(edges: readonly DrawnEdge[]): ReadonlyMap<string, readonly DrawnEdge[]> {
+  const pairs = new Map<string, DrawnEdge[]>()
   for (const edge of edges) {
     const key = `${edge.from}\n${edge.to}`
     const pair = pairs.get(key)
@@ -193,6 +198,23 @@ function byPair(edges: readonly GraphEdge[]): ReadonlyMap<string, readonly Graph
 function join(before: Place, after: Place): void {
   before.after.push(after)
   after.before.push(before)
+}
+
+/** The layers of each part that no edge joins to another: they stand one below the other, and do not push each other about. */
+function connectedParts(layers: readonly (readonly Place[])[]): readonly Place[][][] {
+  const partOf = new Map<Place, number>()
+  let parts = 0
+  for (const start of layers.flat()) {
+    if (partOf.has(start)) continue
+    const found = [start]
+    for (const place of found) {
+      if (partOf.has(place)) continue
+      partOf.set(place, parts)
+      found.push(...place.before, ...place.after)
+    }
+    parts++
+  }
+  return Array.from({ length: parts }, (_, part) => layers.map((layer) => layer.filter((place) => partOf.get(place) === part)))
 }
 
 /** Sweeps forth and back, each layer ordered by the mean position of the neighbours in the one before it. */

@@ -15,6 +15,7 @@ import { deadLetterStream } from './component.ts'
 import type { BoltDefinition, SpoutDefinition, StreamDeclaration } from './component.ts'
 import type { ComponentOptions, DraftComponent, DraftSubscription, TopologyDraft } from './draft.ts'
 import type { Grouping } from './grouping.ts'
+import type { StreamOutline } from './outline.ts'
 import { badFieldsOf, fieldsOf, mismatch } from './schema.ts'
 import type { Field } from './schema.ts'
 
@@ -27,6 +28,8 @@ export interface Plan {
   readonly streams: readonly PlannedStream[]
   /** by task number */
   readonly tasks: readonly PlannedTask[]
+  /** its streams of batches, for people */
+  readonly outline?: StreamOutline
 }
 
 export interface PlannedComponent {
@@ -106,7 +109,8 @@ export function planTopology(draft: TopologyDraft, config: ConfigInput = {}, exe
   checkTaskCount(draft, resolved.tasksMax, executors, faults)
   const order = inOrder(byId, faults)
   if (faults.length > 0) throw allFaults(faults)
-  return number(draft.name, resolved, order, executors)
+  const plan = number(draft.name, resolved, order, executors)
+  return draft.outline === undefined ? plan : Object.freeze({ ...plan, outline: draft.outline })
 }
 
 function lacksParts({ broken, components }: TopologyDraft): boolean {

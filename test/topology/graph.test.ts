@@ -138,6 +138,21 @@ describe('SVG', () => {
     }
   })
 
+  test('parts that nothing joins stand close together, one below the other', () => {
+    const parts = topology('parts', (t) => {
+      for (const part of ['a', 'b', 'c']) {
+        const source = t.spout(part, words)
+        const [left, right] = [t.bolt(`${part}-left`, bolt).shuffle(source), t.bolt(`${part}-right`, bolt).shuffle(source)]
+        if (part !== 'b') t.bolt(`${part}-end`, bolt).shuffle(left).shuffle(right)
+      }
+    })
+    const drawn = graphSvg(planTopology(parts.draft({})))
+    const ys = new Set([...drawn.matchAll(/<rect class="(?:spout|bolt)" x="[\d.]+" y="([\d.]+)"/g)].map(([, y]) => Number(y)))
+    const steps = [...ys].sort((a, b) => a - b).map((y, i, all) => y - (all[i - 1] ?? y))
+    expect(steps.length).toBeGreaterThan(6)
+    expect(Math.max(...steps)).toBeLessThanOrEqual(54 + 34)
+  })
+
   test('a single spout has a picture too', () => {
     expect(graphSvg(planTopology(topology('one', (t) => void t.spout('only', words)).draft({})))).toContain('>only</text>')
   })

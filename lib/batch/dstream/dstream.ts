@@ -37,6 +37,10 @@ export interface StreamShape<T> {
   readonly slideMs?: number
   readonly lookBackMs?: number
   readonly isStateful?: boolean
+  /** of a stream with state: what the state is called in the store */
+  readonly state?: string | undefined
+  /** how its operator is drawn, where the name alone says little */
+  readonly label?: string
   /** of a stream with state: where its earlier batches are kept */
   readonly past?: Past<T>
 }
@@ -89,6 +93,8 @@ export class DStream<out T> implements StreamNode<T> {
   readonly slideMs: number
   readonly lookBackMs: number
   readonly isStateful: boolean
+  readonly state: string | undefined
+  readonly label: string
   rememberMs: number
   reachMs = 0
   persists = false
@@ -106,6 +112,8 @@ export class DStream<out T> implements StreamNode<T> {
     this.slideMs = slideMs
     this.lookBackMs = lookBackMs
     this.isStateful = shape.isStateful ?? past !== undefined
+    this.state = shape.state
+    this.label = shape.label ?? name
     this.rememberMs = this.slideMs
     this.make = make
     if (past !== undefined) {
@@ -502,12 +510,13 @@ export class DStream<out T> implements StreamNode<T> {
 
   /** Prints the first values of each batch. */
   print(n = 10): void {
-    this.foreachRDD(async (rdd, { timeMs }) => {
+    const output = foreachRdd(this, async (rdd, { timeMs }) => {
       const first = await rdd.take(n + 1)
       const line = '-------------------------------------------'
       const more = first.length > n ? ['...'] : []
       process.stdout.write(`${[line, `Time: ${timeMs} ms`, line, ...first.slice(0, n).map(shown), ...more, ''].join('\n')}\n`)
     })
+    this.graph.addOutput({ ...output, name: 'print' })
   }
 
   /**

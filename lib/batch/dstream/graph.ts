@@ -26,6 +26,10 @@ export interface StreamNode<T> {
   readonly lookBackMs: number
   /** its batches change state: they are made one after the other, when they are committed */
   readonly isStateful: boolean
+  /** what its state is called in the store */
+  readonly state: string | undefined
+  /** how its operator is drawn */
+  readonly label: string
   /** how long its RDDs are kept at least; grows while the graph is declared */
   rememberMs: number
   /** how far back windows reach to it; known when the graph is finished */
@@ -44,6 +48,8 @@ export interface StreamNode<T> {
 export interface Output<T = unknown> {
   readonly name: string
   readonly stream: StreamNode<T>
+  /** it does nothing, and is there to let its stream run */
+  readonly isInner?: boolean
   /** Runs in every task, one output after the other. */
   readonly run: (rdd: RDD<T>, scope: Scope) => Promise<void>
 }
@@ -68,6 +74,8 @@ export class StreamGraph {
   /** the delays of the inputs with a watermark */
   readonly watermarks = new Map<string, Duration>()
   watermarkPolicy: WatermarkPolicy = 'min'
+  /** streams that only prepare what others read: they are not drawn */
+  readonly inner = new Set<StreamNode<unknown>>()
   /** streams that see event times for the watermark */
   readonly watermarked = new Set<StreamNode<unknown>>()
   /** there are operators over event time */
@@ -106,6 +114,14 @@ export class StreamGraph {
     this.outputs.push(output as unknown as Output)
   }
 
+  /** The streams that outputs depend on. */
+  get needed(): ReadonlySet<StreamNode<unknown>> {
+    const needed = new Set(this.outputs.map(({ stream }) => stream))
+    // children were declared after their parents
+    for (const stream of this.streams.toReversed()) if (needed.has(stream)) for (const parent of stream.parents) needed.add(parent)
+    return needed
+  }
+
   fault(error: SquallError): void {
     this.faults.push(error)
   }
@@ -134,18 +150,14 @@ export class StreamGraph {
   finish(): void {
     for (const finisher of this.finishers) finisher()
     if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
-    const needed = new Set<StreamNode<unknown>>()
-    for (const { stream } of this.outputs) {
-      needed.add(stream)
-      stream.rememberMs = Math.max(stream.rememberMs, this.rememberOutputsMs)
-    }
+    for (const { stream } of this.outputs) stream.rememberMs = Math.max(stream.rememberMs, this.rememberOutputsMs)
     // children were declared after their parents
     for (const stream of this.streams.toReversed())
       for (const parent of stream.parents) {
         parent.rememberMs = Math.max(parent.rememberMs, stream.rememberMs + stream.lookBackMs)
         parent.reachMs = Math.max(parent.reachMs, stream.reachMs + stream.lookBackMs)
-        if (needed.has(stream)) needed.add(parent)
       }
+    const needed = this.needed
     this.#stateful = this.streams.filter((stream) => stream.isStateful && needed.has(stream))
   }
 }

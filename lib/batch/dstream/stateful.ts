@@ -28,7 +28,7 @@ export function updateStates<K, V, S>(
   const stateName = stream.graph.stateName(name, 'updateStateByKey', stream.name)
   const past = new Past<Pair<K, S>>(stateName)
   return {
-    shape: { name: 'updateStateByKey', parents: [stream], isStateful: true, past },
+    shape: { name: 'updateStateByKey', parents: [stream], isStateful: true, state: stateName, past },
     make(scope) {
       const input = scope.of(stream)?.groupByKey(partitionerOf(scope))
       if (input === undefined) return undefined
@@ -87,7 +87,7 @@ export function mapStates<K, V, S, R>(
   const states = new KeptStates<K, S>(stateName, spec.timeoutMs)
   return {
     mapped: {
-      shape: { name: 'mapWithState', parents: [stream], isStateful: true, past },
+      shape: { name: 'mapWithState', parents: [stream], isStateful: true, state: stateName, past },
       make(scope) {
         const input = scope.of(stream)?.partitionBy(partitionerOf(scope))
         if (input === undefined) return undefined

@@ -8,7 +8,7 @@
  *                                          [4  5   6]
  */
 import { SquallError } from '../../errors.ts'
-import { durationMs } from '../../std/clock.ts'
+import { durationMs, shortDuration } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { DStream, Pair, Planned } from './dstream.ts'
@@ -23,7 +23,7 @@ export function windowOf<T>(stream: DStream<T>, length: Duration, slide: Duratio
   const slideMs = wholeSlides(stream, 'the slide', slide)
   stream.persist(stream.level)
   return {
-    shape: { name: 'window', parents: [stream], slideMs, lookBackMs: lengthMs },
+    shape: { name: 'window', label: labelOf(lengthMs, slideMs), parents: [stream], slideMs, lookBackMs: lengthMs },
     make(scope) {
       const [first, ...rest] = batchesOf(stream, scope.timeMs - lengthMs, scope.timeMs).flatMap((time) => scope.of(stream, time) ?? [])
       return first?.union(...rest)
@@ -57,7 +57,15 @@ export function inverseWindow<K, V>(
   const past = new Past<Pair<K, V>>(stateName)
   slices.persist(slices.level)
   return {
-    shape: { name: 'window', parents: [slices], slideMs, lookBackMs: lengthMs + slideMs, past },
+    shape: {
+      name: 'window',
+      label: labelOf(lengthMs, slideMs),
+      parents: [slices],
+      slideMs,
+      lookBackMs: lengthMs + slideMs,
+      state: stateName,
+      past,
+    },
     make(scope) {
       const { timeMs } = scope
       const between = (afterMs: number, untilMs: number, isEntering: boolean): RDD<Pair<K, Change<V>>>[] =>
@@ -88,6 +96,10 @@ export function inverseWindow<K, V>(
       )
     },
   }
+}
+
+function labelOf(lengthMs: number, slideMs: number): string {
+  return `window(${shortDuration(lengthMs)} every ${shortDuration(slideMs)})`
 }
 
 /** The times of a stream's batches after one time, up to another. */

@@ -16,7 +16,7 @@ export interface DuplicatesPlan<T> {
 /** The first record of each key; of one batch it is the first in the order of the partitions. */
 export function withoutDuplicates<T>(rows: DStream<Row<T>>, { name, keyOf, keptMs }: DuplicatesPlan<T>): DStream<Given<T, T>> {
   const deadlines = new TaskDeadlines<unknown>()
-  return rows.derive<Given<T, T>>({ name: 'dropDuplicates', parents: [rows], isStateful: true }, (scope) => {
+  return rows.derive<Given<T, T>>({ name: 'dropDuplicates', parents: [rows], isStateful: true, state: name }, (scope) => {
     const input = scope
       .of(rows)
       ?.map((row) => [keyOf(row[1]), row] as const)

@@ -9,7 +9,7 @@ import type { Duration } from '../../std/clock.ts'
 import type { DStream, StateOptions } from '../dstream/dstream.ts'
 import type { StreamNode } from '../dstream/graph.ts'
 import type { PartitionInfo } from '../dstream/outputs.ts'
-import type { BatchInfo, BatchReport } from '../dstream/scope.ts'
+import type { BatchInfo, BatchReport, Scope } from '../dstream/scope.ts'
 import { watermarkDelayMs } from '../event-time.ts'
 import { natural } from '../rdd/ordering.ts'
 import type { RDD } from '../rdd/rdd.ts'
@@ -62,7 +62,7 @@ export class EventStream<out T> {
 
   /** The records without their times. */
   get records(): DStream<T> {
-    return (this.#records ??= this.#rows.map(([, record]) => record))
+    return (this.#records ??= inner(this.#rows.map(([, record]) => record)))
   }
 
   filter(f: (record: T) => boolean): EventStream<T> {
@@ -194,11 +194,7 @@ export class StatefulStream<out T, out L> extends EventStream<T> {
   #late: DStream<L> | undefined
 
   constructor(given: DStream<Given<L, T>>, times: Times, name: string) {
-    super(
-      given.flatMap(([isLate, row]): Row<T>[] => (isLate ? [] : [row])),
-      times,
-      name,
-    )
+    super(inner(given.flatMap(([isLate, row]): Row<T>[] => (isLate ? [] : [row]))), times, name)
     this.#given = given
     this.#mode = times.mode
     this.#name = name
@@ -210,7 +206,8 @@ export class StatefulStream<out T, out L> extends EventStream<T> {
 
   /** The records that came too late: in windows, those that were too late for the last of theirs. */
   late(): DStream<L> {
-    return (this.#late ??= this.#given.flatMap(([isLate, record]) => (isLate ? [record] : [])))
+    const late = (scope: Scope): RDD<L> | undefined => scope.of(this.#given)?.flatMap(([isLate, record]) => (isLate ? [record] : []))
+    return (this.#late ??= this.#given.derive({ name: 'late', parents: [this.#given] }, late))
   }
 
   /** All results of each batch in order, for the output mode `complete`. */
@@ -352,15 +349,17 @@ export function timed<T>(stream: DStream<T>, time: TimeOf<T>): EventStream<T> {
 
 /** The records of a stream, without times. */
 export function timeless<T>(stream: DStream<T>): EventStream<T> {
-  return new EventStream(
-    stream.map((record): Row<T> => [null, record]),
-    { isOfRecord: false },
-    stream.name,
-  )
+  return new EventStream(inner(stream.map((record): Row<T> => [null, record])), { isOfRecord: false }, stream.name)
 }
 
 function timesOf<T>(time: TimeOf<T>): Times {
   return { field: typeof time === 'string' ? time : undefined, isOfRecord: true }
+}
+
+/** Changes the form of what another stream has: not drawn. */
+function inner<T>(stream: DStream<T>): DStream<T> {
+  stream.graph.inner.add(stream)
+  return stream
 }
 
 /** On the way with most of them. */

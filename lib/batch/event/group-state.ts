@@ -12,7 +12,7 @@ import { partitionerOf, updated } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { Aggregator, Aggregators } from './aggregators.ts'
 import { TaskDeadlines } from './deadlines.ts'
-import { keyBy, passesAt, putFields, tallied } from './rows.ts'
+import { groupingOf, keyBy, passesAt, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 export type OutputMode = 'append' | 'update' | 'complete'
@@ -106,49 +106,52 @@ export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>): DStrea
     states.putResults(row, group)
     return [false, [passes(key) ?? null, row as R]]
   }
-  return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
-    const input = scope.of(rows)
-    if (input === undefined) return undefined
-    return updated<unknown, Part<T>, Given<T, R>>(
-      partsOf(input, plan, states, scope),
-      'aggregate',
-      (read, push) =>
-        tallied(scope, name, (tally) => {
-          const table = scope.state.table<unknown, readonly unknown[]>(name)
-          const due = deadlines.of(scope.state, scope.txid, (all) => {
-            if (!evicts) return
-            for (const [key] of table.entries()) {
-              const at = passes(key)
-              if (at !== undefined) all.add(at, key)
-            }
-          })
-          read(([key, part]) => {
-            const at = evicts ? passes(key) : undefined
-            if (at !== undefined && at <= scope.lateMs) {
-              tally.dropped += part.records
-              for (const record of part.late) push([true, record])
-              return
-            }
-            const before = table.get(key)
-            const group = before === undefined ? part.states : states.merge(before, part.states)
-            table.put(key, group)
-            tally.updated++
-            if (before === undefined && at !== undefined) due.add(at, key)
-            if (mode === 'update') push(rowOf(key, group))
-          })
-          due.take(scope.watermarkMs, (key) => {
-            const group = table.get(key)
-            if (group === undefined) return
-            if (mode === 'append') push(rowOf(key, group))
-            table.delete(key)
-            tally.removed++
-          })
-          if (mode === 'complete') for (const [key, group] of table.entries()) push(rowOf(key, group))
-          return table.size
-        }),
-      false,
-    )
-  })
+  return rows.derive<Given<T, R>>(
+    { name: 'aggregate', label: groupingOf(fields), parents: [rows], isStateful: true, state: name },
+    (scope) => {
+      const input = scope.of(rows)
+      if (input === undefined) return undefined
+      return updated<unknown, Part<T>, Given<T, R>>(
+        partsOf(input, plan, states, scope),
+        'aggregate',
+        (read, push) =>
+          tallied(scope, name, (tally) => {
+            const table = scope.state.table<unknown, readonly unknown[]>(name)
+            const due = deadlines.of(scope.state, scope.txid, (all) => {
+              if (!evicts) return
+              for (const [key] of table.entries()) {
+                const at = passes(key)
+                if (at !== undefined) all.add(at, key)
+              }
+            })
+            read(([key, part]) => {
+              const at = evicts ? passes(key) : undefined
+              if (at !== undefined && at <= scope.lateMs) {
+                tally.dropped += part.records
+                for (const record of part.late) push([true, record])
+                return
+              }
+              const before = table.get(key)
+              const group = before === undefined ? part.states : states.merge(before, part.states)
+              table.put(key, group)
+              tally.updated++
+              if (before === undefined && at !== undefined) due.add(at, key)
+              if (mode === 'update') push(rowOf(key, group))
+            })
+            due.take(scope.watermarkMs, (key) => {
+              const group = table.get(key)
+              if (group === undefined) return
+              if (mode === 'append') push(rowOf(key, group))
+              table.delete(key)
+              tally.removed++
+            })
+            if (mode === 'complete') for (const [key, group] of table.entries()) push(rowOf(key, group))
+            return table.size
+          }),
+        false,
+      )
+    },
+  )
 }
 
 /** When a group has passed; `undefined`: never. */

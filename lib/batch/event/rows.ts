@@ -1,11 +1,13 @@
 /** Records with their event time. */
 import { SquallError } from '../../errors.ts'
+import { shortDuration } from '../../std/clock.ts'
 import { shown } from '../../std/words.ts'
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { over } from '../rdd/narrow.ts'
 import { RDD } from '../rdd/rdd.ts'
-import type { TimeWindow } from '../time-windows.ts'
+import { TimeWindows } from '../time-windows.ts'
+import type { SessionWindows, TimeWindow } from '../time-windows.ts'
 
 /** A record behind its event time, ms since 1970; `null` where it has none. */
 export type Row<T> = readonly [timeMs: number | null, record: T]
@@ -22,7 +24,7 @@ export function rowsOf<T>(stream: DStream<T>, time: TimeOf<T>, input?: string): 
   const timeOf = typeof time === 'function' ? time : (record: T): unknown => record[time as keyof T]
   const where = stream.graph.where(stream.name)
   const name = input === undefined ? 'withEventTime' : 'withWatermark'
-  return stream.derive<Row<T>>({ name, parents: [stream] }, (scope) => {
+  return stream.derive<Row<T>>({ name, ...(typeof time === 'string' && { label: `${name}(${time})` }), parents: [stream] }, (scope) => {
     const rdd = scope.of(stream)
     if (rdd === undefined) return undefined
     const node = over<T, Row<T>>(rdd.node, name, (partition, push) => {
@@ -50,6 +52,13 @@ function msOf(time: unknown): number | null | undefined {
 export function passesAt(value: unknown): number | undefined {
   const time = typeof value === 'object' && value !== null && 'end' in value ? (value as TimeWindow).end : value
   return msOf(time) ?? undefined
+}
+
+/** How a grouping is drawn. */
+export function groupingOf(fields: readonly string[], windows?: TimeWindows | SessionWindows<never>): string {
+  if (windows === undefined) return `groupBy(${fields.join(', ')})`
+  const window = windows instanceof TimeWindows ? `${shortDuration(windows.sizeMs)} every ${shortDuration(windows.slideMs)}` : 'sessions'
+  return `groupBy(${[...fields, window].join(', ')})`
 }
 
 /** The key of a record by some of its fields: none is `null`, one is its value. */

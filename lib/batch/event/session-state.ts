@@ -9,7 +9,7 @@ import type { SessionWindows, TimeWindow } from '../time-windows.ts'
 import { TaskDeadlines } from './deadlines.ts'
 import { States } from './group-state.ts'
 import type { GroupPlan } from './group-state.ts'
-import { keyBy, putFields, tallied } from './rows.ts'
+import { groupingOf, keyBy, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 /** What is kept of a session. */
@@ -41,7 +41,8 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
     states.putResults(row, group)
     return [false, [windowTime(window), row as R]]
   }
-  return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
+  const shape = { name: 'aggregate', label: groupingOf(fields, windows), parents: [rows], isStateful: true, state: name }
+  return rows.derive<Given<T, R>>(shape, (scope) => {
     const input = scope.of(rows)
     if (input === undefined) return undefined
     return updated<unknown, Opened, Given<T, R>>(

@@ -19,7 +19,7 @@ import { States } from './group-state.ts'
 import type { GroupPlan } from './group-state.ts'
 import { Panes, placeOf } from './panes.ts'
 import type { Neighbours, PaneList } from './panes.ts'
-import { keyBy, putFields, tallied } from './rows.ts'
+import { groupingOf, keyBy, putFields, tallied } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 /** Of a batch. Each pane has its start, its records (those themselves, if somebody wants the late ones), and the states. */
@@ -35,100 +35,103 @@ export function windowed<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   const deadlines = new TaskDeadlines<unknown>()
   const evicts = mode !== 'complete'
   const width = 1 + states.count
-  return rows.derive<Given<T, R>>({ name: 'aggregate', parents: [rows], isStateful: true }, (scope) => {
-    const input = scope.of(rows)
-    if (input === undefined) return undefined
-    const lateMs = evicts ? scope.lateMs : -Infinity
-    return updated<unknown, BatchPanes, Given<T, R>>(
-      panesOf(input, plan, panes, states, scope),
-      'aggregate',
-      (read, push) =>
-        tallied(scope, name, (tally) => {
-          const table = scope.state.table<unknown, KeptPanes>(name)
-          const due = deadlines.of(scope.state, scope.txid, (all) => {
-            for (const [key, list] of table.entries())
-              eachWindow(list, lateMs, (start) => {
-                all.rows++
-                if (evicts) all.add(start + windows.sizeMs, key)
-              })
-          })
-          const results = new Results<R>(fields, states, windows)
-          const touched: number[] = []
-          /** The key's list with the panes of the batch. */
-          const merged = (key: unknown, before: KeptPanes, batch: BatchPanes): KeptPanes | undefined => {
-            const list: unknown[] = []
-            let [at, last, lastOfBatch] = [0, undefined as number | undefined, undefined as number | undefined]
-            const opened = (start: number): void => {
-              due.rows++
-              if (evicts) due.add(start + windows.sizeMs, key)
-            }
-            for (let i = 0; i < batch.length; i += width + 1) {
-              const start = batch[i] as number
-              const passed = panes.passed(start, lateMs)
-              if (passed > 0) {
-                const records = batch[i + 1] as number | readonly T[]
-                tally.dropped += passed * (typeof records === 'number' ? records : records.length)
-                if (panes.endOf(start) <= lateMs) {
-                  if (typeof records !== 'number') for (const record of records) push([true, record])
-                  continue
-                }
-              }
-              for (; at < before.length && (before[at] as number) < start; at += width) {
-                last = before[at] as number
-                for (let j = at; j < at + width; j++) list.push(before[j])
-              }
-              list.push(start)
-              const behind = before[at] as number | undefined
-              if (behind === start) {
-                states.pushMerged(list, before, at + 1, batch, i + 2)
-                at += width
-              } else {
-                for (let j = i + 2; j < i + 1 + width; j++) list.push(batch[j])
-                panes.ownWindows(start, { before: last, behind, atMs: lateMs }, opened)
-              }
-              panes.ownWindows(start, { before: lastOfBatch, behind: undefined, atMs: lateMs }, (window) => touched.push(window))
-              last = lastOfBatch = start
-            }
-            if (lastOfBatch === undefined) return undefined
-            for (; at < before.length; at++) list.push(before[at])
-            return list.slice() // no longer than it need be
-          }
-          read(([key, batch]) => {
-            touched.length = 0
-            const list = merged(key, table.get(key) ?? [], batch)
-            if (list === undefined) return
-            table.put(key, list)
-            tally.updated += touched.length
-            if (mode === 'update') for (const start of touched) push(results.row(key, start, list))
-          })
-          if (evicts)
-            due.take(scope.watermarkMs, (key, endMs) => {
-              const list = table.get(key)
-              if (list === undefined) return
-              if (mode === 'append') push(results.row(key, endMs - windows.sizeMs, list))
-              tally.removed++
-              due.rows--
-              const kept = stillNeeded(list, endMs)
-              if (kept === list) return
-              if (kept.length === 0) table.delete(key)
-              else table.put(key, kept)
+  return rows.derive<Given<T, R>>(
+    { name: 'aggregate', label: groupingOf(fields, windows), parents: [rows], isStateful: true, state: name },
+    (scope) => {
+      const input = scope.of(rows)
+      if (input === undefined) return undefined
+      const lateMs = evicts ? scope.lateMs : -Infinity
+      return updated<unknown, BatchPanes, Given<T, R>>(
+        panesOf(input, plan, panes, states, scope),
+        'aggregate',
+        (read, push) =>
+          tallied(scope, name, (tally) => {
+            const table = scope.state.table<unknown, KeptPanes>(name)
+            const due = deadlines.of(scope.state, scope.txid, (all) => {
+              for (const [key, list] of table.entries())
+                eachWindow(list, lateMs, (start) => {
+                  all.rows++
+                  if (evicts) all.add(start + windows.sizeMs, key)
+                })
             })
-          else for (const [key, list] of table.entries()) eachWindow(list, lateMs, (start) => push(results.row(key, start, list)))
-          return due.rows
+            const results = new Results<R>(fields, states, windows)
+            const touched: number[] = []
+            /** The key's list with the panes of the batch. */
+            const merged = (key: unknown, before: KeptPanes, batch: BatchPanes): KeptPanes | undefined => {
+              const list: unknown[] = []
+              let [at, last, lastOfBatch] = [0, undefined as number | undefined, undefined as number | undefined]
+              const opened = (start: number): void => {
+                due.rows++
+                if (evicts) due.add(start + windows.sizeMs, key)
+              }
+              for (let i = 0; i < batch.length; i += width + 1) {
+                const start = batch[i] as number
+                const passed = panes.passed(start, lateMs)
+                if (passed > 0) {
+                  const records = batch[i + 1] as number | readonly T[]
+                  tally.dropped += passed * (typeof records === 'number' ? records : records.length)
+                  if (panes.endOf(start) <= lateMs) {
+                    if (typeof records !== 'number') for (const record of records) push([true, record])
+                    continue
+                  }
+                }
+                for (; at < before.length && (before[at] as number) < start; at += width) {
+                  last = before[at] as number
+                  for (let j = at; j < at + width; j++) list.push(before[j])
+                }
+                list.push(start)
+                const behind = before[at] as number | undefined
+                if (behind === start) {
+                  states.pushMerged(list, before, at + 1, batch, i + 2)
+                  at += width
+                } else {
+                  for (let j = i + 2; j < i + 1 + width; j++) list.push(batch[j])
+                  panes.ownWindows(start, { before: last, behind, atMs: lateMs }, opened)
+                }
+                panes.ownWindows(start, { before: lastOfBatch, behind: undefined, atMs: lateMs }, (window) => touched.push(window))
+                last = lastOfBatch = start
+              }
+              if (lastOfBatch === undefined) return undefined
+              for (; at < before.length; at++) list.push(before[at])
+              return list.slice() // no longer than it need be
+            }
+            read(([key, batch]) => {
+              touched.length = 0
+              const list = merged(key, table.get(key) ?? [], batch)
+              if (list === undefined) return
+              table.put(key, list)
+              tally.updated += touched.length
+              if (mode === 'update') for (const start of touched) push(results.row(key, start, list))
+            })
+            if (evicts)
+              due.take(scope.watermarkMs, (key, endMs) => {
+                const list = table.get(key)
+                if (list === undefined) return
+                if (mode === 'append') push(results.row(key, endMs - windows.sizeMs, list))
+                tally.removed++
+                due.rows--
+                const kept = stillNeeded(list, endMs)
+                if (kept === list) return
+                if (kept.length === 0) table.delete(key)
+                else table.put(key, kept)
+              })
+            else for (const [key, list] of table.entries()) eachWindow(list, lateMs, (start) => push(results.row(key, start, list)))
+            return due.rows
 
-          /** A list without what has passed; not before each window that passes, but when the next one does not, or is empty. */
-          function stillNeeded(list: KeptPanes, endMs: number): KeptPanes {
-            const nextMs = endMs + windows.slideMs
-            const first = placeOf(list, width, nextMs - windows.sizeMs)
-            if (nextMs <= scope.watermarkMs && (list[first] as number) < nextMs) return list
-            let at = 0
-            while (at < list.length && panes.endOf(list[at] as number) <= endMs) at += width
-            return at === 0 ? list : list.slice(at)
-          }
-        }),
-      false,
-    )
-  })
+            /** A list without what has passed; not before each window that passes, but when the next one does not, or is empty. */
+            function stillNeeded(list: KeptPanes, endMs: number): KeptPanes {
+              const nextMs = endMs + windows.slideMs
+              const first = placeOf(list, width, nextMs - windows.sizeMs)
+              if (nextMs <= scope.watermarkMs && (list[first] as number) < nextMs) return list
+              let at = 0
+              while (at < list.length && panes.endOf(list[at] as number) <= endMs) at += width
+              return at === 0 ? list : list.slice(at)
+            }
+          }),
+        false,
+      )
+    },
+  )
 
   /** The starts of the windows with something in them that have not passed. */
   function eachWindow(list: KeptPanes, atMs: number, visit: (start: number) => void): void {

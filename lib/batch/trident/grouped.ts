@@ -145,41 +145,47 @@ export function grouped(stream: TridentStream, operator: string, groupFields: re
     const rowOf = isOne ? (): Row => [] : keyRow(groupFields.length)
     const view = stream.layout.view(operator, fields)
     const chain = new Chain([{ view, aggregator, fields: newFields }])
-    const opened = opener(source, stream.storeName(source, operator))
+    const storeName = stream.storeName(source, operator)
+    const opened = opener(source, storeName)
     const open = async (scope: Scope): Promise<State> => {
       const made = await opened(scope)
       return isOne ? asOne(made as Snapshottable<unknown>) : made
     }
     if (newFields.length !== 1) stream.layout.fault(operator, `${newFields.length} fields for one value`, 'name one new field')
-    const updates = stream.made(operator, true, (rdd, scope) => {
-      const partitioner = partitionerOf(scope)
-      const ownsOne = partitioner.partitionOf(oneKey) === scope.sc.index
-      /** by key, what its value becomes */
-      let changes: RDD<readonly [unknown, unknown]>
-      if (isCombiner(aggregator)) changes = combinedBy(rdd, chain, keyOf, partitioner).mapValues(([value]) => value)
-      else changes = rdd.map((row) => [keyOf(row), row] as const).groupByKey(partitioner)
-      const updaterOf = (change: unknown): ValueUpdater<unknown> =>
-        isCombiner(aggregator)
-          ? (stored) => (stored === null ? change : aggregator.combine(stored, change))
-          : (stored) =>
-              (change as readonly Row[]).reduce<unknown>(
-                (value, row) => (aggregator as ReducerAggregator).reduce(value, view(row)),
-                stored ?? (aggregator as ReducerAggregator).init(),
-              )
-      return inTask(changes, operator, async (found) => {
-        // the one value of a combiner is there in every batch
-        const all = isOne && ownsOne && found.length === 0 && isCombiner(aggregator) ? [[oneKey, aggregator.zero()] as const] : found
-        const of = await open(scope)
-        const keys = all.map(([key]) => key)
-        return applied(of, scope, all.length > 0, async () => {
-          const updaters = all.map(([, change]) => updaterOf(change))
-          const values = isOne
-            ? [await (of as Snapshottable<unknown>).update(updaters[0] as ValueUpdater<unknown>)]
-            : await (of as MapState<unknown, unknown>).multiUpdate(keys, updaters)
-          return keys.map((key, i): Row => [...rowOf(key), values[i]])
+    const updates = stream.made(
+      operator,
+      true,
+      (rdd, scope) => {
+        const partitioner = partitionerOf(scope)
+        const ownsOne = partitioner.partitionOf(oneKey) === scope.sc.index
+        /** by key, what its value becomes */
+        let changes: RDD<readonly [unknown, unknown]>
+        if (isCombiner(aggregator)) changes = combinedBy(rdd, chain, keyOf, partitioner).mapValues(([value]) => value)
+        else changes = rdd.map((row) => [keyOf(row), row] as const).groupByKey(partitioner)
+        const updaterOf = (change: unknown): ValueUpdater<unknown> =>
+          isCombiner(aggregator)
+            ? (stored) => (stored === null ? change : aggregator.combine(stored, change))
+            : (stored) =>
+                (change as readonly Row[]).reduce<unknown>(
+                  (value, row) => (aggregator as ReducerAggregator).reduce(value, view(row)),
+                  stored ?? (aggregator as ReducerAggregator).init(),
+                )
+        return inTask(changes, operator, async (found) => {
+          // the one value of a combiner is there in every batch
+          const all = isOne && ownsOne && found.length === 0 && isCombiner(aggregator) ? [[oneKey, aggregator.zero()] as const] : found
+          const of = await open(scope)
+          const keys = all.map(([key]) => key)
+          return applied(of, scope, all.length > 0, async () => {
+            const updaters = all.map(([, change]) => updaterOf(change))
+            const values = isOne
+              ? [await (of as Snapshottable<unknown>).update(updaters[0] as ValueUpdater<unknown>)]
+              : await (of as MapState<unknown, unknown>).multiUpdate(keys, updaters)
+            return keys.map((key, i): Row => [...rowOf(key), values[i]])
+          })
         })
-      })
-    })
+      },
+      storeName,
+    )
     return { open, updates, names: [...groupFields, ...newFields] }
   }
   return { persisted }

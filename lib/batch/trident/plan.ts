@@ -39,7 +39,7 @@ class Plan {
     const leaves = graph.streams.filter((stream) => !graph.streams.some(({ parents }) => parents.includes(stream)))
     for (const stream of this.#streams) {
       if ((read.get(stream) ?? 0) > 1 && !stream.isStateful) stream.persist()
-      if (!read.has(stream)) graph.addOutput(eachPartition(stream, () => undefined))
+      if (!read.has(stream)) graph.addOutput({ ...eachPartition(stream, () => undefined), isInner: true })
     }
     for (const { root, name, source, answer } of this.#functions) {
       const results = leaves.filter((leaf) => leaf !== root && comesFrom(leaf, root))

@@ -214,7 +214,7 @@ export class TridentStream<F extends string = string> {
     const chain = new Chain([{ view, aggregator, fields: newFields }])
     const stateName = this.stream.graph.stateName(name, 'window', this.stream.name)
     const shape = shapeOf(this.layout, length, slide)
-    const made = this.made('window', true, (rdd, scope) => windowed(rdd.map(select), scope, stateName, shape, chain))
+    const made = this.made('window', true, (rdd, scope) => windowed(rdd.map(select), scope, stateName, shape, chain), stateName)
     return new TridentStream<N>(made, this.layout.replace('window', newFields))
   }
 
@@ -239,17 +239,22 @@ export class TridentStream<F extends string = string> {
     newFields: readonly N[] = [],
   ): TridentState<S, N> {
     const view = this.layout.view('partitionPersist', fields)
-    const open = opener(source, this.storeName(source, 'partitionPersist'))
-    const updates = this.made('partitionPersist', true, (rdd, scope) =>
-      inTask(rdd, 'partitionPersist', async (rows) => {
-        const of = await open(scope)
-        const results: Row[] = []
-        const emit = collector(newFields, (values) => results.push(values))
-        return applied(of, scope, rows.length > 0, async () => {
-          await updater(of, rows.map(view), emit)
-          return results
-        })
-      }),
+    const storeName = this.storeName(source, 'partitionPersist')
+    const open = opener(source, storeName)
+    const updates = this.made(
+      'partitionPersist',
+      true,
+      (rdd, scope) =>
+        inTask(rdd, 'partitionPersist', async (rows) => {
+          const of = await open(scope)
+          const results: Row[] = []
+          const emit = collector(newFields, (values) => results.push(values))
+          return applied(of, scope, rows.length > 0, async () => {
+            await updater(of, rows.map(view), emit)
+            return results
+          })
+        }),
+      storeName,
     )
     return this.handle('parts', updates, newFields, open)
   }
@@ -343,8 +348,8 @@ export class TridentStream<F extends string = string> {
   }
 
   /** The stream of what `f` makes of each batch. */
-  made(name: string, isStateful: boolean, f: (rdd: RDD<Row>, scope: Scope) => RDD<Row>): DStream<Row> {
-    return new Stream<Row>(this.stream.graph, { name, parents: [this.stream], isStateful }, (scope) => {
+  made(name: string, isStateful: boolean, f: (rdd: RDD<Row>, scope: Scope) => RDD<Row>, state?: string): DStream<Row> {
+    return new Stream<Row>(this.stream.graph, { name, parents: [this.stream], isStateful, state }, (scope) => {
       const rdd = scope.of(this.stream)
       return rdd && f(rdd, scope)
     })
@@ -404,6 +409,7 @@ export class TridentStream<F extends string = string> {
 export function trident<F extends string>(stream: DStream<unknown>, fields: readonly F[]): TridentStream<F> {
   const layout = Fields.of(stream.graph, stream.name, fields)
   const rows = stream.map((record) => rowOf(record, fields))
+  stream.graph.inner.add(rows)
   return new TridentStream<F>(rows, layout)
 }
 
