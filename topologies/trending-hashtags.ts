@@ -18,7 +18,7 @@
  * `batchBytes` (bytes of tweets in a batch; 16 KiB).
  */
 import { fileURLToPath } from 'node:url'
-import { slidingWindow, textLines, topology, watermarkDelayMs, z } from 'squall'
+import { jsonLines, slidingWindow, topology, watermarkDelayMs, z } from 'squall'
 
 const Tweet = z.object({ at: z.iso.datetime(), received: z.iso.datetime(), text: z.string() })
 
@@ -39,8 +39,7 @@ export default topology('trending-hashtags', (t) => {
   const batchBytes = t.param('batchBytes', z.int().min(1).default(16_384))
 
   const tags = t
-    .stream('tweets', textLines(input, { batchBytes }))
-    .map((line) => Tweet.parse(JSON.parse(line)))
+    .stream('tweets', jsonLines(input, Tweet, { batchBytes }))
     .flatMap(({ text, at, received }) => hashtagsOf(text).map((tag) => ({ tag, at: Date.parse(at), received: Date.parse(received) })))
 
   const counts = tags.withWatermark('at', delay).groupBy('tag', slidingWindow(window, every)).count({ name: 'counts' })

@@ -12,6 +12,7 @@
  * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time.
  */
 import { SquallError, placed } from '../errors.ts'
+import { Histogram, histogramSize, record } from '../metrics/histogram.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
 import { noBatchLog } from './batch-log.ts'
 import type { BatchLog, BatchRecord } from './batch-log.ts'
@@ -96,6 +97,10 @@ export class Coordinator {
   #isFirst = true
   /** when a batch was committed last */
   #doneMs = -Infinity
+  /** how long batches took */
+  readonly #took = new Float64Array(histogramSize)
+  /** what was last told of what goes up and down */
+  readonly #told = new Map<string, number>()
   /** where each source is */
   readonly #ranges = new Map<string, Range>()
   /** the time of the first batch, with an interval */
@@ -332,12 +337,26 @@ export class Coordinator {
       streams[stream] = { records, badRecords, rate: rate.rate }
       if (badRecords > 0) log.warn(`${badRecords} bad records of the stream ${stream} are left out of batch ${txid}`)
     }
+    this.#count(processingDelayMs, schedulingDelayMs, sumOf(Object.values(streams).map(({ records }) => records)))
     for (const listener of this.#options.listeners)
       try {
         listener({ topology, txid, timeMs, schedulingDelayMs, processingDelayMs, attempts: tries + 1, streams })
       } catch (error) {
         this.#context.reportError(error)
       }
+  }
+
+  /** For the metrics: the counters that the live table shows of batches. */
+  #count(processingMs: number, delayMs: number, records: number): void {
+    const { count } = this.#context
+    record(this.#took, 0, processingMs)
+    const { p50: batchP50Ms, p99: batchP99Ms } = new Histogram().add(this.#took, 0).summary()
+    count('batches')
+    count('records', records)
+    for (const [name, value] of Object.entries({ batchP50Ms, batchP99Ms, delayMs })) {
+      count(name, value - (this.#told.get(name) ?? 0))
+      this.#told.set(name, value)
+    }
   }
 
   /** The batch of an order that is still the newest of its txid. */
@@ -349,4 +368,8 @@ export class Coordinator {
 
 function idOf({ txid, attempt }: Active): OrderId {
   return { txid, attempt }
+}
+
+function sumOf(all: readonly number[]): number {
+  return all.reduce((a, b) => a + b, 0)
 }

@@ -7,6 +7,8 @@ import type { ComponentSnapshot, Snapshot } from '../metrics/snapshot.ts'
 /** What a run does in a second: trees done, and tuples by component. */
 export interface Rates {
   readonly acked: number
+  /** records of the streams of batches */
+  readonly records: number
   readonly byComponent: ReadonlyMap<string, number>
 }
 
@@ -27,6 +29,7 @@ export function ratesBetween(before: Snapshot | undefined, after: Snapshot): Rat
   const earlier = new Map(before?.components.map((component) => [component.id, tuplesOf(component)]))
   return {
     acked: (after.totals.acked - (before?.totals.acked ?? 0)) / seconds,
+    records: ((batchesOf(after)?.records ?? 0) - ((before && batchesOf(before)?.records) ?? 0)) / seconds,
     byComponent: new Map(
       after.components.map((component) => [component.id, (tuplesOf(component) - (earlier.get(component.id) ?? 0)) / seconds]),
     ),
@@ -40,6 +43,34 @@ function tuplesOf({ kind, tasks }: ComponentSnapshot): number {
       Object.entries(kind === 'spout' ? task.emitted : task.executed).flatMap(([name, n]) => (/(^|\.)__/.test(name) ? [] : [n])),
     ),
   )
+}
+
+/** Of a topology with streams of batches: what their coordinator counts. */
+interface Batches {
+  readonly batches: number
+  readonly records: number
+  /** from the start of a batch, or the end of the one before, to its commit */
+  readonly batchP50Ms: number
+  readonly batchP99Ms: number
+  /** how long after its time the last one began */
+  readonly delayMs: number
+}
+
+function batchesOf({ components }: Snapshot): Batches | undefined {
+  const counters = components.find(({ id }) => id === 'batches')?.tasks[0]?.counters
+  if (counters?.['batchP99Ms'] === undefined) return undefined
+  return { batches: 0, records: 0, batchP50Ms: 0, batchP99Ms: 0, delayMs: 0, ...counters }
+}
+
+function batchFacts({ batches, records, batchP50Ms, batchP99Ms, delayMs }: Batches, rates: Rates): readonly string[] {
+  return [
+    `batches ${count(batches)}`,
+    `records ${count(records)}`,
+    `${count(rates.records)} records/s`,
+    `batch p50 ${ms(batchP50Ms)} ms`,
+    `p99 ${ms(batchP99Ms)} ms`,
+    `delay ${ms(delayMs)} ms`,
+  ]
 }
 
 export interface TableOptions {
@@ -77,7 +108,9 @@ export function tableLines(
       : []),
   ]
   const head = `${cut(topology, columns - 24)}  ${state} ${clock(uptimeMs)}`
-  const head2 = wrap(facts, columns)
+  const batches = batchesOf(snapshot)
+  const ofBatches = batches === undefined ? [] : batchFacts(batches, rates).map((text) => [text, paint('bold', text)] as const)
+  const head2 = [...wrap(ofBatches, columns), ...wrap(facts, columns)]
   const room = Math.max(1, rows - head2.length - 5)
   const shown = components.slice(0, components.length > room ? room - 1 : room)
   const hidden = components.length - shown.length
@@ -154,13 +187,16 @@ function latencyFact(latencyMs: Latency, which: 'p50' | 'p99'): string {
 }
 
 /** One line of progress, for logs and pipes. */
-export function progressLine({ uptimeMs, totals, pending, latencyMs }: Snapshot, rates: Rates): string {
+export function progressLine(snapshot: Snapshot, rates: Rates): string {
+  const { uptimeMs, totals, pending, latencyMs } = snapshot
+  const batches = batchesOf(snapshot)
   const { emitted, acked, failed, expired, replayed } = totals
   const trouble = [
     `failed ${count(failed)}`,
     ...(expired > 0 ? [`expired ${count(expired)}`] : []),
     ...(replayed > 0 ? [`replayed ${count(replayed)}`] : []),
   ].join('  ')
+  if (batches !== undefined) return `${clock(uptimeMs)}  ${batchFacts(batches, rates).join('  ')}  ${trouble}`
   return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  ${latencyFact(latencyMs, 'p50')}  ${latencyFact(latencyMs, 'p99')}`
 }
 

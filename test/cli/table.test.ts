@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { RateMeter, progressLine, summaryLine, tableLines } from '../../lib/cli/table.ts'
 import type { ComponentSnapshot, Snapshot, TaskSnapshot } from '../../lib/metrics/snapshot.ts'
 import { noLatency, noTotals } from './fake.ts'
@@ -72,6 +72,35 @@ test('the table', () => {
     lines (spout)                  1  1,234,567   20,239    0.500     12.3        3        0        0
     split-into-words (bolt)        2  2,469,134   40,478    0.750     12.3        0        2        2"
   `)
+})
+
+describe('streams of batches', () => {
+  const counters = { batches: 1_234, records: 98_765, batchP50Ms: 12.3, batchP99Ms: 140.4, delayMs: 0.2 }
+  const batches = (uptimeMs: number, of: object): Snapshot => {
+    const orders: ComponentSnapshot = { id: 'batches', kind: 'spout', latencyMs, tasks: [task({ counters: { ...counters, ...of } })] }
+    return snapshot(uptimeMs, 2_468, [orders])
+  }
+  const meter = new RateMeter()
+  meter.add(batches(10_000, { records: 48_765 }))
+  const now = batches(12_000, {})
+  const rates = meter.add(now)
+
+  test('have a line of their own in the table', () => {
+    expect(tableLines(now, rates, wide)[1]).toBe(
+      'batches 1,234  records 98,765  25,000 records/s  batch p50 12.3 ms  p99 140 ms  delay 0.200 ms',
+    )
+  })
+
+  test('are what the line of progress tells of', () => {
+    expect(progressLine(now, rates)).toBe(
+      '00:12  batches 1,234  records 98,765  25,000 records/s  batch p50 12.3 ms  p99 140 ms  delay 0.200 ms  failed 2',
+    )
+  })
+
+  test('a spout that is only called so has no such line', () => {
+    const own = snapshot(1_000, 5, [{ id: 'batches', kind: 'spout', latencyMs, tasks: [task({ counters: { batches: 1 } })] }])
+    expect(tableLines(own, new RateMeter().add(own), wide)[1]).toMatch(/^emitted 5/)
+  })
 })
 
 test.each([120, 79, 60, 40, 25, 10])('no line is longer than %i columns, with or without colours', (columns) => {

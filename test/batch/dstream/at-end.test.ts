@@ -24,6 +24,23 @@ describe.each([1, 2])('atEnd, on %i executors', (executors) => {
     expect(seen.flat()).toEqual([1, 2, 3, 'end'])
   })
 
+  test('how the batches went is counted', async () => {
+    const source = memorySource<number>({ oneAtATime: true, partitions: 2 })
+    source.add(1, 2, 3)
+    source.add(4)
+    source.end()
+    const graph = topology('test', (t) =>
+      t.stream('source', source, { noDataBatches: false }).foreachRDD(async (rdd) => void (await rdd.count())),
+    )
+    await using cluster = await LocalCluster.start({ seed: 7, executors })
+    const snapshot = (await cluster.complete(graph)).snapshot()
+    const counters = snapshot.components.find(({ id }) => id === 'batches')?.tasks[0]?.counters
+    expect(counters).toMatchObject({ batches: 2, records: 4 })
+    expect(counters?.['batchP50Ms']).toBeGreaterThanOrEqual(0)
+    expect(counters?.['batchP99Ms']).toBeGreaterThanOrEqual(counters?.['batchP50Ms'] ?? NaN)
+    expect(counters?.['delayMs']).toBeGreaterThanOrEqual(0)
+  })
+
   test('does not run when the run is stopped before', async () => {
     const source = memorySource<number>()
     source.add(1)
