@@ -434,6 +434,15 @@ const table = {
     what: '{source} is not what it was when the topology read it before: {reason}',
     help: 'bring back what was there, or start anew with an empty state directory',
   },
+  'log-in-use': {
+    what: 'somebody else writes to the log {folder}',
+    help: 'let one process write to a log, from one thread; any number may read it',
+  },
+  'log-closed': { what: 'the log is closed', help: 'append before close, or open it again' },
+  'log-flooded': {
+    what: 'more than {max} records wait to be written to {folder}',
+    help: 'await append now and then: its promise resolves when the record is written',
+  },
   'bad-record': {
     what: 'a record of {file} cannot be taken: {reason}',
     help: "correct it, or say what becomes of such records: onBadRecord: 'skip', or a function",

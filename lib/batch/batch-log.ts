@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { FileSystem } from './log/file-system.ts'
 import { MetadataLog } from './metadata-log.ts'
 import { commitFormat, offsetFormat } from './metadata.ts'
+import type { OffsetEntry } from './metadata.ts'
 import type { Range } from './source.ts'
 
 /** What a batch is. */
@@ -13,10 +14,13 @@ export interface BatchRecord {
   readonly ranges: Readonly<Record<string, Range>>
 }
 
+/** What was taken last of each source. */
+type Positions = Readonly<Record<string, Range>>
+
 export interface KnownBatch extends BatchRecord {
   readonly isCommitted: boolean
   /** what batches before it took last of each source, as far as that was written with it */
-  readonly positions: Readonly<Record<string, Range>>
+  readonly positions: Positions
 }
 
 /** The coordinator's side: what batches consist of. */
@@ -24,7 +28,10 @@ export interface BatchLog {
   /** The batches that are known, oldest first: those that may be needed again, and those that are not committed. */
   read(): Promise<readonly KnownBatch[]>
   /** Durable when it resolves. `positions`: what batches before it took last of each source, for when those are forgotten. */
-  planned(batch: BatchRecord, positions: Readonly<Record<string, Range>>): Promise<void>
+  planned(batch: BatchRecord, positions: Positions): Promise<void>
+  /** In the place of what was written down of this batch; what was of later ones is forgotten. */
+  plannedAgain(batch: BatchRecord, positions: Positions): Promise<void>
+  isCommitted(txid: number): Promise<boolean>
   /** Batches before this one are not needed any more. */
   forget(txid: number): Promise<void>
   close(): Promise<void>
@@ -34,16 +41,22 @@ export interface BatchLog {
 export const noBatchLog: BatchLog = Object.freeze({
   read: () => Promise.resolve([]),
   planned: () => Promise.resolve(),
+  plannedAgain: () => Promise.resolve(),
+  isCommitted: () => Promise.resolve(false),
   forget: () => Promise.resolve(),
   close: () => Promise.resolve(),
 })
 
 export async function openBatchLog(folder: string, files: FileSystem): Promise<BatchLog> {
   const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files })
+  /** What is committed last: the driver, perhaps in another thread, writes it. */
+  const committedTxid = async (): Promise<number> => {
+    const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
+    return Math.max(0, ...commits.map(({ batch }) => batch))
+  }
   return {
     async read() {
-      const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
-      const committed = Math.max(0, ...commits.map(({ batch }) => batch))
+      const committed = await committedTxid()
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
         const { batchTimestampMs: timeMs = 0, offsets: ranges = {}, conf: { positions = '{}' } = {} } = entry ?? {}
@@ -52,14 +65,15 @@ export async function openBatchLog(folder: string, files: FileSystem): Promise<B
           timeMs,
           ranges: ranges as Readonly<Record<string, Range>>,
           isCommitted: txid <= committed,
-          positions: JSON.parse(positions) as Readonly<Record<string, Range>>,
+          positions: JSON.parse(positions) as Positions,
         }
       })
     },
-    async planned({ txid, timeMs, ranges }, positions) {
-      const conf: Record<string, string> = Object.keys(positions).length === 0 ? {} : { positions: JSON.stringify(positions) }
-      await offsets.add(txid, { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf, offsets: ranges })
+    async planned(batch, positions) {
+      await offsets.add(batch.txid, entryOf(batch, positions))
     },
+    plannedAgain: (batch, positions) => offsets.replace(batch.txid, entryOf(batch, positions)),
+    isCommitted: async (txid) => (await committedTxid()) >= txid,
     forget: (txid) => offsets.purge(txid),
     close: () => offsets.close(),
   }
@@ -72,6 +86,11 @@ export interface CommittedBefore {
   readonly watermarkMs: number
   /** the watermark that the last one has used */
   readonly lateMs: number
+}
+
+function entryOf({ timeMs, ranges }: BatchRecord, positions: Positions): OffsetEntry {
+  const conf: Record<string, string> = Object.keys(positions).length === 0 ? {} : { positions: JSON.stringify(positions) }
+  return { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf, offsets: ranges }
 }
 
 /** The driver's side: which batches are committed, and the watermark for the next. */

@@ -140,6 +140,8 @@ export class BatchTask {
         this.#endedTxid = txid
         await this.#share('the commit of the batch', null)
         this.#reads.put(txid, sumOfReads(seen.map(({ reads }) => reads)))
+        // it may have been taken for lost, and an opaque source have given it other records
+        if (this.#newest.get(txid)?.attempt !== attempt) throw superseded(order)
         if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
       } catch (error) {
         state.discard()

@@ -9,7 +9,8 @@
  * Processing of several batches overlaps; commits are strictly in the order of their txids, one at a time.
  *
  * **Invariant.** What a batch contains is in the offset log before the batch is first emitted, and never changes: whoever
- * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time.
+ * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time. But for opaque
+ * sources: they are asked again what a batch takes that has failed, unless it is written down as committed already.
  */
 import { SquallError, placed } from '../errors.ts'
 import { Histogram, histogramSize, record } from '../metrics/histogram.ts'
@@ -67,6 +68,10 @@ interface Active extends BatchRecord {
   phase: 'waiting' | 'processing' | 'processed' | 'committing'
   /** not emitted again before */
   dueMs: number
+  /** it failed: opaque sources say anew what it takes */
+  isOpen: boolean
+  /** its commit had been ordered when it failed: it may be written down as committed */
+  mayBeCommitted: boolean
   /** when it was emitted first */
   startedMs: number | undefined
   startedDate: number
@@ -101,8 +106,8 @@ export class Coordinator {
   readonly #took = new Float64Array(histogramSize)
   /** what was last told of what goes up and down */
   readonly #told = new Map<string, number>()
-  /** where each source is */
-  readonly #ranges = new Map<string, Range>()
+  /** what batches that are committed took last of each source */
+  readonly #committed = new Map<string, Range>()
   /** the time of the first batch, with an interval */
   readonly #firstMs: number
   #attempt: number
@@ -138,10 +143,12 @@ export class Coordinator {
 
   async #recover(): Promise<void> {
     for (const record of await this.#options.log.read()) {
-      for (const [stream, range] of Object.entries(record.positions)) this.#ranges.set(stream, range)
-      this.#note(record)
-      if (record.isCommitted) this.#history.push(record)
-      else this.#active.push(this.#waiting(record, true))
+      this.#last = record
+      if (record.isCommitted) {
+        this.#history.push(record)
+        this.#noteCommitted(record.positions)
+        this.#noteCommitted(record.ranges)
+      } else this.#active.push(this.#waiting(record, true))
     }
   }
 
@@ -154,8 +161,8 @@ export class Coordinator {
       return
     }
     const waiting = this.#active.find(({ phase, dueMs }) => phase === 'waiting' && dueMs <= this.#context.now())
-    if (waiting !== undefined) this.#process(waiting, out)
-    else if (this.#active.length < this.#options.pendingMax && this.#isDue) return this.#plan(out)
+    if (waiting !== undefined) return waiting.isOpen ? this.#planAgain(waiting, out) : this.#process(waiting, out)
+    if (this.#active.length < this.#options.pendingMax && this.#isDue && !this.#active.some(({ isOpen }) => isOpen)) return this.#plan(out)
   }
 
   ack(id: unknown): Promise<void> | void {
@@ -179,6 +186,8 @@ export class Coordinator {
     const dueMs = this.#context.now() + retryMs * 2 ** (batch.tries - 1)
     for (const later of this.#active) {
       if (later.txid < batch.txid) continue
+      later.mayBeCommitted ||= later.phase === 'committing'
+      later.isOpen = this.#hasOpaque
       later.phase = 'waiting'
       later.attempt = ++this.#attempt
       later.needsHistory = true
@@ -203,7 +212,7 @@ export class Coordinator {
     const asked = [...this.#planners].map(([stream, planner]) => {
       const { records, recordsPerPartition } = (this.#rates.get(stream) as StreamRate).allowance(nowMs)
       const recordsMax = Math.min(records, this.#options.recordsMax)
-      const next = (): ReturnType<Planner['next']> => planner.next(this.#ranges.get(stream), recordsMax, recordsPerPartition)
+      const next = (): ReturnType<Planner['next']> => planner.next(this.#rangeBefore(Infinity, stream), recordsMax, recordsPerPartition)
       return [stream, recordsMax === 0 ? undefined : this.#of(stream, next)] as const
     })
     if (asked.every(([, range]) => range === undefined)) return this.#planNothing(out)
@@ -237,6 +246,55 @@ export class Coordinator {
     }
   }
 
+  /**
+   * Batches that failed are planned again, the oldest first, as far as sources are opaque. What is written down of later ones does not
+   * hold any more; it is written anew.
+   */
+  async #planAgain(batch: Active, out: SpoutOutput<Orders>): Promise<void> {
+    const { log } = this.#options
+    batch.isOpen = false
+    // a state may hold it as it was, and nothing would take it back after a restart
+    if (batch.mayBeCommitted && (await log.isCommitted(batch.txid))) return this.#process(batch, out)
+    const ranges: Record<string, Range> = { ...batch.ranges }
+    for (const [stream, { kind }] of this.#options.sources) {
+      if (kind !== 'opaque') continue
+      const { records, recordsPerPartition } = (this.#rates.get(stream) as StreamRate).allowance(this.#context.now())
+      const recordsMax = Math.max(1, Math.min(records, this.#options.recordsMax))
+      const last = this.#rangeBefore(batch.txid, stream)
+      const range = await this.#of(stream, () => this.#planners.get(stream)?.next(last, recordsMax, recordsPerPartition))
+      delete ranges[stream]
+      if (range !== undefined) ranges[stream] = range
+    }
+    const { txid, timeMs } = batch
+    const record: BatchRecord = { txid, timeMs, ranges }
+    await log.plannedAgain(record, this.#positionsBefore(txid))
+    const again: Active = { ...batch, ranges }
+    this.#active = this.#active.map((other) => (other === batch ? again : other))
+    if (this.#last?.txid === txid) this.#last = record
+    this.#process(again, out)
+  }
+
+  get #hasOpaque(): boolean {
+    return [...this.#options.sources.values()].some(({ kind }) => kind === 'opaque')
+  }
+
+  /** What batches before this one took last of a source. */
+  #rangeBefore(txid: number, stream: string): Range | undefined {
+    const taker = this.#active.findLast((batch) => batch.txid < txid && batch.ranges[stream] !== undefined)
+    return taker === undefined ? this.#committed.get(stream) : taker.ranges[stream]
+  }
+
+  /** Written with a batch behind which others are forgotten: sources may have given nothing for long. */
+  #positionsBefore(txid: number): Record<string, Range> {
+    if (txid % forgetEvery !== 0) return {}
+    const positions = [...this.#planners.keys()].map((stream) => [stream, this.#rangeBefore(txid, stream)] as const)
+    return Object.fromEntries(positions.filter((entry): entry is [string, Range] => entry[1] !== undefined))
+  }
+
+  #noteCommitted(ranges: Readonly<Record<string, Range>>): void {
+    for (const [stream, range] of Object.entries(ranges)) this.#committed.set(stream, range)
+  }
+
   #planNothing(out: SpoutOutput<Orders>): void | Promise<void> {
     if (this.#isEmptyBatchDue) return this.#planBatch({}, out)
     if (this.#active.length === 0 && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)) out.end()
@@ -245,14 +303,15 @@ export class Coordinator {
   async #planBatch(ranges: Record<string, Range>, out: SpoutOutput<Orders>): Promise<void> {
     const timeMs = this.#nextTimeMs()
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
-    // with the batch behind which others are forgotten, where sources are that may have given nothing for long
-    await this.#options.log.planned(record, record.txid % forgetEvery === 0 ? Object.fromEntries(this.#ranges) : {})
-    this.#note(record)
+    await this.#options.log.planned(record, this.#positionsBefore(record.txid))
+    this.#last = record
     for (const [stream, rate] of this.#rates) if (this.#options.intervalMs > 0 || stream in ranges) rate.planned(this.#context.now())
     const batch = this.#waiting(record, this.#isFirst)
     this.#isFirst = false
+    // one before it failed while it was planned
+    batch.isOpen = this.#active.some(({ isOpen }) => isOpen)
     this.#active.push(batch)
-    this.#process(batch, out)
+    if (!batch.isOpen) this.#process(batch, out)
   }
 
   /** Batches are at multiples of the interval; none is left out when they come late. */
@@ -275,11 +334,6 @@ export class Coordinator {
     return hadData || ![...this.#planners.values()].every(({ hasEnded }) => hasEnded)
   }
 
-  #note(record: BatchRecord): void {
-    this.#last = record
-    for (const [stream, range] of Object.entries(record.ranges)) this.#ranges.set(stream, range)
-  }
-
   #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
     return {
       txid,
@@ -290,6 +344,8 @@ export class Coordinator {
       tries: 0,
       phase: 'waiting',
       dueMs: 0,
+      isOpen: false,
+      mayBeCommitted: false,
       startedMs: undefined,
       startedDate: 0,
     }
@@ -310,6 +366,7 @@ export class Coordinator {
 
   async #done(batch: Active): Promise<void> {
     this.#active = this.#active.filter((other) => other !== batch)
+    this.#noteCommitted(batch.ranges)
     this.#tell(batch)
     const { rememberMs, log } = this.#options
     const { txid, timeMs, ranges } = batch

@@ -70,6 +70,7 @@ export class MetadataLog<T> {
     const entries = new Map<number, Kept>()
     const log = await RollingLog.open(files, folder, format.name, (record, file) => {
       const [batch, text] = unframed(format, record)
+      forgetFrom(entries, batch)
       entries.set(batch, { text, file })
     })
     return new MetadataLog(log, entries, options)
@@ -77,12 +78,13 @@ export class MetadataLog<T> {
 
   /** What a log holds, for people. Somebody else may be writing to it. */
   static async read<T>({ folder, format, files = nodeFileSystem }: MetadataLogOptions<T>): Promise<readonly { batch: number; entry: T }[]> {
-    const entries: { batch: number; entry: T }[] = []
+    const entries = new Map<number, T>()
     await readRollingLog(files, folder, format.name, (record) => {
       const [batch, text] = unframed(format, record)
-      entries.push({ batch, entry: decodeEntry(format, text) })
+      forgetFrom(entries, batch)
+      entries.set(batch, decodeEntry(format, text))
     })
-    return entries
+    return [...entries].map(([batch, entry]) => ({ batch, entry }))
   }
 
   /** Writes the entry of a batch. `false`, and nothing is written, when there is one already. */
@@ -90,17 +92,30 @@ export class MetadataLog<T> {
     const text = encodeEntry(this.#format, entry, this.version)
     const added = this.#writing.then(async () => {
       if (this.#entries.has(batch)) return false
-      if (this.#inFile >= this.#entriesPerFile) {
-        await this.#log.roll()
-        this.#inFile = 0
-      }
-      await this.#log.append([Buffer.from(`batch ${batch}\n${text}\n`)])
-      this.#inFile++
-      this.#entries.set(batch, { text, file: this.#log.number })
+      await this.#append(batch, text)
       return true
     })
     this.#writing = added.catch(() => undefined)
     return added
+  }
+
+  /** Writes the entry of a batch in the place of the one that it has; entries of later batches, which came after that, are forgotten. */
+  replace(batch: number, entry: T): Promise<void> {
+    const text = encodeEntry(this.#format, entry, this.version)
+    const replaced = this.#writing.then(() => this.#append(batch, text))
+    this.#writing = replaced.catch(() => undefined)
+    return replaced
+  }
+
+  async #append(batch: number, text: string): Promise<void> {
+    if (this.#inFile >= this.#entriesPerFile) {
+      await this.#log.roll()
+      this.#inFile = 0
+    }
+    await this.#log.append([Buffer.from(`batch ${batch}\n${text}\n`)])
+    this.#inFile++
+    forgetFrom(this.#entries, batch)
+    this.#entries.set(batch, { text, file: this.#log.number })
   }
 
   get(batch: number): T | undefined {
@@ -170,6 +185,11 @@ export function resumption(offsets: MetadataLog<OffsetEntry>, commits: MetadataL
   }
   const { batch, entry } = begun
   return { batch, again: entry, previous: offsets.get(batch - 1), watermarkMs: entry.batchWatermarkMs }
+}
+
+/** An entry for a batch that is there takes its place, and what came after it is void. */
+function forgetFrom(entries: Map<number, unknown>, batch: number): void {
+  if (entries.has(batch)) for (const known of entries.keys()) if (known >= batch) entries.delete(known)
 }
 
 /** `batch 17`, then the entry. */

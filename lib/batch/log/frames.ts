@@ -15,7 +15,7 @@ import type { FileSystem, OpenFile } from './file-system.ts'
 
 const magic = 0x31_66_71_73 // "sqf1"
 const magicBytes = Buffer.from('sqf1')
-const headBytes = 12
+export const headBytes = 12
 /** The largest body of a frame. */
 export const frameBytesMax = 1 << 30
 const chunkBytes = 4 << 20
@@ -87,13 +87,14 @@ function checksum(frame: Buffer, at: number): number {
 }
 
 /** The size that a frame's head tells; 0 when it is none, so that nothing is read because of it. */
-function bodyBytesOf(head: Buffer): number {
+export function bodyBytesOf(head: Buffer): number {
   if (head.length < headBytes || head.readUInt32LE(0) !== magic) return 0
   const bytes = head.readUInt32LE(4)
   return bytes <= frameBytesMax ? bytes : 0
 }
 
-function isFrame(bytes: Buffer, at: number): boolean {
+/** Whether these bytes, from byte `at` of a file on, are a whole frame. */
+export function isFrame(bytes: Buffer, at: number): boolean {
   return (
     bytes.length >= headBytes &&
     bytes.readUInt32LE(0) === magic &&
