@@ -85,6 +85,8 @@ interface OrderId {
 
 /** Batches between two times that old ones are forgotten. */
 const forgetEvery = 64
+/** How long planners that answer later, and had nothing, are left alone. */
+const askAgainMs = 2
 /** How long a batch that failed waits, at first. */
 const retryMs = 50
 
@@ -106,6 +108,8 @@ export class Coordinator {
   readonly #took = new Float64Array(histogramSize)
   /** what was last told of what goes up and down */
   readonly #told = new Map<string, number>()
+  /** planners that took their time had nothing: they are not asked before this */
+  #askAgainMs = -Infinity
   /** what batches that are committed took last of each source */
   readonly #committed = new Map<string, Range>()
   /** the time of the first batch, with an interval */
@@ -162,6 +166,7 @@ export class Coordinator {
     }
     const waiting = this.#active.find(({ phase, dueMs }) => phase === 'waiting' && dueMs <= this.#context.now())
     if (waiting !== undefined) return waiting.isOpen ? this.#planAgain(waiting, out) : this.#process(waiting, out)
+    if (this.#context.now() < this.#askAgainMs) return
     if (this.#active.length < this.#options.pendingMax && this.#isDue && !this.#active.some(({ isOpen }) => isOpen)) return this.#plan(out)
   }
 
@@ -228,7 +233,10 @@ export class Coordinator {
       const range = await this.#of(stream, () => promised)
       if (range !== undefined) ranges[stream] = range
     }
-    return Object.keys(ranges).length > 0 ? this.#planBatch(ranges, out) : this.#planNothing(out)
+    if (Object.keys(ranges).length > 0) return this.#planBatch(ranges, out)
+    // it would be asked again with its answer, without end
+    this.#askAgainMs = this.#context.now() + askAgainMs
+    return this.#planNothing(out)
   }
 
   /** What the planner of a stream says; what it throws says of which. */
