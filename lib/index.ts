@@ -158,6 +158,7 @@ export type { BatchSource, Planner, Range, Reader, SourceContext, SourceKind } f
 export type { InitialState, KeyedInverseOptions, MapWithStateStream, StateOptions } from './batch/dstream/dstream.ts'
 export type { BatchInfo, TransformInfo, BatchReport, StateMetrics } from './batch/dstream/scope.ts'
 export type { PartitionInfo } from './batch/dstream/outputs.ts'
+export type { OpenSink, Sink, SinkContext } from './batch/dstream/sinks.ts'
 export type { KeyWithState, UpdateStates } from './batch/dstream/stateful.ts'
 export type { MemorySource, MemorySourceOptions } from './batch/sources/memory.ts'
 export { generatorSource } from './batch/sources/generator.ts'

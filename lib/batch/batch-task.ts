@@ -166,6 +166,7 @@ export class BatchTask {
 
   async close(): Promise<void> {
     for (const reader of this.#readers.values()) await reader.close?.()
+    for (const output of this.#graph.outputs) await output.close?.(this.#context.taskIndex)
     await this.#running?.state.close()
     await this.#commits.close()
     await this.#sc.close()

@@ -137,8 +137,8 @@ async function check(disk: FaultDisk, given: ReadonlyMap<number, ReadonlySet<str
 describe.each([
   ['transactional', 1, { batchAttemptsMax: 1 }],
   ['transactional', 2, { batchAttemptsMax: 1 }],
-  ['opaque', 1, { batchAttemptsMax: 50, batchesPendingMax: 3 }],
-  ['opaque', 2, { batchAttemptsMax: 50 }],
+  ['opaque', 1, { batchAttemptsMax: 8, batchesPendingMax: 3 }],
+  ['opaque', 2, { batchAttemptsMax: 8 }],
 ] as const)('a source that is %s, on %i executors', (kind, executors, config) => {
   test.each(['killed', 'powerLost'] as const)('%s at any step of the disk, it counts exactly', async (how) => {
     let crashes = 0

@@ -19,6 +19,8 @@ import type { StreamGraph, StreamNode } from './graph.ts'
 import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, BatchReport, Scope, TransformInfo } from './scope.ts'
+import { growingFile, toSink } from './sinks.ts'
+import type { OpenSink } from './sinks.ts'
 import { KeyGroupPartitioner, partitionerOf } from './state-rdd.ts'
 import type { Past } from './state-rdd.ts'
 import type { StateSpec } from './state-spec.ts'
@@ -525,6 +527,28 @@ export class DStream<out T> implements StreamNode<T> {
    */
   saveOnce(folder: string): void {
     this.graph.addOutput(onceFiles(this, folder))
+  }
+
+  /**
+   * Adds each batch to one file, a value a line, whatever happens: a batch that is run again replaces what it had written. The index
+   * beside the file, `.NAME.index`, belongs to it. One executor writes; for much data take `saveOnce`.
+   */
+  appendOnce(file: string): void {
+    this.graph.addOutput(growingFile(this, file))
+  }
+
+  /**
+   * Gives each batch to a sink of your own, which each executor opens once. It is told topology, txid and partition: what it writes
+   * under those replaces what a failed attempt has left.
+   *
+   * ```ts
+   * counts.saveTo(() => ({
+   *   write: (rows, { txid, partition }) => table.replace(`${txid}.${partition}`, rows),
+   * }))
+   * ```
+   */
+  saveTo(open: OpenSink<T>): void {
+    this.graph.addOutput(toSink(this, open))
   }
 
   /** Writes each batch as a folder of text files, `prefix-TIME_MS[.suffix]`; a batch that is run again replaces its folder. */

@@ -52,6 +52,8 @@ export interface Output<T = unknown> {
   readonly isInner?: boolean
   /** Runs in every task, one output after the other. */
   readonly run: (rdd: RDD<T>, scope: Scope) => Promise<void>
+  /** The task ends. */
+  readonly close?: (task: number) => Promise<void>
 }
 
 export class StreamGraph {

@@ -91,7 +91,7 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
         for (let partition = 0; partition < rdd.partitions; partition++) {
           if (rdd.node.owner(partition) !== sc.index) continue
           const lines: string[] = []
-          rdd.node.read(partition, (value) => void lines.push(lineOf(value)))
+          rdd.node.read(partition, (value) => void lines.push(`${lineOf(value)}\n`))
           if (lines.length > 0)
             await replaceFile(nodeFileSystem, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
         }
@@ -100,12 +100,13 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
   }
 }
 
-function lineOf(value: unknown): string {
-  return `${Array.isArray(value) ? value.join('\t') : String(value)}\n`
+/** Pairs as `key<TAB>value`. */
+export function lineOf(value: unknown): string {
+  return Array.isArray(value) ? value.join('\t') : String(value)
 }
 
 /** The values of all partitions, by partition, in the driver; the other tasks get nothing. */
-async function gathered<T>(rdd: RDD<T>, place: string): Promise<readonly (readonly T[])[]> {
+export async function gathered<T>(rdd: RDD<T>, place: string): Promise<readonly (readonly T[])[]> {
   const { node, partitions } = rdd
   const { index, count } = node.context
   const mine = Array.from({ length: partitions }, (_, partition) => partition).filter((partition) => node.owner(partition) === index)
@@ -134,7 +135,7 @@ export async function together(scope: Pick<Scope, 'sc'>, place: string, act: () 
   })
 }
 
-function infoOf({ topology, txid, timeMs, watermarkMs }: Scope): BatchInfo {
+export function infoOf({ topology, txid, timeMs, watermarkMs }: Scope): BatchInfo {
   return { topology, txid, timeMs, watermarkMs }
 }
 
