@@ -144,7 +144,7 @@ function openedBy<T>(
     }),
   )
   return new RDD(node).combineByKey<unknown, One<T>, unknown[]>(
-    (one) => add([], one),
+    (one) => add([], one).slice(),
     add,
     (a, b) => a.concat(b),
     partitionerOf(scope),

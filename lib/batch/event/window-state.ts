@@ -222,5 +222,5 @@ function panesOf<T>(
       if (row[0] !== null) push([keyOf(row[1]), row])
     }),
   )
-  return new RDD(node).combineByKey<unknown, Row<T>, unknown[]>((row) => add([], row), add, merge, partitionerOf(scope))
+  return new RDD(node).combineByKey<unknown, Row<T>, unknown[]>((row) => add([], row).slice(), add, merge, partitionerOf(scope))
 }
