@@ -79,8 +79,8 @@ export async function openBatchLog(folder: string, files: FileSystem): Promise<B
   }
 }
 
-/** What is known of the batches before one. */
-export interface CommittedBefore {
+/** What is known of the batches that are committed. */
+export interface Committed {
   /** the last that is committed, 0 when there is none; `undefined`: nothing is kept */
   readonly txid: number | undefined
   readonly watermarkMs: number
@@ -95,13 +95,13 @@ function entryOf({ timeMs, ranges }: BatchRecord, positions: Positions): OffsetE
 
 /** The driver's side: which batches are committed, and the watermark for the next. */
 export interface CommitLog {
-  before(txid: number): CommittedBefore
+  readonly last: Committed
   committed(txid: number, nextWatermarkMs: number): Promise<void>
   close(): Promise<void>
 }
 
 export const noCommitLog: CommitLog = Object.freeze({
-  before: () => ({ txid: undefined, watermarkMs: 0, lateMs: 0 }),
+  last: { txid: undefined, watermarkMs: 0, lateMs: 0 },
   committed: () => Promise.resolve(),
   close: () => Promise.resolve(),
 })
@@ -113,9 +113,8 @@ export async function openCommitLog(folder: string, files: FileSystem): Promise<
   const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat, files })
   const watermarkAfter = (txid: number): number => commits.get(txid)?.nextBatchWatermarkMs ?? 0
   return {
-    before(batch) {
-      // one that is committed runs again when its coordinator has not heard of it
-      const txid = Math.min(commits.latest?.batch ?? 0, batch - 1)
+    get last() {
+      const txid = commits.latest?.batch ?? 0
       return { txid, watermarkMs: watermarkAfter(txid), lateMs: watermarkAfter(txid - 1) }
     },
     async committed(txid, nextBatchWatermarkMs) {

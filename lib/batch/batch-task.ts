@@ -13,7 +13,7 @@
  */
 import { SquallError } from '../errors.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
-import type { CommitLog, CommittedBefore } from './batch-log.ts'
+import type { CommitLog, Committed } from './batch-log.ts'
 import { sumOfReads } from './batch-stats.ts'
 import type { BatchReads } from './batch-stats.ts'
 import { RddContext } from './context.ts'
@@ -26,9 +26,10 @@ import type { Scope } from './dstream/scope.ts'
 import { WatermarkTracker } from './event-time.ts'
 import type { EventTimeStats } from './event-time.ts'
 import type { Exchange } from './exchange.ts'
+import type { FileSystem } from './log/file-system.ts'
 import { prepare } from './rdd/job.ts'
 import { trade } from './rdd/trade.ts'
-import type { Reader } from './source.ts'
+import type { Range, Reader } from './source.ts'
 import type { StateStore } from './state/store.ts'
 import { StreamExchange } from './stream-exchange.ts'
 import type { BlockPart } from './stream-exchange.ts'
@@ -45,6 +46,8 @@ export interface BatchTaskOptions {
   readonly commits: CommitLog
   /** where the coordinator of this executor, if it has one, finds what batches have read */
   readonly reads: BatchReads
+  /** where outputs write */
+  readonly files: FileSystem
 }
 
 /** What a task has from its first order on. */
@@ -58,7 +61,7 @@ interface Running {
 interface Begun {
   readonly isNew: boolean
   /** the driver's word counts */
-  readonly committed: CommittedBefore
+  readonly committed: Committed
   /** the batch that its state is at */
   readonly txid: number | undefined
 }
@@ -72,25 +75,29 @@ export class BatchTask {
   readonly #openState: () => Promise<StateStore>
   readonly #commits: CommitLog
   readonly #reads: BatchReads
+  readonly #files: FileSystem
   #sc: RddContext
   readonly #peers: readonly number[]
   readonly #readers = new Map<string, Reader<unknown>>()
   readonly #exchanges = new Map<string, StreamExchange>()
   /** the newest attempt of each batch under way */
-  readonly #newest = new Map<number, { readonly attempt: number; readonly scope: () => Scope }>()
+  readonly #newest = new Map<number, { readonly attempt: number; readonly scope: () => Scope; isDone: boolean }>()
   readonly #over = new Set<string>()
   readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
   #running: Running | undefined
+  /** what the batch took that this task has committed last: whether all have, the next commit will say */
+  #taken: { readonly txid: number; readonly ranges: Readonly<Record<string, Range>> } | undefined
   /** the batch whose event times the watermark knows last */
   #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
-  constructor({ graph, openState, commits, reads }: BatchTaskOptions, context: TaskContext) {
+  constructor({ graph, openState, commits, reads, files }: BatchTaskOptions, context: TaskContext) {
     this.#graph = graph
     this.#context = context
     this.#openState = openState
     this.#commits = commits
     this.#reads = reads
+    this.#files = files
     this.#peers = context.tasksOf(context.component)
     const { taskCount: count, topology, log, date } = context
     this.#sc = this.#newContext()
@@ -98,14 +105,18 @@ export class BatchTask {
   }
 
   process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
-    for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid) this.#end(txid, attempt, superseded({ txid, attempt }))
+    for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid) this.#end(txid, attempt)
     let scope: Scope | undefined
-    this.#newest.set(order.txid, { attempt: order.attempt, scope: () => scope as Scope })
+    const newest = { attempt: order.attempt, scope: () => scope as Scope, isDone: false }
+    this.#newest.set(order.txid, newest)
     return this.#inOrder(order, out, tuple, async () => {
       // the others would not wait for one that is new: all of them have to begin anew
       if (this.#running === undefined && !order.isAnew) throw superseded(order)
-      const { runs, watermark } = order.isAnew ? await this.#begin(order) : (this.#running as Running)
+      if (order.isAnew) newest.isDone = await this.#begin(order)
+      const { runs, watermark } = this.#running as Running
       scope = runs.begin(order, watermark)
+      // batches behind it that are processed now reach back to it as to one that is committed
+      if (newest.isDone) return runs.committed(order.timeMs)
       const { stateful, outputs } = this.#graph
       for (const stream of [...stateful, ...outputs.map((output) => output.stream)]) {
         const rdd = scope.of(stream)
@@ -116,11 +127,12 @@ export class BatchTask {
 
   commit(order: CommitOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
     return this.#inOrder(order, out, tuple, async () => {
-      const { txid, attempt } = order
-      const scope = (this.#newest.get(txid) as { scope: () => Scope }).scope()
-      const { state, runs, watermark } = this.#running as Running
-      // another task may not have come as far with the attempt before
-      if (txid === this.#endedTxid) watermark.undo()
+      const { txid } = order
+      const { isDone, scope: scopeOf } = this.#newest.get(txid) as { isDone: boolean; scope: () => Scope }
+      const scope = scopeOf()
+      this.#tellReaders(txid)
+      if (isDone) return this.#committed(order, scope)
+      const { state, watermark } = this.#running as Running
       this.#endedTxid = undefined
       state.begin(txid)
       try {
@@ -147,11 +159,15 @@ export class BatchTask {
         state.discard()
         throw error
       }
-      runs.committed(scope.timeMs)
-      for (const [stream, range] of Object.entries(scope.ranges)) this.#readers.get(stream)?.committed?.(range)
-      this.#newest.delete(txid)
-      this.#end(txid, attempt, superseded(order))
+      this.#committed(order, scope)
     })
+  }
+
+  #committed({ txid, attempt }: CommitOrder, { timeMs, ranges }: Scope): void {
+    this.#running?.runs.committed(timeMs)
+    this.#taken = { txid, ranges }
+    this.#newest.delete(txid)
+    this.#end(txid, attempt)
   }
 
   /** A part of a block has come; it may be for an attempt that has not begun here. */
@@ -208,9 +224,16 @@ export class BatchTask {
     return exchange
   }
 
-  #end(txid: number, attempt: number, reason: Error): void {
+  /** A batch is being committed: the one before it is written down as committed, and its readers may let go of it. */
+  #tellReaders(txid: number): void {
+    if (this.#taken === undefined || this.#taken.txid >= txid) return
+    for (const [stream, range] of Object.entries(this.#taken.ranges)) this.#readers.get(stream)?.committed?.(range)
+    this.#taken = undefined
+  }
+
+  #end(txid: number, attempt: number): void {
     const key = keyOf({ txid, attempt })
-    this.#exchanges.get(key)?.abandon(reason)
+    this.#exchanges.get(key)?.abandon(() => superseded({ txid, attempt }))
     this.#exchanges.delete(key)
     this.#over.add(key)
     if (this.#over.size > overMax) for (const old of this.#over) if (this.#over.size > overMax) this.#over.delete(old)
@@ -219,15 +242,19 @@ export class BatchTask {
   /**
    * All tasks together: whoever is new opens its state, which the driver has prepared by now. If anyone is, all of them forget what
    * they had of the streams, as after a restart of them all: made anew, it is the same everywhere.
+   *
+   * True when the batch is written down as committed, of which the coordinator has not heard. It must not run again then: with other records
+   * of an opaque source, a crash in the midst of it would leave a state of which a part is of the one outcome, and a part of the other.
    */
-  async #begin({ txid }: ProcessOrder): Promise<Running> {
+  async #begin({ txid }: ProcessOrder): Promise<boolean> {
     const before = this.#running
-    // another task may not have come as far with the attempt before
-    if (txid === this.#endedTxid) before?.watermark.undo()
-    this.#endedTxid = undefined
-    const begun = await this.#share('the start', this.#begun(before, txid))
-    if (before !== undefined && begun.every(({ isNew }) => !isNew)) return before
+    const begun = await this.#share('the start', this.#begun(before))
     const { txid: committed, watermarkMs, lateMs } = (begun[0] as Begun).committed
+    const isDone = committed !== undefined && committed >= txid
+    // another task may not have come as far with the attempt before
+    if (txid === this.#endedTxid && !isDone) before?.watermark.undo()
+    this.#endedTxid = undefined
+    if (before !== undefined && begun.every(({ isNew }) => !isNew)) return isDone
     this.#sc.blocks.close()
     this.#sc = this.#newContext()
     for (const prepare of this.#graph.preparations) await together({ sc: this.#sc }, 'prepare', () => prepare(this.#sc))
@@ -236,17 +263,18 @@ export class BatchTask {
     const inputs = Object.fromEntries(this.#graph.watermarks)
     this.#running = {
       state,
-      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers),
+      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers, this.#files),
       watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs, lateMs }),
     }
-    return this.#running
+    return isDone
   }
 
-  #begun(before: Running | undefined, txid: number): Begun {
-    const known = this.#commits.before(txid)
-    if (before === undefined) return { isNew: true, committed: known, txid: undefined }
+  #begun(before: Running | undefined): Begun {
+    const { last: committed } = this.#commits
+    if (before === undefined) return { isNew: true, committed, txid: undefined }
     const { watermarkMs, lateMs } = before.watermark
-    return { isNew: false, committed: { txid: known.txid, watermarkMs, lateMs }, txid: before.state.txid }
+    const isKept = committed.txid !== undefined
+    return { isNew: false, committed: isKept ? committed : { txid: undefined, watermarkMs, lateMs }, txid: before.state.txid }
   }
 
   #newContext(): RddContext {

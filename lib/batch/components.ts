@@ -23,7 +23,7 @@ const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), isAnew: z.boolean(), history: z.any() })
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
-/** `files`: the disk of the state directory. */
+/** `files`: the disk of the state directory and of the outputs. */
 export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {
   const reads = new BatchReads()
   const coordinator = defineSpout({
@@ -62,7 +62,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder, files) : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
-      const task = new BatchTask({ graph, openState, commits, reads }, context)
+      const task = new BatchTask({ graph, openState, commits, reads, files }, context)
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),

@@ -86,7 +86,7 @@ export class JobTask {
   }
 
   #abandon(attempt: number): void {
-    this.#exchanges.get(attempt)?.abandon(this.#superseded(attempt))
+    this.#exchanges.get(attempt)?.abandon(() => this.#superseded(attempt))
     this.#exchanges.delete(attempt)
   }
 

@@ -80,7 +80,7 @@ export class StreamExchange implements Exchange {
   #send: ((to: number, block: BlockPart) => void) | undefined
   #next = 0
   #waitingBytes = 0
-  #abandoned: Error | undefined
+  #abandoned: (() => Error) | undefined
 
   constructor(index: number, count: number) {
     this.#index = index
@@ -94,7 +94,7 @@ export class StreamExchange implements Exchange {
 
   async all(blocks: readonly unknown[]): Promise<readonly unknown[]> {
     const id = this.#next++
-    if (this.#abandoned !== undefined) throw this.#abandoned
+    if (this.#abandoned !== undefined) throw this.#abandoned()
     if (this.#count === 1) return blocks
     const trade = this.#trade(id)
     trade.hasBegun = true
@@ -107,7 +107,7 @@ export class StreamExchange implements Exchange {
     trade.incoming.forEach((incoming, from) => incoming && this.#say(id, from, incoming))
     if (trade.missing > 0) await new Promise<void>((resolve) => (trade.settle = resolve))
     if (given.length > 0) await Promise.all(given)
-    if (this.#abandoned !== undefined) throw this.#abandoned as Error
+    if (this.#abandoned !== undefined) throw (this.#abandoned as () => Error)()
     this.#trades.delete(id)
     return trade.incoming.map((incoming, from) => (from === this.#index ? blocks[from] : this.#unpacked(incoming as Incoming)))
   }
@@ -127,7 +127,7 @@ export class StreamExchange implements Exchange {
   }
 
   /** Nothing more will come of this attempt: whoever waits is told. */
-  abandon(reason: Error): void {
+  abandon(reason: () => Error): void {
     this.#abandoned = reason
     for (const { settle } of this.#trades.values()) settle()
     for (const { goOn } of this.#outgoing.values()) goOn()

@@ -24,6 +24,8 @@ export interface LocalClusterOptions {
   readonly seed?: number
   /** executors that share the tasks (1); more than one only under virtual time */
   readonly executors?: number
+  /** milliseconds of real time that virtual time waits for a promise that is under way: for a file, a socket, a timer of Node's (2000) */
+  readonly patienceMs?: number
 }
 
 export interface SubmitOptions {
@@ -67,6 +69,7 @@ export class LocalCluster implements AsyncDisposable {
   readonly seed: number
   readonly #isVirtual: boolean
   readonly #executors: number
+  readonly #patienceMs: number
   readonly #running = new Set<LocalTopology>()
 
   /** A cluster in this process. With `await using` it stops what still runs in it. */
@@ -74,11 +77,12 @@ export class LocalCluster implements AsyncDisposable {
     return new LocalCluster(options)
   }
 
-  private constructor({ time = 'virtual', seed = anySeed(), executors = 1 }: LocalClusterOptions) {
+  private constructor({ time = 'virtual', seed = anySeed(), executors = 1, patienceMs = 2_000 }: LocalClusterOptions) {
     if (!['virtual', 'real'].includes(time)) throw badOption('time', 'LocalCluster.start', time, "'virtual' or 'real'")
     this.seed = seed
     this.#isVirtual = time === 'virtual'
     this.#executors = executors
+    this.#patienceMs = patienceMs
   }
 
   /**
@@ -119,7 +123,12 @@ export class LocalCluster implements AsyncDisposable {
     let crew: SimulatedCrew | undefined
     const clock = new VirtualClock()
     const run = this.#isVirtual
-      ? await startRunWith((given) => Promise.resolve((crew = new SimulatedCrew(given, clock))), runnable, runOptions, clock)
+      ? await startRunWith(
+          (given) => Promise.resolve((crew = new SimulatedCrew(given, clock, this.#patienceMs))),
+          runnable,
+          runOptions,
+          clock,
+        )
       : await startRun(runnable, runOptions)
     const topology = new LocalTopology(definition.name, run, crew, record, streams, this.#executors)
     this.#running.add(topology)

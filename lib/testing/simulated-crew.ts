@@ -22,8 +22,8 @@ import { MemoryLane } from './memory-lane.ts'
 const askAgainMs = 1
 /** Rounds of the event loop that promises of components get before time moves on. */
 const roundsMax = 3
-/** Milliseconds of real time that virtual time stands still at most, before it moves on without what it waited for. */
-const outsideMax = 2_000
+/** Of the times that it stands still for something outside, so many are a round of the event loop only, and the others a millisecond of real time. */
+const roundsAtOnce = 16
 /** Rounds after which a frame that is still in its lane is not late by chance: its executor takes no more before time moves on. */
 const idleMax = 64
 /** Of moments in which spouts are only asked, the event loop sees one in so many. */
@@ -49,6 +49,7 @@ export class SimulatedCrew implements Crew {
   readonly #cells: Float64Array
   readonly #random: Random
   readonly #options: CrewOptions
+  readonly #patienceMs: number
   readonly #deaths: Deaths
   readonly #pressure: Int32Array
   readonly #executors: Executor[] = []
@@ -69,9 +70,11 @@ export class SimulatedCrew implements Crew {
   #passed = 0
   #whenQuiet: (() => void) | undefined
 
-  constructor(options: CrewOptions, clock: VirtualClock) {
+  /** `patienceMs`: real time that virtual time stands still at most, before it moves on without what it waited for. */
+  constructor(options: CrewOptions, clock: VirtualClock, patienceMs: number) {
     const { plan, executors: n, seed, cells } = options
     this.clock = clock
+    this.#patienceMs = patienceMs
     this.#options = options
     this.#deaths = new Deaths(options)
     this.#name = plan.name
@@ -197,12 +200,14 @@ export class SimulatedCrew implements Crew {
     this.#wasWoken = true
   }
 
-  #reviveKilled(): void {
+  /** Promises of the dead cannot be stopped, for they are of this thread: those under way come to their next wait first. */
+  async #reviveKilled(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
     if (!this.#hasStarted || this.#isClosing) return
-    for (const index of this.#killed) {
-      this.#killed.delete(index)
-      this.#revive(index)
-    }
+    const killed = [...this.#killed]
+    // what starts anew may be killed while it does
+    this.#killed.clear()
+    for (const index of killed) this.#revive(index)
   }
 
   #revive(index: number): void {
@@ -250,7 +255,7 @@ export class SimulatedCrew implements Crew {
       if (turns % lookEvery === 0 && this.#roots - before > rootsAtOnceMax)
         throw new SquallError('not-done-in-time', { topology: this.#name, ms: this.clock.now() }, { topology: this.#name })
       this.#wasWoken = false
-      this.#reviveKilled()
+      if (this.#killed.size > 0) await this.#reviveKilled()
       let worked = false
       for (const executor of this.#random.shuffle([...this.#executors])) worked = executor.turn() || worked
       idle = worked ? 0 : idle + 1
@@ -272,15 +277,15 @@ export class SimulatedCrew implements Crew {
 
   /** Nothing is due, ever, and real time brought nothing either. */
   get isStuck(): boolean {
-    return this.#nextMs === Infinity && this.#waited >= outsideMax
+    return this.#nextMs === Infinity && this.#waited >= this.#patienceMs + roundsAtOnce
   }
 
   /** Moves time to when something may happen next, but not past `untilMs`, and settles there. */
   async step(untilMs = Infinity): Promise<void> {
     const to = Math.min(this.#nextMs, untilMs)
-    if (to === Infinity || (this.#isWaitingOutside() && this.#waited < outsideMax)) {
+    if (to === Infinity || (this.#isWaitingOutside() && this.#waited < this.#patienceMs + roundsAtOnce)) {
       this.#waited++
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await new Promise((resolve) => (this.#waited > roundsAtOnce ? setTimeout(resolve, 1) : setImmediate(resolve)))
     } else this.clock.moveTo(to)
     await this.#settle(true)
   }

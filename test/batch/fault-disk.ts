@@ -20,6 +20,10 @@ interface Inode {
 export class FaultDisk implements FileSystem {
   step = 0
   crashAt = Infinity
+  /** is told of every step before it happens */
+  onStep: () => void = () => undefined
+  /** files that were opened and not closed */
+  openFiles = 0
   /** bytes that still fit */
   room = Infinity
   /** what went wrong instead of every sync */
@@ -109,6 +113,7 @@ export class FaultDisk implements FileSystem {
       if (mode === 'read') return undefined
       this.#names.set(path, { bytes: Buffer.alloc(0), durable: Buffer.alloc(0) })
     }
+    this.openFiles++
     return this.#openFile(path, this.#inode(path))
   }
 
@@ -157,7 +162,7 @@ export class FaultDisk implements FileSystem {
         this.#next()
         inode.durable = inode.bytes
       },
-      close: async () => undefined,
+      close: async () => void this.openFiles--,
     }
   }
 
@@ -172,6 +177,7 @@ export class FaultDisk implements FileSystem {
   }
 
   #next(): void {
+    if (!this.#isDown) this.onStep()
     if (this.#isDown || ++this.step >= this.crashAt) {
       this.#isDown = true
       throw new Crash(`crash at step ${this.crashAt}`)

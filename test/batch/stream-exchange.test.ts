@@ -44,7 +44,7 @@ describe('a block of many parts', () => {
   test('its sender hears when the attempt is over', async () => {
     const { one } = pair()
     const given = one.all([null, large])
-    one.abandon(new Error('over'))
+    one.abandon(() => new Error('over'))
     await expect(given).rejects.toThrow('over')
   })
 

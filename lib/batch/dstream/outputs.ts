@@ -3,7 +3,6 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RddContext } from '../context.ts'
 import { EventTimeStats } from '../event-time.ts'
-import { nodeFileSystem } from '../log/file-system.ts'
 import { replaceFile } from '../log/whole-file.ts'
 import { share, trade } from '../rdd/trade.ts'
 import { prepare } from '../rdd/job.ts'
@@ -79,21 +78,23 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
     name: 'saveOnce',
     stream,
     async run(rdd, scope) {
-      const { sc, txid } = scope
+      const { sc, txid, files } = scope
       await prepare(rdd.node)
       await together(scope, 'saveOnce', async () => {
         if (sc.index !== 0) return
-        await nodeFileSystem.makeFolder(folder)
-        const names = await nodeFileSystem.list(folder)
-        for (const name of names.filter((one) => one.startsWith(`batch-${txid}.`))) await nodeFileSystem.remove(join(folder, name))
+        await files.makeFolder(folder)
+        const names = await files.list(folder)
+        const old = names.filter((one) => one.startsWith(`batch-${txid}.`))
+        for (const name of old) await files.remove(join(folder, name))
+        // nothing may be left to write: then no other file makes it durable that these are gone
+        if (old.length > 0) await files.syncFolder(folder)
       })
       await together(scope, 'saveOnce', async () => {
         for (let partition = 0; partition < rdd.partitions; partition++) {
           if (rdd.node.owner(partition) !== sc.index) continue
           const lines: string[] = []
           rdd.node.read(partition, (value) => void lines.push(`${lineOf(value)}\n`))
-          if (lines.length > 0)
-            await replaceFile(nodeFileSystem, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
+          if (lines.length > 0) await replaceFile(files, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
         }
       })
     },

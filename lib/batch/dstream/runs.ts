@@ -10,6 +10,7 @@ import { sumOfReads } from '../batch-stats.ts'
 import type { StreamRead } from '../batch-stats.ts'
 import { EventTimeStats } from '../event-time.ts'
 import type { WatermarkTracker } from '../event-time.ts'
+import type { FileSystem } from '../log/file-system.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { Range, Reader } from '../source.ts'
 import type { StateStore } from '../state/store.ts'
@@ -21,6 +22,7 @@ export class StreamRuns {
   readonly #sc: RddContext
   readonly #state: StateStore
   readonly #readers: ReadonlyMap<string, Reader<unknown>>
+  readonly #files: FileSystem
   /** by stream, by time */
   readonly #rdds: Map<number, RDD<unknown> | undefined>[]
   /** what batches took, by time: as far back as anyone reaches */
@@ -29,8 +31,9 @@ export class StreamRuns {
   /** the time of the newest batch that is known to be committed */
   #doneMs = -Infinity
 
-  constructor(graph: StreamGraph, sc: RddContext, state: StateStore, readers: ReadonlyMap<string, Reader<unknown>>) {
+  constructor(graph: StreamGraph, sc: RddContext, state: StateStore, readers: ReadonlyMap<string, Reader<unknown>>, files: FileSystem) {
     this.#readers = readers
+    this.#files = files
     this.#graph = graph
     this.#sc = sc
     this.#state = state
@@ -91,6 +94,7 @@ export class StreamRuns {
       operators: new Map(),
       sc: this.#sc,
       state: this.#state,
+      files: this.#files,
       of: (stream, time = timeMs) => this.#rddOf(stream, time, scope, watermark),
       slice: (stream, fromMs, toMs) => {
         this.#checkOwn(stream)

@@ -2,6 +2,7 @@
 import type { RddContext } from '../context.ts'
 import type { StreamRead } from '../batch-stats.ts'
 import type { EventTimeStats } from '../event-time.ts'
+import type { FileSystem } from '../log/file-system.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Range, Reader } from '../source.ts'
@@ -65,6 +66,8 @@ export interface Scope extends TransformInfo {
   /** what the batch takes of each source */
   readonly ranges: Readonly<Record<string, Range>>
   readonly state: StateStore
+  /** where outputs write */
+  readonly files: FileSystem
   /** The RDD of a stream, of this batch or of an earlier one that is remembered. */
   of<T>(stream: StreamNode<T>, timeMs?: number): RDD<T> | undefined
   /** The RDD of what the batch takes of a source. */

@@ -54,6 +54,8 @@ const Manifest = z.object({
   operators: z.record(z.string(), z.number()),
 })
 export type Manifest = z.infer<typeof Manifest>
+/** what a manifest of any version has */
+const AnyManifest = z.looseObject({ format: z.number() })
 
 /** A state directory that this run has to itself. */
 export interface StateDirectory {
@@ -186,7 +188,7 @@ async function openStore(options: Omit<StateDirectoryOptions, 'run'>, manifest: 
 
 function parsed(text: string, path: string): { readonly format: number } {
   try {
-    return z.looseObject({ format: z.number() }).parse(JSON.parse(text))
+    return AnyManifest.parse(JSON.parse(text))
   } catch (cause) {
     throw new SquallError('file-unreadable', { file: path, reason: 'it is no manifest of a state' }, { file: path }, { cause })
   }
