@@ -398,6 +398,18 @@ const table = {
     what: 'the tasks of the program do different things: task {a} is at {mine}, task {b} at {theirs}',
     help: 'start every action and make every RDD in all tasks alike; ask sc.once for what may differ (the time, chance, a file), and leave to isDriver only what needs no RDD',
   },
+  'intake-full': {
+    what: 'more than {max} tuples wait to become records of the stream {stream}',
+    help: 'let their spouts be tracked, so that spoutPendingMax bounds them, or use a shorter batchInterval',
+  },
+  'intake-unbounded': {
+    what: 'the stream {stream} is made of tuples, and acks are off: nothing would bound the tuples that wait',
+    help: 'leave the setting ack on',
+  },
+  'intake-expires': {
+    what: 'the stream {stream} is made of tuples, which would expire after {timeout} ms while they wait for batches {interval} ms apart',
+    help: 'set messageTimeoutMs to several times the batchInterval',
+  },
   'exchange-full': {
     what: 'more than {max} bytes of blocks wait for an exchange between executors',
     help: 'use smaller batches (batchRecordsMax), or combine by key before values are exchanged',

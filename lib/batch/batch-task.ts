@@ -12,7 +12,7 @@
  * back first (`StateStore.begin`).
  */
 import { SquallError } from '../errors.ts'
-import type { ManualOutput, TaskContext, Tuple } from '../topology/component.ts'
+import type { ManualOutput, Streams, TaskContext, Tuple } from '../topology/component.ts'
 import type { CommitLog, Committed } from './batch-log.ts'
 import { sumOfReads } from './batch-stats.ts'
 import type { BatchReads } from './batch-stats.ts'
@@ -27,6 +27,7 @@ import { WatermarkTracker } from './event-time.ts'
 import type { EventTimeStats } from './event-time.ts'
 import type { Exchange } from './exchange.ts'
 import type { FileSystem } from './log/file-system.ts'
+import type { IntakeReader } from './intake.ts'
 import { prepare } from './rdd/job.ts'
 import { trade } from './rdd/trade.ts'
 import type { Range, Reader } from './source.ts'
@@ -83,7 +84,10 @@ export class BatchTask {
   /** the newest attempt of each batch under way */
   readonly #newest = new Map<number, { readonly attempt: number; readonly scope: () => Scope; isDone: boolean }>()
   readonly #over = new Set<string>()
-  readonly #current: { exchange: Exchange | undefined } = { exchange: undefined }
+  readonly #current: { exchange: Exchange | undefined; emit: ((stream: string, values: object) => void) | undefined } = {
+    exchange: undefined,
+    emit: undefined,
+  }
   #running: Running | undefined
   /** what the batch took that this task has committed last: whether all have, the next commit will say */
   #taken: { readonly txid: number; readonly ranges: Readonly<Record<string, Range>> } | undefined
@@ -114,6 +118,7 @@ export class BatchTask {
       if (this.#running === undefined && !order.isAnew) throw superseded(order)
       if (order.isAnew) newest.isDone = await this.#begin(order)
       const { runs, watermark } = this.#running as Running
+      for (const [stream, range] of Object.entries(order.ranges)) this.#readers.get(stream)?.begin?.(range)
       scope = runs.begin(order, watermark)
       // batches behind it that are processed now reach back to it as to one that is committed
       if (newest.isDone) return runs.committed(order.timeMs)
@@ -175,6 +180,12 @@ export class BatchTask {
     if (!this.#over.has(keyOf(block))) this.#exchangeOf(block).take(block)
   }
 
+  /** A tuple has come for a stream that is made of tuples. */
+  tuple(stream: string, values: object, out: ManualOutput<Streams>, tuple: Tuple): void {
+    const reader = this.#readers.get(stream) as IntakeReader<object>
+    reader.add(values, out, tuple)
+  }
+
   /** All batches are committed and no more will come. */
   async finish(): Promise<void> {
     if (this.#context.taskIndex === 0) for (const end of this.#graph.endings) await end()
@@ -203,6 +214,8 @@ export class BatchTask {
         out.emitDirect(this.#peers[to] as number, 'blocks', { txid, attempt, ...block }, { anchors: tuple })
       })
       this.#current.exchange = exchange
+      const tuples = out as ManualOutput<Streams>
+      this.#current.emit = (stream, values) => tuples.emitTo(stream, values, { anchors: tuple })
       await run()
       out.ack(tuple)
     } catch (error) {
@@ -210,6 +223,7 @@ export class BatchTask {
       out.fail(tuple, error)
     } finally {
       this.#current.exchange = undefined
+      this.#current.emit = undefined
       done()
     }
   }
@@ -263,7 +277,9 @@ export class BatchTask {
     const inputs = Object.fromEntries(this.#graph.watermarks)
     this.#running = {
       state,
-      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers, this.#files),
+      runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers, this.#files, (stream, values) =>
+        this.#current.emit?.(stream, values),
+      ),
       watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs, lateMs }),
     }
     return isDone

@@ -8,7 +8,7 @@ import { SquallError, allFaults } from '../errors.ts'
 import { durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
 import { topology as topologyOfBolts } from '../topology/builder.ts'
-import type { TopologyBuilder } from '../topology/builder.ts'
+import type { StreamHandle, TopologyBuilder } from '../topology/builder.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
 import type { StreamOutline } from '../topology/outline.ts'
 import type { BatchStats } from './batch-stats.ts'
@@ -19,6 +19,7 @@ import { StreamGraph } from './dstream/graph.ts'
 import { outlineOf } from './dstream/outline.ts'
 import { watermarkPolicy } from './event-time.ts'
 import type { WatermarkPolicy } from './event-time.ts'
+import { Intake } from './intake.ts'
 import { RDD } from './rdd/rdd.ts'
 import { checkRate } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
@@ -43,6 +44,16 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
    * ```
    */
   stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
+  /**
+   * A stream of micro-batches of tuples: what a spout or a bolt emits on a stream. A tuple is acked when its batch is committed: at least once. Set
+   * `spoutPendingMax` to what a batch shall hold of each spout. Without an interval, a batch is begun every 50 ms.
+   *
+   * ```ts
+   * const clicks = t.stream('clicks', t.spout('source', source), { batchInterval: '500ms' })
+   * clicks.map(({ page }) => [page, 1]).reduceByKey((a, b) => a + b).print()
+   * ```
+   */
+  stream<T extends object>(id: string, tuples: StreamHandle<T>, options?: StreamOptions): DStream<T>
   /** Keeps the RDDs of all streams with an output at least so long, and those of what they are made of accordingly; see `DStream.remember`. */
   remember(duration: Duration): void
   /**
@@ -95,7 +106,7 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       param: t.param.bind(t),
       config: t.config.bind(t),
       later: t.later.bind(t),
-      stream: (id, source, options) => streams.add(id, source, options),
+      stream: <T>(id: string, source: BatchSource<T> | StreamHandle<object>, options?: StreamOptions) => streams.add(id, source, options),
       remember: (duration) => streams.remember(duration),
       prepare: (make) => streams.prepare(make),
       atEnd: (f) => streams.atEnd(f),
@@ -127,7 +138,7 @@ class Streams {
     this.#topology = name
   }
 
-  add<T>(id: string, source: BatchSource<T>, { batchInterval = 0, ...options }: StreamOptions = {}): DStream<T> {
+  add<T>(id: string, source: BatchSource<T> | StreamHandle<object>, { batchInterval = 0, ...options }: StreamOptions = {}): DStream<T> {
     const intervalMs = durationMs(batchInterval)
     const graph = (this.#graph ??= new StreamGraph(this.#topology, intervalMs ?? 0))
     const where = graph.where(id)
@@ -148,7 +159,10 @@ class Streams {
     checkRate(graph, id, options)
     graph.rates.set(id, options)
     if (graph.sources.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
-    graph.sources.set(id, source)
+    if ('streamName' in source) {
+      graph.intakes.set(id, source)
+      graph.sources.set(id, new Intake(graph.intervalMs, () => graph.rememberMs))
+    } else graph.sources.set(id, source)
     return new DStream<T>(graph, { name: id, parents: [] }, (scope) => scope.source<T>(id))
   }
 

@@ -1,8 +1,9 @@
 /** The spout and the bolt that a graph of streams becomes. */
 import { z } from 'zod'
+import { SquallError } from '../errors.ts'
 import { defineBolt, defineSpout } from '../topology/component.ts'
-import type { ManualOutput, TaskContext } from '../topology/component.ts'
-import type { TopologyBuilder } from '../topology/builder.ts'
+import type { ManualOutput, Streams, TaskContext, Tuple } from '../topology/component.ts'
+import type { Groupings, TopologyBuilder } from '../topology/builder.ts'
 import { noBatchLog, noCommitLog, openBatchLog, openCommitLog } from './batch-log.ts'
 import { BatchReads } from './batch-stats.ts'
 import { BatchTask } from './batch-task.ts'
@@ -21,6 +22,8 @@ import { BlockPartSchema } from './stream-exchange.ts'
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
 const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), isAnew: z.boolean(), history: z.any() })
+/** what the tuples of a stream are is for the compiler: its records are of that type */
+const AnyTuple = z.object({})
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
 /** `files`: the disk of the state directory and of the outputs. */
@@ -49,13 +52,17 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       )
     },
   })
+  // what the graph adds no type here knows
+  const given: Record<never, never> = Object.fromEntries(graph.tuples)
+  const intakes: Record<never, never> = Object.fromEntries([...graph.intakes.keys()].map((stream) => [inputOf(stream), AnyTuple]))
   const batch = defineBolt({
-    inputs: { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema },
-    outputs: { blocks: { schema: BlockSchema, direct: true } },
+    inputs: { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema, ...intakes },
+    outputs: { blocks: { schema: BlockSchema, direct: true }, ...given },
     ack: 'manual',
     // orders wait for each other by themselves; blocks for one must get through while it is under way
     concurrency: 1 << 20,
     async prepare(context) {
+      checkIntakes(graph, context)
       const place = statePlace(graph, context, files)
       // the driver prepares the directory; the others open their stores when it says that it has
       const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
@@ -71,6 +78,12 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
             task.block(block)
             out.ack(tuple)
           },
+          ...Object.fromEntries(
+            [...graph.intakes.keys()].map((stream) => [
+              inputOf(stream),
+              (values: object, out: ManualOutput<Streams>, tuple: Tuple) => task.tuple(stream, values, out, tuple),
+            ]),
+          ),
         },
         finish: () => task.finish(),
         async cleanup() {
@@ -81,13 +94,36 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
     },
   })
   const orders = t.spout('batches', coordinator)
-  t.bolt('batch', batch, { parallelism: 'executors' })
+  const declared = t.bolt('batch', batch, { parallelism: 'executors' })
+  declared
     .input('process')
     .all(orders.stream('process'))
     .input('commit')
     .all(orders.stream('commit'))
     .input('blocks')
     .direct(t.later('batch', BlockSchema, 'blocks'))
+  // its type does not know the inputs that the graph adds
+  const more = declared as unknown as { input(name: string): Groupings<object, unknown> }
+  for (const [stream, from] of graph.intakes) more.input(inputOf(stream)).localOrShuffle(from)
+}
+
+/** The input of the batch bolt for a stream that is made of tuples. */
+function inputOf(stream: string): string {
+  return `tuples-${stream}`
+}
+
+/** Tuples are held until their batch is committed: without acks nothing would bound them, and with a long interval they would expire. */
+function checkIntakes(graph: StreamGraph, { config, topology, component }: TaskContext): void {
+  const [stream] = graph.intakes.keys()
+  if (stream === undefined) return
+  const { ack, messageTimeouts, messageTimeoutMs } = config
+  if (!ack) throw new SquallError('intake-unbounded', { stream }, { topology, component, stream })
+  if (messageTimeouts && graph.intervalMs * 2 > messageTimeoutMs)
+    throw new SquallError(
+      'intake-expires',
+      { stream, interval: graph.intervalMs, timeout: messageTimeoutMs },
+      { topology, component, stream },
+    )
 }
 
 /** Where a topology keeps what must outlive its process, if anywhere. */

@@ -133,12 +133,14 @@ export class Coordinator {
       context.savePosition(0)
     }
     const coordinator = new Coordinator(options, context)
-    const { topology, log, date } = context
+    const { topology, log, date, haveOthersEnded: haveSpoutsEnded } = context
     for (const [stream, source] of options.sources) {
       coordinator.#rates.set(stream, new StreamRate(options.rates.get(stream) ?? {}, options.intervalMs, context.now()))
       coordinator.#planners.set(
         stream,
-        await coordinator.#of(stream, () => source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date })),
+        await coordinator.#of(stream, () =>
+          source.planner({ topology, stream, tasks: context.tasksOf('batch').length, log, date, haveSpoutsEnded }),
+        ),
       )
     }
     await coordinator.#recover()

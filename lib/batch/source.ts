@@ -34,6 +34,8 @@ export interface SourceContext {
   readonly log: Logger
   /** milliseconds since 1970 on the run's clock */
   readonly date: () => number
+  /** of a planner: all spouts of the topology's own have ended, and all that they emitted is done */
+  readonly haveSpoutsEnded?: () => boolean
 }
 
 /** Decides what batches take. Lives once in a topology, in the coordinator. */
@@ -52,6 +54,8 @@ export interface Planner {
 
 /** Reads what batches take. One in every task. */
 export interface Reader<T> {
+  /** A batch that takes `range` begins here, or begins again. */
+  begin?(range: Range): void
   /** How many partitions the records of `range` make: the same in every task. */
   partitions(range: Range): number
   /** Gives the records of a partition, in order. May return how many it left out because they were bad. */

@@ -24,7 +24,9 @@ export const cell = {
   lost: 10,
   /** the hook that is under way (`Hook`), 0 = none */
   hook: 11,
-  heads: 12,
+  /** not 0: a spout has ended and may only replay */
+  ended: 12,
+  heads: 13,
 } as const
 
 const hooks = ['open', 'prepare', 'activate', 'deactivate', 'finish', 'close', 'cleanup', 'execute', 'nextTuple'] as const

@@ -55,6 +55,7 @@ export class Deaths {
       const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
       cells[head + cell.replayed]! += Math.max(0, started - ended)
       cells[head + cell.roots] = ended
+      cells[head + cell.ended] = 0
       cells[head + cell.pending] = 0
     }
   }

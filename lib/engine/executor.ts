@@ -202,7 +202,12 @@ export class Executor extends TaskHost implements BundleSink {
       if (link.sent !== before) hasSent = true
     }
     if (pressure[this.index] !== parked) pressure[this.index] = parked
-    for (const spout of this.#spouts) this.cells[this.layout.head(spout.task) + cell.pending] = spout.pending
+    for (const spout of this.#spouts) {
+      const head = this.layout.head(spout.task)
+      this.cells[head + cell.pending] = spout.pending
+      // after what is pending: whoever sees the end sees that as well
+      this.cells[head + cell.ended] = spout.hasEnded ? 1 : 0
+    }
     for (const bolt of this.#bolts) this.cells[this.layout.head(bolt.task) + cell.pending] = bolt.pending
     return hasSent
   }

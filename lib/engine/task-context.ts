@@ -61,15 +61,19 @@ export function spoutContext(
   task: number,
   random: Random,
 ): SpoutContext {
-  const { cells } = host
+  const { cells, layout, plan } = host
   const at = host.layout.head(task) + cell.position
   const saved = cells[at] as number
   const position = Number.isNaN(saved) ? undefined : saved
   const savePosition = (next: number): void => {
     cells[at] = finite('savePosition', 'position', next)
   }
+  const others = plan.tasks
+    .filter((other) => other.component !== component.index && plan.components[other.component]?.definition.kind === 'spout')
+    .map((other) => layout.head(other.task))
+  const haveOthersEnded = (): boolean => others.every((head) => cells[head + cell.ended] === 1 && cells[head + cell.pending] === 0)
   // the context has a getter that a spread would call
-  return Object.assign(taskContext(host, options, component, task, random), { position, savePosition })
+  return Object.assign(taskContext(host, options, component, task, random), { position, savePosition, haveOthersEnded })
 }
 
 /** A sum, a time or a place that is not a number would spoil all that is reckoned from it. */

@@ -75,6 +75,8 @@ export interface SpoutContext extends TaskContext {
   readonly position: number | undefined
   /** keeps a number (an offset, a line) from which this task would go on after its executor died */
   readonly savePosition: (position: number) => void
+  /** all other spouts have ended, and all that they emitted is done */
+  readonly haveOthersEnded: () => boolean
 }
 
 /** Why a tuple tree was not completed. */

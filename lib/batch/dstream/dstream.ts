@@ -4,10 +4,12 @@
  * Nearly every operator is the same operator of the RDD, applied to each batch (`#via`). What reaches back (windows) or
  * keeps state has a file of its own.
  */
+import type { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
 import { shown } from '../../std/words.ts'
+import type { StreamHandle } from '../../topology/builder.ts'
 import type { StorageLevel } from '../blocks.ts'
 import { timed, timeless, watermarked } from '../event/event-stream.ts'
 import type { EventStream, Groups, StatefulStream } from '../event/event-stream.ts'
@@ -16,7 +18,7 @@ import { asCallback } from '../rdd/attempts.ts'
 import type { Partitions } from '../rdd/by-key.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
-import { eachPartition, foreachRdd, onceFiles, textFiles } from './outputs.ts'
+import { eachPartition, foreachRdd, onceFiles, textFiles, tuplesOf } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, BatchReport, Scope, TransformInfo } from './scope.ts'
 import { growingFile, toSink } from './sinks.ts'
@@ -508,6 +510,23 @@ export class DStream<out T> implements StreamNode<T> {
   /** Does something with each partition of each batch, in the executor where it is; otherwise as `foreachRDD`. */
   foreachPartition(f: (values: readonly T[], info: PartitionInfo) => void | Promise<void>): void {
     this.graph.addOutput(eachPartition(this, f))
+  }
+
+  /**
+   * The records as tuples that bolts read: a stream of the bolt `batch`, with a name and a schema. A batch is done when all that its tuples
+   * lead to is acked; if any of it fails, the batch runs again and gives them again, with the same txid. `toTuple` makes a tuple of a record.
+   *
+   * ```ts
+   * const Total = z.object({ txid: z.int(), word: z.string(), n: z.int() })
+   * const totals = counts.toTuples('totals', Total, ([word, n], { txid }) => ({ txid, word, n }))
+   * t.bolt('alarm', alarm).fields(totals, ['word'])
+   * ```
+   */
+  toTuples<U extends object>(name: string, schema: z.ZodType<U>, toTuple: (record: T, info: PartitionInfo) => U): StreamHandle<U> {
+    if (this.graph.tuples.has(name)) this.graph.fault(new SquallError('duplicate-id', { id: name }, this.graph.where(this.name)))
+    this.graph.tuples.set(name, schema)
+    this.graph.addOutput(tuplesOf(this, name, toTuple))
+    return { component: 'batch', streamName: name, feedback: false }
   }
 
   /** Prints the first values of each batch. */

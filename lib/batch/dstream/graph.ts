@@ -2,6 +2,7 @@
  * The graph of a topology's streams: what was declared, the same in every task. Nothing here holds data; the RDDs of each
  * batch are in a task's `StreamRuns` (`runs.ts`).
  */
+import type { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import type { Duration } from '../../std/clock.ts'
@@ -11,6 +12,7 @@ import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { BatchStats } from '../batch-stats.ts'
 import type { RateOptions } from '../rate-control.ts'
+import type { StreamHandle } from '../../topology/builder.ts'
 import type { BatchSource } from '../source.ts'
 import type { Scope } from './scope.ts'
 
@@ -65,6 +67,10 @@ export class StreamGraph {
   readonly rates = new Map<string, RateOptions>()
   /** are told of each batch that is committed */
   readonly batchListeners: ((stats: BatchStats) => void)[] = []
+  /** sources that are streams of tuples: where each comes from */
+  readonly intakes = new Map<string, StreamHandle<object>>()
+  /** streams of tuples that batches give, by name */
+  readonly tuples = new Map<string, z.ZodType>()
   readonly faults: SquallError[] = []
   /** what layers above streams add when all is declared */
   readonly finishers: (() => void)[] = []

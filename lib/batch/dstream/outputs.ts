@@ -59,6 +59,24 @@ export function eachPartition<T>(stream: StreamNode<T>, f: (values: readonly T[]
   }
 }
 
+/** A tuple for each record, in the order of the partition, from the task that has it. */
+export function tuplesOf<T>(stream: StreamNode<T>, name: string, toTuple: (record: T, info: PartitionInfo) => object): Output<T> {
+  return {
+    name: 'toTuples',
+    stream,
+    async run(rdd, scope) {
+      await prepare(rdd.node)
+      await together(scope, 'toTuples', async () => {
+        for (let partition = 0; partition < rdd.partitions; partition++) {
+          if (rdd.node.owner(partition) !== scope.sc.index) continue
+          const info = { ...infoOf(scope), partition }
+          rdd.node.read(partition, (record) => scope.emit(name, toTuple(record, info)))
+        }
+      })
+    },
+  }
+}
+
 export function textFiles<T>(stream: StreamNode<T>, prefix: string, suffix: string | undefined): Output<T> {
   return {
     name: 'saveAsTextFiles',

@@ -28,10 +28,19 @@ export class StreamRuns {
   /** what batches took, by time: as far back as anyone reaches */
   readonly #records = new Map<number, BatchRecord>()
   readonly #rememberMs: number
+  readonly #emit: Scope['emit']
   /** the time of the newest batch that is known to be committed */
   #doneMs = -Infinity
 
-  constructor(graph: StreamGraph, sc: RddContext, state: StateStore, readers: ReadonlyMap<string, Reader<unknown>>, files: FileSystem) {
+  constructor(
+    graph: StreamGraph,
+    sc: RddContext,
+    state: StateStore,
+    readers: ReadonlyMap<string, Reader<unknown>>,
+    files: FileSystem,
+    emit: Scope['emit'],
+  ) {
+    this.#emit = emit
     this.#readers = readers
     this.#files = files
     this.#graph = graph
@@ -107,6 +116,7 @@ export class StreamRuns {
         const times = (this.#rdds[stream.number] as Map<number, unknown>).keys()
         return [...times].filter((time) => time > timeMs - stream.rememberMs && time <= timeMs).sort((a, b) => a - b)
       },
+      emit: this.#emit,
       source: (stream) => {
         const read: StreamRead[] = []
         reads.set(stream, read)

@@ -70,6 +70,8 @@ export interface Scope extends TransformInfo {
   readonly files: FileSystem
   /** The RDD of a stream, of this batch or of an earlier one that is remembered. */
   of<T>(stream: StreamNode<T>, timeMs?: number): RDD<T> | undefined
+  /** Gives bolts a tuple, which the batch is not done before. */
+  emit(stream: string, values: object): void
   /** The RDD of what the batch takes of a source. */
   source<T>(stream: string): RDD<T>
   /** This task's reader of a source. */
