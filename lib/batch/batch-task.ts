@@ -132,7 +132,7 @@ export class BatchTask {
 
   commit(order: CommitOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
     return this.#inOrder(order, out, tuple, async () => {
-      const { txid } = order
+      const { txid, attempt } = order
       const { isDone, scope: scopeOf } = this.#newest.get(txid) as { isDone: boolean; scope: () => Scope }
       const scope = scopeOf()
       this.#tellReaders(txid)
