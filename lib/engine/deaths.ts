@@ -67,7 +67,7 @@ export class Deaths {
 }
 
 function sumOf(before: Counters = {}, since: Counters): Counters {
-  const sum: Record<string, number> = { ...before }
+  const sum = Object.assign(Object.create(null) as Record<string, number>, before) // counters may have the names that every object has
   for (const [name, n] of Object.entries(since)) sum[name] = (sum[name] ?? 0) + n
   return sum
 }
