@@ -638,7 +638,7 @@ function both<T, U, R>(a: DStream<T>, b: DStream<U>, name: string, f: (a: RDD<T>
  */
 function dividedBy(asked: Partitions, ...inputs: readonly [RDD<unknown>, ...RDD<unknown>[]]): Partitions {
   if (asked !== undefined || inputs.some(({ partitioner }) => partitioner !== undefined)) return asked
-  return new KeyGroupPartitioner(inputs[0].context.count)
+  return new KeyGroupPartitioner(inputs[0].context.count, { isStrict: true })
 }
 
 /** What is looked at of a stream, whatever its values are. */

@@ -5,6 +5,7 @@
 import { keyGroupOf, keyGroupsDefault, taskOfKeyGroup } from '../state/keys.ts'
 import { Node } from '../rdd/node.ts'
 import type { Push } from '../rdd/node.ts'
+import { checkKey } from '../rdd/partitioners.ts'
 import type { Partitioner } from '../rdd/partitioners.ts'
 import { RDD } from '../rdd/rdd.ts'
 import type { StateTable } from '../state/store.ts'
@@ -13,17 +14,23 @@ import type { Pair } from './dstream.ts'
 import type { StreamNode } from './graph.ts'
 import type { Scope } from './scope.ts'
 
-/** A partition a task: the keys whose groups the task owns. */
+/**
+ * A partition a task: the keys whose groups the task owns. With `isStrict` it refuses keys that have no content to go by (`bad-key`), as a
+ * hash partitioner does: on their way they would become others. States refuse theirs themselves.
+ */
 export class KeyGroupPartitioner implements Partitioner {
   readonly partitions: number
   readonly keyGroups: number
+  readonly #isStrict: boolean
 
-  constructor(partitions: number, keyGroups: number = keyGroupsDefault) {
+  constructor(partitions: number, { keyGroups = keyGroupsDefault, isStrict = false } = {}) {
     this.partitions = partitions
     this.keyGroups = keyGroups
+    this.#isStrict = isStrict
   }
 
   partitionOf(key: unknown): number {
+    if (this.#isStrict) checkKey(key)
     return taskOfKeyGroup(keyGroupOf(key, this.keyGroups), this.keyGroups, this.partitions)
   }
 

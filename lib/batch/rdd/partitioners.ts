@@ -22,13 +22,18 @@ export class HashPartitioner implements Partitioner {
   }
 
   partitionOf(key: unknown): number {
-    if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') canonical(key) // refuses what has no content
+    checkKey(key)
     return floorMod(hashValue(key), this.partitions)
   }
 
   equals(other: Partitioner): boolean {
     return other instanceof HashPartitioner && other.partitions === this.partitions
   }
+}
+
+/** Refuses a key that has no content to go by. */
+export function checkKey(key: unknown): void {
+  if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') canonical(key)
 }
 
 export function isSamePartitioner(a: Partitioner | undefined, b: Partitioner | undefined): boolean {

@@ -87,6 +87,20 @@ describe.each([1, 2, 3])('on %i executors', (executors) => {
     expect(lineage).not.toContain('partitionBy')
   })
 
+  test('a key without a content is refused, wherever it would go', async () => {
+    class Name {
+      readonly n: number
+      constructor(n: number) {
+        this.n = n
+      }
+    }
+    // several, each alone in its batch: some go to another executor, where they would be plain objects
+    for (const n of [1, 2, 3, 4]) {
+      const grouped = batchesOf([[n]], (stream) => stream.map((x): readonly [Name, number] => [new Name(x), x]).groupByKey(), { executors })
+      await expect(grouped).rejects.toThrow('an instance of Name cannot be a key')
+    }
+  })
+
   test('objects and maps are what they were, wherever they come from', async () => {
     const values = [{ id: 1, tags: { a: [null] } }, new Map([['b', { id: 2 }]]), {}, new Set([3n])]
     const [found] = await batchesOf([values], (stream) => stream.map((value) => value), { executors, partitions: 4 })
