@@ -154,7 +154,8 @@ export class Coordinator {
         this.#history.push(record)
         this.#noteCommitted(record.positions)
         this.#noteCommitted(record.ranges)
-      } else this.#active.push(this.#waiting(record, true))
+        // the driver may have written down meanwhile, or be about to, that it is committed
+      } else this.#active.push({ ...this.#waiting(record, true), mayBeCommitted: true })
     }
   }
 
