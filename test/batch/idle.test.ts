@@ -17,8 +17,8 @@ test('the offsets of an idle source are kept when old batches are forgotten', as
   const idle = memorySource<string>()
   const busy = memorySource<number>({ oneAtATime: true })
   const sources: Readonly<Record<string, MemorySource<unknown>>> = {
-    idle: idle,
-    busy: busy,
+    idle,
+    busy,
   }
   const found: unknown[] = []
   const graph: TopologyDefinition = topology('idle', (t) => {

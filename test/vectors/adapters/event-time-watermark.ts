@@ -13,6 +13,9 @@ export const eventTimeWatermark: Adapter = {
     const { operation, params, input } = one
     if (/EventTimeStats/i.test(operation)) return stats(one)
     if (/parse .*delay/i.test(operation)) return delays(one)
+    if (/allowMultiple\s*[=:]\s*false/i.test(operation))
+      return { differs: 'a stream has one watermark on the way to an operator with state' }
+    if (/withWatermark on an? (int|long|numeric)/i.test(operation)) return { differs: 'a number is a time: milliseconds since 1970' }
     const hasData = Array.isArray(input) && input.length > 0
     if (hasData) return streamed(one)
     if (/policy/i.test(operation) && typeof params['policy'] === 'string') return policy(one)
