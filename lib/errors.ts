@@ -189,6 +189,10 @@ const table = {
     help: 'give beginCommit the number of the batch: without it nothing can tell what a batch that comes again has written',
   },
   'state-missing': { what: '{what}', help: '{hint}' },
+  'lmdb-corrupt': {
+    what: '{file} is no whole file of LMDB: {reason}',
+    help: 'what was durable is lost there: bring the whole state directory back from one copy, or begin anew without it',
+  },
   'lmdb-missing': {
     what: 'the store lmdb needs the package lmdb, which cannot be loaded: {reason}',
     help: 'install it with: npm install lmdb@3.5; or use the store log',
@@ -466,6 +470,10 @@ const table = {
   'foreign-key': {
     what: '{operator} gave a state for the key {key}, which it was not given',
     help: 'return states only for keys that the function got: other keys may belong to another task',
+  },
+  'key-elsewhere': {
+    what: 'partitionPersist uses the key {key} of the state {state} in a task that it does not belong to',
+    help: 'put partitionBy with the fields of the key before it, so that tuples are where their keys lie; or use persistentAggregate, which sends them there',
   },
   // -- micro-batches: event time
   'no-time': {

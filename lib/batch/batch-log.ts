@@ -47,8 +47,8 @@ export const noBatchLog: BatchLog = Object.freeze({
   close: () => Promise.resolve(),
 })
 
-export async function openBatchLog(folder: string, files: FileSystem): Promise<BatchLog> {
-  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files })
+export async function openBatchLog(folder: string, files: FileSystem, report: (message: string) => void): Promise<BatchLog> {
+  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files, report })
   /** What is committed last: the driver, perhaps in another thread, writes it. */
   const committedTxid = async (): Promise<number> => {
     const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
@@ -109,8 +109,8 @@ export const noCommitLog: CommitLog = Object.freeze({
 /** Commits that are kept behind the last one. */
 const commitsKept = 100
 
-export async function openCommitLog(folder: string, files: FileSystem): Promise<CommitLog> {
-  const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat, files })
+export async function openCommitLog(folder: string, files: FileSystem, report: (message: string) => void): Promise<CommitLog> {
+  const commits = await MetadataLog.open({ folder: logFolder(folder), format: commitFormat, files, report })
   const watermarkAfter = (txid: number): number => commits.get(txid)?.nextBatchWatermarkMs ?? 0
   return {
     get last() {

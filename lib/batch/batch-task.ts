@@ -109,7 +109,7 @@ export class BatchTask {
   }
 
   process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
-    for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid) this.#end(txid, attempt)
+    for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid || txid < order.oldest) this.#end(txid, attempt)
     let scope: Scope | undefined
     const newest = { attempt: order.attempt, scope: () => scope as Scope, isDone: false }
     this.#newest.set(order.txid, newest)
@@ -363,7 +363,16 @@ function merged(seen: readonly Readonly<Record<string, EventTimeStats>>[]): Reco
 }
 
 /** No try can mend these. */
-const finalCodes: ReadonlySet<string> = new Set(['state-ahead', 'state-behind', 'state-lost', 'bad-record', 'source-changed'])
+const finalCodes: ReadonlySet<string> = new Set([
+  'state-ahead',
+  'state-behind',
+  'state-lost',
+  'log-corrupt',
+  'lmdb-corrupt',
+  'lmdb-missing',
+  'bad-record',
+  'source-changed',
+])
 
 /** A coded error of the user's code would end the topology at once; a batch has its tries first. */
 function asPlain(error: unknown): unknown {

@@ -21,7 +21,7 @@ import { BlockPartSchema } from './stream-exchange.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
-const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), isAnew: z.boolean(), history: z.any() })
+const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), oldest: z.int(), isAnew: z.boolean(), history: z.any() })
 /** what the tuples of a stream are is for the compiler: its records are of that type */
 const AnyTuple = z.object({})
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
@@ -46,7 +46,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
           reads,
           listeners: graph.batchListeners,
           rememberMs: graph.rememberMs,
-          log: folder === undefined ? noBatchLog : await openBatchLog(folder, files),
+          log: folder === undefined ? noBatchLog : await openBatchLog(folder, files, (message) => context.log.warn(message)),
         },
         context,
       )
@@ -66,7 +66,10 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       const place = statePlace(graph, context, files)
       // the driver prepares the directory; the others open their stores when it says that it has
       const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
-      const commits = place !== undefined && directory !== undefined ? await openCommitLog(place.folder, files) : noCommitLog
+      const commits =
+        place !== undefined && directory !== undefined
+          ? await openCommitLog(place.folder, files, (message) => context.log.warn(message))
+          : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
       const task = new BatchTask({ graph, openState, commits, reads, files }, context)

@@ -32,6 +32,8 @@ export interface CommitOrder {
 }
 
 export interface ProcessOrder extends CommitOrder, BatchRecord {
+  /** batches before this one are done: what is still under way of them was ordered by a coordinator that has died since */
+  readonly oldest: number
   /** some tasks may be new, or not know the batches before it: the first order, and those after a failure */
   readonly isAnew: boolean
   /** batches before it that a task may have to make again: all that are remembered, when it is anew */
@@ -370,7 +372,8 @@ export class Coordinator {
     }
     const { txid, attempt, timeMs, ranges, needsHistory } = batch
     const history = needsHistory ? this.#history : []
-    out.emitTo('process', { txid, attempt, timeMs, ranges, isAnew: needsHistory, history }, idOf(batch))
+    const oldest = (this.#active[0] ?? batch).txid
+    out.emitTo('process', { txid, attempt, timeMs, ranges, oldest, isAnew: needsHistory, history }, idOf(batch))
   }
 
   // ---------------------------------------------------------------------------------------------- the end of a batch

@@ -7,6 +7,7 @@
 import { SquallError } from '../errors.ts'
 import { nodeFileSystem } from './log/file-system.ts'
 import type { FileSystem } from './log/file-system.ts'
+import { cutReport } from './log/framed-log.ts'
 import { RollingLog, readRollingLog } from './log/rolling-log.ts'
 import { decodeEntry, encodeEntry, versionOf } from './metadata.ts'
 import type { CommitEntry, EntryFormat, OffsetEntry } from './metadata.ts'
@@ -22,6 +23,8 @@ export interface MetadataLogOptions<T> {
   readonly entriesPerFile?: number
   /** the disk (this machine's) */
   readonly files?: FileSystem
+  /** is told of an end that a crash had cut short */
+  readonly report?: (message: string) => void
 }
 
 /** An entry as it was read, and the number of its file. */
@@ -73,6 +76,7 @@ export class MetadataLog<T> {
       forgetFrom(entries, batch)
       entries.set(batch, { text, file })
     })
+    if (log.cut !== undefined) options.report?.(cutReport(log.cut))
     return new MetadataLog(log, entries, options)
   }
 

@@ -15,9 +15,10 @@ import type { ConfigInput, KeyState, TopologyDefinition } from '../../lib/index.
 import { Random } from '../../lib/std/random.ts'
 import { LocalCluster } from '../../lib/testing/index.ts'
 import { topology } from '../../lib/topology/builder.ts'
-import { FaultDisk } from './fault-disk.ts'
+import { FaultDisk, savedIn } from './fault-disk.ts'
 
 const stateDir = '/disk'
+const output = '/disk/out'
 const records = 15
 const wordOf = (n: number): string => `w${(n * n) % 7}`
 
@@ -70,17 +71,18 @@ function counts(
   return topology('counting', (t) => {
     const graph = new StreamGraph('counting', 0)
     graph.sources.set('numbers', numbers(random, upTo, kind))
-    new DStream<number>(graph, { name: 'numbers', parents: [] }, (scope) => scope.source<number>('numbers'))
+    const counted = new DStream<number>(graph, { name: 'numbers', parents: [] }, (scope) => scope.source<number>('numbers'))
       .map((n) => [wordOf(n), 1])
       .reduceByKey((a, b) => a + b)
       .mapWithState(counting, { name: 'counts' })
-      .foreachRDD(async (rdd, { txid }) => {
-        const all = given.get(txid) ?? new Set<string>()
-        const counted = (await rdd.collect()).map(String).sort().join(' ')
-        all.delete(counted) // the last one given is the last of the set
-        given.set(txid, all.add(counted))
-        if (kind === 'opaque' && random.below(3) === 0) throw new Error('again')
-      })
+    counted.foreachRDD(async (rdd, { txid }) => {
+      const all = given.get(txid) ?? new Set<string>()
+      const now = (await rdd.collect()).map(String).sort().join(' ')
+      all.delete(now) // the last one given is the last of the set
+      given.set(txid, all.add(now))
+      if (kind === 'opaque' && random.below(3) === 0) throw new Error('again')
+    })
+    counted.saveOnce(output)
     graph.finish()
     addBatchComponents(t, graph, disk)
   })
@@ -93,7 +95,7 @@ async function run(
   executors: number,
   config: ConfigInput = { batchAttemptsMax: 1 },
 ): Promise<void> {
-  const cluster = await LocalCluster.start({ seed: 3, executors })
+  const cluster = await LocalCluster.start({ seed: 3, executors, patienceMs: 0 })
   try {
     await cluster.complete(definition, { config: { stateDir, ...config }, limitMs: '10m' })
   } catch (error) {
@@ -113,6 +115,7 @@ async function check(disk: FaultDisk, given: ReadonlyMap<number, ReadonlySet<str
   expect(committed.map(({ batch }) => batch)).toEqual(txids)
 
   const sums = new Map<string, number>()
+  const saved = savedIn(disk, output)
   let next = 0
   for (const { batch, entry } of planned) {
     const { from, to } = (entry.offsets['numbers'] ?? { from: next, to: next }) as Slice
@@ -126,7 +129,10 @@ async function check(disk: FaultDisk, given: ReadonlyMap<number, ReadonlySet<str
     // an opaque source gave other records before perhaps: what was given last is what is committed
     const all = [...(given.get(batch) ?? [])]
     expect(kind === 'opaque' ? all.slice(-1) : all, `batch ${batch}`).toEqual([expected.join(' ')])
+    expect(saved.get(batch)?.sort() ?? [], `saved of batch ${batch}`).toEqual(expected.map((line) => line.replace(',', '\t')))
+    saved.delete(batch)
   }
+  expect(saved).toEqual(new Map())
   expect(next).toBe(records)
   const view = await viewState(stateDir, 'counting', disk)
   expect(view.txid).toBe(txids.at(-1))
@@ -209,6 +215,38 @@ test('a batch that is written down as committed does not run again when an execu
   ])
 })
 
+test('a batch that a dead coordinator had run again, and the next one knows to be done, holds nothing up', async () => {
+  const disk = new FaultDisk(new Random(1))
+  const given: string[] = []
+  const words = memorySource<string>({ oneAtATime: true })
+  for (const word of ['a', 'b', 'c']) words.add(word)
+  words.end()
+  const definition = topology('counting', (t) => {
+    const graph = new StreamGraph('counting', 0)
+    graph.sources.set('words', words)
+    new DStream<string>(graph, { name: 'words', parents: [] }, (scope) => scope.source<string>('words'))
+      .map((word) => [word, 1])
+      .mapWithState(counting, { name: 'counts' })
+      .foreachRDD(async (rdd) => void given.push(...(await rdd.collect()).map(String)))
+    graph.finish()
+    addBatchComponents(t, graph, disk)
+  })
+  await using cluster = await LocalCluster.start({ seed: 3, executors: 3, patienceMs: 0 })
+  const running = await cluster.submit(definition, { config: { stateDir, messageTimeoutMs: '1m' } })
+  let isWritten = false
+  let stepsSince = 0
+  disk.onStep = () => {
+    const path = disk.paths.find((one) => one.startsWith(`${stateDir}/batches/commits`))
+    if (!isWritten && path !== undefined && disk.bytesOf(path).length > 0) {
+      isWritten = true
+      running.killExecutor(1)
+      // while the first coordinator runs the batch again, and executor 1 starts anew
+    } else if (isWritten && ++stepsSince === 3) running.killExecutor(0)
+  }
+  await running.complete('30s')
+  expect(given.sort()).toEqual(['a,1', 'b,1', 'c,1'])
+})
+
 describe('a state that does not fit the commit log is refused', () => {
   const batchesOnDisk = `${stateDir}/batches/`
   const stateOnDisk = `${stateDir}/state/1/`
@@ -230,5 +268,33 @@ describe('a state that does not fit the commit log is refused', () => {
   ])('%s', async (_, isGone, code) => {
     const disk = await diskWithout(isGone)
     await expect(run(counts(disk, new Random(1), new Map()), disk, 2)).rejects.toMatchObject({ code })
+  })
+})
+
+describe('a damaged file', () => {
+  const kinds = [`${stateDir}/batches/offsets`, `${stateDir}/batches/commits`, `${stateDir}/state/1/task-0/changes`]
+
+  /** A disk after a run to near the end, of which a file was changed. */
+  async function damaged(kind: string, change: (bytes: Buffer) => Buffer, given = new Map<number, Set<string>>()): Promise<FaultDisk> {
+    const random = new Random(2)
+    const disk = new FaultDisk(random)
+    await run(counts(disk, random, given, records - 5), disk, 1)
+    disk.tamper(disk.paths.find((path) => path.startsWith(kind)) as string, change)
+    return disk
+  }
+
+  test.each(kinds)('%s: an end that is no whole write is cut off, and all is counted', async (kind) => {
+    const given = new Map<number, Set<string>>()
+    const disk = await damaged(kind, (bytes) => Buffer.concat([bytes, Buffer.from('the start of a write')]), given)
+    await run(counts(disk, new Random(3), given), disk, 1)
+    await check(disk.killed(), given)
+  })
+
+  test.each(kinds)('%s: broken before its end it is refused at once', async (kind) => {
+    const disk = await damaged(kind, (bytes) => Buffer.from(bytes).fill(0, 60, 64))
+    const path = disk.paths.find((one) => one.startsWith(kind)) as string
+    const before = disk.bytesOf(path)
+    await expect(run(counts(disk, new Random(3), new Map()), disk, 1)).rejects.toMatchObject({ code: 'log-corrupt' })
+    expect(disk.bytesOf(path)).toEqual(before)
   })
 })

@@ -184,3 +184,13 @@ export class FaultDisk implements FileSystem {
     }
   }
 }
+
+/** The lines of the files of `saveOnce`, by batch. */
+export function savedIn(disk: FaultDisk, folder: string): Map<number, string[]> {
+  const saved = new Map<number, string[]>()
+  for (const path of disk.paths) {
+    const txid = path.startsWith(`${folder}/`) ? Number(/\/batch-(\d+)\.part-\d+$/.exec(path)?.[1]) : 0
+    if (txid > 0) saved.set(txid, [...(saved.get(txid) ?? []), ...disk.bytesOf(path).toString().trimEnd().split('\n')])
+  }
+  return saved
+}

@@ -1,7 +1,7 @@
 /** What simulated topologies do with their records, and what should come of it: plain loops over the committed batches. */
 import type { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { builtIns, state, stateSpec, trident, tumblingWindow } from '../../lib/index.ts'
-import type { KeyState } from '../../lib/index.ts'
+import type { KeyState, MapState, StateUpdater } from '../../lib/index.ts'
 import type { Batch, Case, Rec } from './simulated.ts'
 
 export interface Pipeline {
@@ -133,6 +133,13 @@ function joined(left: readonly Rec[], right: readonly Rec[]): unknown[] {
   return left.flatMap((a) => right.filter(({ key }) => key === a.key).map((b) => [a.key, [a.n, b.n]]))
 }
 
+const persist: StateUpdater<MapState<string, number>> = async (totals, tuples, emit) => {
+  const keys = tuples.map((tuple) => String(tuple.get('key')))
+  const updaters = tuples.map((tuple) => (total: number | null) => (total ?? 0) + Number(tuple.get('weight')))
+  const sums = await totals.multiUpdate(keys, updaters)
+  for (const [i, key] of keys.entries()) emit(key, sums[i])
+}
+
 const numbers = (stream: DStream<Rec>) => stream.map((one) => [one.key, one.n] as const)
 
 export const pipelines: readonly Pipeline[] = [
@@ -258,5 +265,19 @@ export const pipelines: readonly Pipeline[] = [
     },
     model: (batches) => [...kept(batches, new Map<string, number>(), count)],
     state: { name: 'totals', model: counts },
+  },
+  {
+    name: 'partitionPersist',
+    fits: always,
+    build: (streams) =>
+      trident(
+        weights(first(streams)).map(([key, weight]) => [key, weight]),
+        ['key', 'weight'],
+      )
+        .partitionBy(['key'])
+        .partitionPersist(state('persisted'), ['key', 'weight'], persist, ['key', 'total'])
+        .newValuesStream().stream,
+    model: (batches) => [...kept(batches, new Map<string, number>(), count)],
+    state: { name: 'persisted', model: counts },
   },
 ]

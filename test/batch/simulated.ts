@@ -18,7 +18,7 @@ import { Random } from '../../lib/std/random.ts'
 import { LocalCluster } from '../../lib/testing/index.ts'
 import type { LocalTopology } from '../../lib/testing/index.ts'
 import { topology } from '../../lib/topology/builder.ts'
-import { FaultDisk } from './fault-disk.ts'
+import { FaultDisk, savedIn } from './fault-disk.ts'
 import { pipelines } from './simulated-pipelines.ts'
 import type { Pipeline } from './simulated-pipelines.ts'
 
@@ -91,7 +91,7 @@ class Simulation implements Outcome {
   readonly #random: Random
   readonly #case: Case
   #disk: FaultDisk
-  /** changes whenever something fails: an opaque source then gives other records */
+  /** changes whenever an executor starts: an opaque source then gives other records */
   #version = 0
   /** calls of functions until one throws, and how many throw then */
   #fuse = { calls: Infinity, times: 0 }
@@ -126,7 +126,6 @@ class Simulation implements Outcome {
     disk.crashAt = 0
     await end()
     this.#disk = left
-    this.#version++
     this.crashes++
     this.trace.push('the process has ended')
   }
@@ -157,7 +156,6 @@ class Simulation implements Outcome {
       const victim = dying.get(disk.step)
       if (victim === undefined || live.topology === undefined) return
       this.deaths++
-      this.#version++
       this.trace.push(`executor ${victim} dies`)
       live.topology.killExecutor(victim)
     }
@@ -233,6 +231,7 @@ class Simulation implements Outcome {
         }
       },
       reader: () => {
+        this.#version++
         // what one try of a batch reads twice is the same: an executor that is to die may run on for a moment
         const versions = new Map<number, number>()
         return {
@@ -290,7 +289,7 @@ class Simulation implements Outcome {
         same(`${output} in batch ${txid}`, given?.last, expected[at]?.[i]?.map(textOf).toSorted().join(' '))
         if (!isOpaque && given !== undefined) same(`outcomes of ${output} in batch ${txid}`, given.all.size, 1)
       }
-    const saved = savedIn(disk)
+    const saved = savedIn(disk, outFolder)
     for (const [i, { txid }] of batches.entries()) {
       same(`saved of batch ${txid}`, saved.get(txid)?.toSorted().join(' ') ?? '', (expected[0]?.[i] ?? []).map(textOf).toSorted().join(' '))
       saved.delete(txid)
@@ -365,14 +364,4 @@ function recordOf(source: number, n: number, version: number): Rec {
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-/** The lines of the files of `saveOnce`, by batch. */
-function savedIn(disk: FaultDisk): Map<number, string[]> {
-  const saved = new Map<number, string[]>()
-  for (const path of disk.paths) {
-    const txid = Number(/\/out\/batch-(\d+)\.part-\d+$/.exec(path)?.[1] ?? 0)
-    if (txid > 0) saved.set(txid, [...(saved.get(txid) ?? []), ...disk.bytesOf(path).toString().trimEnd().split('\n')])
-  }
-  return saved
 }

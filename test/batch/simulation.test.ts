@@ -8,7 +8,7 @@
 import { expect, test } from 'vitest'
 import { simulate } from './simulated.ts'
 
-const { SQUALL_SEED, SQUALL_SEEDS = '500' } = process.env
+const { SQUALL_SEED, SQUALL_SEEDS = '300' } = process.env
 const seeds = SQUALL_SEED === undefined ? Array.from({ length: Number(SQUALL_SEEDS) }, (_, i) => i + 1) : [Number(SQUALL_SEED)]
 
 test('whatever fails, every batch counts once and comes to what it should', { timeout: 100 * seeds.length + 60_000 }, async () => {
@@ -24,7 +24,7 @@ test('whatever fails, every batch counts once and comes to what it should', { ti
       process.stdout.write(`SQUALL_SEED=${seed} fails\n`)
     }
   }
-  if (SQUALL_SEEDS !== '500') process.stdout.write(`${JSON.stringify({ ...sum, failed: failed.length })}\n`)
+  if (SQUALL_SEEDS !== '300') process.stdout.write(`${JSON.stringify({ ...sum, failed: failed.length })}\n`)
   expect(failed.slice(0, 3).join('\n'), `${failed.length} of ${seeds.length} seeds`).toBe('')
 })
 

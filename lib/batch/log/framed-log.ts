@@ -17,6 +17,11 @@ export interface CutTail {
   readonly lostBytes: number
 }
 
+/** For people. */
+export function cutReport({ file, offset, lostBytes }: CutTail): string {
+  return `${file}: the last ${lostBytes} bytes, from byte ${offset} on, were of a write that was cut short; they are cut off`
+}
+
 interface Group {
   readonly records: Uint8Array[]
   readonly written: Promise<void>

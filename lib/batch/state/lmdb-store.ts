@@ -17,6 +17,7 @@ import { assert } from '../../std/assert.ts'
 import { keyOf, readKey, writtenKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 import { note } from './recovery.ts'
+import { checkLmdbFile } from './lmdb-file.ts'
 import { LmdbTable } from './lmdb-table.ts'
 import type { Reader } from './lmdb-table.ts'
 import { decodeRecord, decodeValue, encodeEntries, encodeValue, kinds } from './records.ts'
@@ -78,6 +79,7 @@ export class LmdbStore implements StateStore, Reader {
 
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
     const { open } = await loadLmdb()
+    checkLmdbFile(options.folder)
     try {
       const db = open<Buffer, Buffer>({
         path: options.folder,

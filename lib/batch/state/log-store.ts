@@ -6,6 +6,7 @@
  */
 import { assert } from '../../std/assert.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { cutReport } from '../log/framed-log.ts'
 import { readRollingLog, RollingLog } from '../log/rolling-log.ts'
 import { encodeEntries, encodeHead, kinds } from './records.ts'
 import { newestSnapshot, readSnapshot, Recovery, snapshotPath } from './recovery.ts'
@@ -51,10 +52,7 @@ export class LogStore implements StateStore {
     const { number, hasSnapshot } = await newestSnapshot(files, folder)
     const snapshotBytes = hasSnapshot ? await readSnapshot(files, snapshotPath(folder, number), recovery) : 0
     const log = await RollingLog.open(files, folder, 'changes', (record) => recovery.take(record), number)
-    if (log.cut !== undefined)
-      report?.(
-        `${log.cut.file}: the last ${log.cut.lostBytes} bytes, from byte ${log.cut.offset} on, were of a commit that was cut short; they are cut off`,
-      )
+    if (log.cut !== undefined) report?.(cutReport(log.cut))
     await removeOlder(files, folder, number)
     return new LogStore(options, recovery.finish(), log, snapshotBytes)
   }

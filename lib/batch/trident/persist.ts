@@ -4,10 +4,13 @@
  *
  * Keys lie in the task that owns their key group, so a question by key is sent to where the key is.
  */
+import { SquallError } from '../../errors.ts'
+import { shown } from '../../std/words.ts'
 import type { RddContext } from '../context.ts'
 import type { StateStage } from '../dstream/ahead.ts'
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
+import { partitionerOf } from '../dstream/state-rdd.ts'
 import { Node } from '../rdd/node.ts'
 import type { Push, Stage } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
@@ -83,6 +86,23 @@ export function opener<S>(source: StateSource<S>, storeName: string | undefined)
   }
 }
 
+/**
+ * The same, for tuples that were not sent to where their keys lie. A key that is written in another task than its own would not be found, and
+ * would be there twice when the number of tasks changes: it is refused (`key-elsewhere`).
+ */
+export function openerInPlace<S>(source: StateSource<S>, storeName: string | undefined): (scope: Scope) => Awaitable<S> {
+  if (!(source instanceof StoredState)) return opener(source, storeName)
+  const { name } = source
+  return (scope) => {
+    const { sc, state: store } = scope
+    const partitioner = partitionerOf(scope)
+    const check = (key: unknown): void => {
+      if (partitioner.partitionOf(key) !== sc.index) throw new SquallError('key-elsewhere', { state: name, key: shown(key) })
+    }
+    return new StoreState(store.table(storeName ?? name), check) as S
+  }
+}
+
 /** A read-only state of one's own, for `stateQuery`. */
 export function newStaticState<S>(factory: StateFactory<S>): StateHandle<S> {
   return { kind: 'parts', updates: undefined, open: opener(factory, undefined) }
@@ -91,9 +111,12 @@ export function newStaticState<S>(factory: StateFactory<S>): StateHandle<S> {
 /** A table of the engine's store as a map and as one value; it begins and commits with the batch, so there is nothing to do for that. */
 export class StoreState implements MapState<unknown, unknown>, Snapshottable<unknown> {
   readonly #table: StateTable
+  readonly #check: ((key: unknown) => void) | undefined
 
-  constructor(table: StateTable) {
+  /** `check` throws where a key does not belong to this task. */
+  constructor(table: StateTable, check?: (key: unknown) => void) {
     this.#table = table
+    this.#check = check
   }
 
   beginCommit(): void {
@@ -105,12 +128,12 @@ export class StoreState implements MapState<unknown, unknown>, Snapshottable<unk
   }
 
   multiGet(keys: readonly unknown[]): readonly unknown[] {
-    return keys.map((key) => this.#table.get(key) ?? null)
+    return keys.map((key) => this.#get(key))
   }
 
   multiUpdate(keys: readonly unknown[], updaters: readonly ValueUpdater<unknown>[]): readonly unknown[] {
     return keys.map((key, i) => {
-      const value = (updaters[i] as ValueUpdater<unknown>)(this.#table.get(key) ?? null)
+      const value = (updaters[i] as ValueUpdater<unknown>)(this.#get(key))
       this.#put(key, value)
       return value
     })
@@ -121,11 +144,11 @@ export class StoreState implements MapState<unknown, unknown>, Snapshottable<unk
   }
 
   multiRemove(keys: readonly unknown[]): void {
-    for (const key of keys) this.#table.delete(key)
+    for (const key of keys) this.#put(key, null)
   }
 
   get(): unknown {
-    return this.#table.get(oneKey) ?? null
+    return this.#get(oneKey)
   }
 
   update(updater: ValueUpdater<unknown>): unknown {
@@ -140,7 +163,13 @@ export class StoreState implements MapState<unknown, unknown>, Snapshottable<unk
     return this.#table.entries()
   }
 
+  #get(key: unknown): unknown {
+    this.#check?.(key)
+    return this.#table.get(key) ?? null
+  }
+
   #put(key: unknown, value: unknown): void {
+    this.#check?.(key)
     this.#table.put(key, value ?? undefined)
   }
 }

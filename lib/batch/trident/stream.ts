@@ -15,7 +15,7 @@ import { Fields } from './fields.ts'
 import { GroupedTridentStream, aggregated, grouped } from './grouped.ts'
 import { joined, sidesOf } from './join.ts'
 import type { JoinOptions } from './join.ts'
-import { applied, inTask, opener } from './persist.ts'
+import { applied, inTask, openerInPlace } from './persist.ts'
 import type { StateHandle, StateSource } from './persist.ts'
 import { asked } from './query.ts'
 import type { QueryFunction } from './query.ts'
@@ -240,7 +240,7 @@ export class TridentStream<F extends string = string> {
   ): TridentState<S, N> {
     const view = this.layout.view('partitionPersist', fields)
     const storeName = this.storeName(source, 'partitionPersist')
-    const open = opener(source, storeName)
+    const open = openerInPlace(source, storeName)
     const updates = this.made(
       'partitionPersist',
       true,

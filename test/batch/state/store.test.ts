@@ -1,9 +1,10 @@
 /** The stores by the conformance suite, and the log store under crashes. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { SquallError } from '../../../lib/errors.ts'
 import type { OpenFile } from '../../../lib/batch/log/file-system.ts'
 import { LmdbStore } from '../../../lib/batch/state/lmdb-store.ts'
@@ -141,5 +142,35 @@ test('a snapshot that cannot be written is reported, and tried again later; the 
     '"key2"': 37,
     '"key3"': 38,
     '"key4"': 39,
+  })
+})
+
+describe('a data file of LMDB that is not whole is refused before it is mapped', () => {
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ['cut short', (bytes) => bytes.subarray(0, 10_000)],
+    ['another file', (bytes) => Buffer.from(bytes).fill('x', 0, 4_096)],
+    ['broken in its second page', (bytes) => Buffer.from(bytes).fill(0, 4_096, 8_192)],
+    ['shorter than its first page', (bytes) => bytes.subarray(0, 100)],
+  ])('%s', async (_, damage) => {
+    const folder = await mkdtemp(join(tmpdir(), 'squall-lmdb-'))
+    try {
+      const store = await LmdbStore.open({ folder })
+      store.begin(1)
+      for (let n = 0; n < 1_000; n++) store.table('counts').put(`key ${n}`, n)
+      await store.commit(1)
+      await store.close()
+      const path = join(folder, 'data.mdb')
+      const whole = readFileSync(path)
+      for (const isReadOnly of [false, true]) {
+        writeFileSync(path, damage(whole))
+        await expect(LmdbStore.open({ folder, isReadOnly })).rejects.toMatchObject({ code: 'lmdb-corrupt' })
+      }
+      writeFileSync(path, whole)
+      const again = await LmdbStore.open({ folder })
+      expect(again.table('counts').get('key 999')).toBe(999)
+      await again.close()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 })

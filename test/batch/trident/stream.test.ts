@@ -11,7 +11,7 @@ import {
   topology,
   trident,
 } from '../../../lib/index.ts'
-import type { TridentAggregator as Aggregator, MapState, ReducerAggregator, TridentStream } from '../../../lib/index.ts'
+import type { TridentAggregator as Aggregator, MapState, ReducerAggregator, StateUpdater, TridentStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -180,6 +180,33 @@ describe.each([1, 2])('on %i executors', (executors) => {
     )
     expect(rows).toEqual([[['a', 1]], [['a', 2]], []])
     expect(calls).toEqual(['begin 1', 'commit 1', 'begin 2', 'commit 2'])
+  })
+
+  test('partitionPersist into the engine’s store: a key goes where it belongs, or is refused', async () => {
+    const persist: StateUpdater<MapState<string, number>> = async (kept, tuples, emit) => {
+      const sums = await kept.multiUpdate(
+        tuples.map((tuple) => String(tuple.get('w'))),
+        tuples.map(() => (n) => (n ?? 0) + 1),
+      )
+      for (const [i, tuple] of tuples.entries()) emit(tuple.get('w'), sums[i])
+    }
+    const words = ['a', 'b', 'c', 'd', 'e', 'f']
+    const rows = await rowsOf(
+      ['w'],
+      [words, ['a']],
+      (s) => s.partitionBy(['w']).partitionPersist(state('kept'), ['w'], persist, ['w', 'n']).newValuesStream(),
+      on,
+    )
+    expect(rows[0]?.toSorted()).toEqual(words.map((word) => [word, 1]))
+    expect(rows[1]).toEqual([['a', 2]])
+    const inPlace = rowsOf(
+      ['w'],
+      [words],
+      (s) => s.shuffle().partitionPersist(state('kept'), ['w'], persist, ['w', 'n']).newValuesStream(),
+      on,
+    )
+    if (on.executors === 1) expect((await inPlace)[0]).toHaveLength(words.length)
+    else await expect(inPlace).rejects.toThrow('in a task that it does not belong to')
   })
 
   test('partitionPersist: each task applies what it has', async () => {
