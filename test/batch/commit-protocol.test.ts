@@ -287,6 +287,7 @@ describe('a damaged file', () => {
     const given = new Map<number, Set<string>>()
     const disk = await damaged(kind, (bytes) => Buffer.concat([bytes, Buffer.from('the start of a write')]), given)
     await run(counts(disk, new Random(3), given), disk, 1)
+    expect(given.size).toBeGreaterThan(2)
     await check(disk.killed(), given)
   })
 
