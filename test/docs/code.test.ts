@@ -58,11 +58,15 @@ beforeAll(() => {
 })
 
 test.each(topologies)('%s runs to its end', async (name) => {
-  const folder = folderOf({ ...files, 'book.txt': 'to be\nor not\n' })
+  const tweet = { text: 'a #storm', at: '2026-03-14T09:00:00Z' }
+  const folder = folderOf({ ...files, 'book.txt': 'to be\nor not\n', 'tweets.jsonl': `${JSON.stringify(tweet)}\n` })
   const loaded = await loadTopology(join(folder, name))
-  const asksForInput = loaded.definition.draft({}).asked?.includes('input') === true
+  const input = files[name]?.includes('jsonLines(') === true ? 'tweets.jsonl' : 'book.txt'
+  const places: Readonly<Record<string, string>> = { input: join(folder, input), output: join(folder, 'output') }
+  const asked = loaded.definition.draft({}).asked ?? []
   await using local = await LocalCluster.start({ seed: 1 })
-  const { result } = await local.complete(loaded.definition, { params: asksForInput ? { input: join(folder, 'book.txt') } : {} })
+  const params = Object.fromEntries(Object.entries(places).filter(([param]) => asked.includes(param)))
+  const { result } = await local.complete(loaded.definition, { params })
   expect(result.state).toBe('finished')
   loaded.dispose()
 })
@@ -80,7 +84,8 @@ test.each([1, 2, 3, 4, 5])('the join in docs/API.md loses nothing, whichever str
 })
 
 test('the test in README.md passes', async () => {
-  const [topologyBlock, testBlock] = readme as [Block, Block]
+  const topologyBlock = readme[0] as Block
+  const testBlock = readme.find(({ text }) => text.includes('squall/testing')) as Block
   const body = transformSync(testBlock.text.replace(/^import .*$/gm, ''), { loader: 'ts', target: 'node20' }).code
   const folder = folderOf({ ...files, 'test.mjs': `export default (test, expect, LocalCluster, words) => {\n${body}\n}\n` })
   const loaded = await loadTopology(join(folder, nameOf(topologyBlock)))
