@@ -1,8 +1,10 @@
 /** What the coordinator remembers of batches: in memory, or in the two logs of a state directory. */
 import { join } from 'node:path'
+import { watermarkPolicy } from './event-time.ts'
+import type { WatermarkPolicy } from './event-time.ts'
 import type { FileSystem } from './log/file-system.ts'
 import { MetadataLog } from './metadata-log.ts'
-import { commitFormat, offsetFormat } from './metadata.ts'
+import { commitFormat, offsetFormat, pinnedConf } from './metadata.ts'
 import type { OffsetEntry } from './metadata.ts'
 import type { Range } from './source.ts'
 
@@ -25,6 +27,8 @@ export interface KnownBatch extends BatchRecord {
 
 /** The coordinator's side: what batches consist of. */
 export interface BatchLog {
+  /** what the results of the batches depend on: as they began, `undefined` where nothing is kept */
+  readonly watermarkPolicy: WatermarkPolicy | undefined
   /** The batches that are known, oldest first: those that may be needed again, and those that are not committed. */
   read(): Promise<readonly KnownBatch[]>
   /** Durable when it resolves. `positions`: what batches before it took last of each source, for when those are forgotten. */
@@ -39,6 +43,7 @@ export interface BatchLog {
 
 /** For a topology without a state directory: a coordinator that starts anew knows nothing. */
 export const noBatchLog: BatchLog = Object.freeze({
+  watermarkPolicy: undefined,
   read: () => Promise.resolve([]),
   planned: () => Promise.resolve(),
   plannedAgain: () => Promise.resolve(),
@@ -47,14 +52,25 @@ export const noBatchLog: BatchLog = Object.freeze({
   close: () => Promise.resolve(),
 })
 
-export async function openBatchLog(folder: string, files: FileSystem, report: (message: string) => void): Promise<BatchLog> {
-  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files, report })
+/** `asked`: the policy of a topology that begins; one that goes on keeps its own, and `warn` is told when that is another. */
+export async function openBatchLog(
+  folder: string,
+  files: FileSystem,
+  asked: WatermarkPolicy,
+  warn: (message: string) => void,
+): Promise<BatchLog> {
+  const offsets = await MetadataLog.open({ folder: logFolder(folder), format: offsetFormat, files, report: warn })
+  const conf = pinnedConf(offsets.latest?.entry.conf ?? {}, { watermarkPolicy: asked })
+  const policy = watermarkPolicy(conf['watermarkPolicy'] ?? asked)
+  if (policy !== asked)
+    warn(`the watermark policy stays '${policy}', as the topology began; '${asked}' would make other results of what is kept`)
   /** What is committed last: the driver, perhaps in another thread, writes it. */
   const committedTxid = async (): Promise<number> => {
     const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
     return Math.max(0, ...commits.map(({ batch }) => batch))
   }
   return {
+    watermarkPolicy: policy,
     async read() {
       const committed = await committedTxid()
       return offsets.batches().map((txid) => {
@@ -70,9 +86,9 @@ export async function openBatchLog(folder: string, files: FileSystem, report: (m
       })
     },
     async planned(batch, positions) {
-      await offsets.add(batch.txid, entryOf(batch, positions))
+      await offsets.add(batch.txid, entryOf(batch, positions, policy))
     },
-    plannedAgain: (batch, positions) => offsets.replace(batch.txid, entryOf(batch, positions)),
+    plannedAgain: (batch, positions) => offsets.replace(batch.txid, entryOf(batch, positions, policy)),
     isCommitted: async (txid) => (await committedTxid()) >= txid,
     forget: (txid) => offsets.purge(txid),
     close: () => offsets.close(),
@@ -88,8 +104,8 @@ export interface Committed {
   readonly lateMs: number
 }
 
-function entryOf({ timeMs, ranges }: BatchRecord, positions: Positions): OffsetEntry {
-  const conf: Record<string, string> = Object.keys(positions).length === 0 ? {} : { positions: JSON.stringify(positions) }
+function entryOf({ timeMs, ranges }: BatchRecord, positions: Positions, policy: WatermarkPolicy): OffsetEntry {
+  const conf = { watermarkPolicy: policy, ...(Object.keys(positions).length > 0 && { positions: JSON.stringify(positions) }) }
   return { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf, offsets: ranges }
 }
 

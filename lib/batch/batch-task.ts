@@ -260,7 +260,7 @@ export class BatchTask {
    * True when the batch is written down as committed, of which the coordinator has not heard. It must not run again then: with other records
    * of an opaque source, a crash in the midst of it would leave a state of which a part is of the one outcome, and a part of the other.
    */
-  async #begin({ txid }: ProcessOrder): Promise<boolean> {
+  async #begin({ txid, watermarkPolicy: policy }: ProcessOrder): Promise<boolean> {
     const before = this.#running
     const begun = await this.#share('the start', this.#begun(before))
     const { txid: committed, watermarkMs, lateMs } = (begun[0] as Begun).committed
@@ -280,7 +280,7 @@ export class BatchTask {
       runs: new StreamRuns(this.#graph, this.#sc, state, this.#readers, this.#files, (stream, values) =>
         this.#current.emit?.(stream, values),
       ),
-      watermark: new WatermarkTracker({ inputs, policy: this.#graph.watermarkPolicy, watermarkMs, lateMs }),
+      watermark: new WatermarkTracker({ inputs, policy, watermarkMs, lateMs }),
     }
     return isDone
   }

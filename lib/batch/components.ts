@@ -21,7 +21,14 @@ import { BlockPartSchema } from './stream-exchange.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
 /** ranges are whatever sources say: JSON */
-const ProcessSchema = CommitSchema.extend({ timeMs: z.number(), ranges: z.any(), oldest: z.int(), isAnew: z.boolean(), history: z.any() })
+const ProcessSchema = CommitSchema.extend({
+  timeMs: z.number(),
+  ranges: z.any(),
+  oldest: z.int(),
+  isAnew: z.boolean(),
+  watermarkPolicy: z.enum(['min', 'max']),
+  history: z.any(),
+})
 /** what the tuples of a stream are is for the compiler: its records are of that type */
 const AnyTuple = z.object({})
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
@@ -34,6 +41,9 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
     async open(context) {
       const { batchesPendingMax, batchAttemptsMax, batchRecordsMax } = context.config
       const folder = stateFolder(context)
+      const { watermarkPolicy: asked } = graph
+      const warn = (message: string): void => context.log.warn(message)
+      const log = folder === undefined ? noBatchLog : await openBatchLog(folder, files, asked, warn)
       return await Coordinator.open(
         {
           sources: graph.sources,
@@ -42,11 +52,12 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
           attemptsMax: batchAttemptsMax,
           recordsMax: batchRecordsMax,
           noDataBatches: graph.noDataBatches,
+          watermarkPolicy: log.watermarkPolicy ?? asked,
           rates: graph.rates,
           reads,
           listeners: graph.batchListeners,
           rememberMs: graph.rememberMs,
-          log: folder === undefined ? noBatchLog : await openBatchLog(folder, files, (message) => context.log.warn(message)),
+          log,
         },
         context,
       )

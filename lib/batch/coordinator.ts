@@ -20,6 +20,7 @@ import type { BatchLog, BatchRecord } from './batch-log.ts'
 import type { BatchReads, BatchStats, StreamStats } from './batch-stats.ts'
 import { StreamRate } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
+import type { WatermarkPolicy } from './event-time.ts'
 import type { BatchSource, Planner, Range } from './source.ts'
 
 /** The orders of the coordinator; every task of the batch bolt gets each. */
@@ -36,6 +37,8 @@ export interface ProcessOrder extends CommitOrder, BatchRecord {
   readonly oldest: number
   /** some tasks may be new, or not know the batches before it: the first order, and those after a failure */
   readonly isAnew: boolean
+  /** the one that the topology began with */
+  readonly watermarkPolicy: WatermarkPolicy
   /** batches before it that a task may have to make again: all that are remembered, when it is anew */
   readonly history: readonly BatchRecord[]
 }
@@ -52,6 +55,7 @@ export interface CoordinatorOptions {
   readonly recordsMax: number
   /** run a batch without data after one with data, so that what became due is given out; only without an interval */
   readonly noDataBatches: boolean
+  readonly watermarkPolicy: WatermarkPolicy
   /** how far back the streams reach */
   readonly rememberMs: number
   readonly log: BatchLog
@@ -372,8 +376,9 @@ export class Coordinator {
     }
     const { txid, attempt, timeMs, ranges, needsHistory } = batch
     const history = needsHistory ? this.#history : []
+    const { watermarkPolicy } = this.#options
     const oldest = (this.#active[0] ?? batch).txid
-    out.emitTo('process', { txid, attempt, timeMs, ranges, oldest, isAnew: needsHistory, history }, idOf(batch))
+    out.emitTo('process', { txid, attempt, timeMs, ranges, oldest, isAnew: needsHistory, watermarkPolicy, history }, idOf(batch))
   }
 
   // ---------------------------------------------------------------------------------------------- the end of a batch

@@ -1,11 +1,12 @@
-/** The watermark when batches run again: nothing is late that was not. */
+/** The watermark when batches run again, and when a topology starts again: nothing is late that was not. */
 import { expect, test } from 'vitest'
+import { openBatchLog } from '../../../lib/batch/batch-log.ts'
 import { addBatchComponents } from '../../../lib/batch/components.ts'
 import { DStream } from '../../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../../lib/batch/dstream/graph.ts'
 import type { FileSystem } from '../../../lib/batch/log/file-system.ts'
 import { memorySource, tumblingWindow } from '../../../lib/index.ts'
-import type { TopologyDefinition } from '../../../lib/index.ts'
+import type { TopologyDefinition, WatermarkPolicy } from '../../../lib/index.ts'
 import { Random } from '../../../lib/std/random.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { topology } from '../../../lib/topology/builder.ts'
@@ -108,4 +109,37 @@ test('so does one that a task could not write down, when others had seen its eve
   const found = await run(2, { files: disk.files })
   expect(disk.failures).toBeGreaterThan(1)
   expect(found).toEqual(expected)
+})
+
+test('a topology keeps the watermark policy that it began with, and says so', async () => {
+  const found: number[] = []
+  const disk = new FaultDisk(new Random(1))
+  const graph = (policy: WatermarkPolicy, chunks: number): TopologyDefinition =>
+    topology('pinned', (t) => {
+      const streams = new StreamGraph('pinned', 0)
+      streams.watermarkPolicy = policy
+      const [fast, slow] = ['fast', 'slow'].map((id, i) => {
+        const source = memorySource<Event>({ oneAtATime: true })
+        for (const at of [20, 40, 60, 80].slice(0, chunks)) source.add({ user: 'a', at: at * (i === 0 ? 1000 : 100) })
+        source.end()
+        streams.sources.set(id, source)
+        return new DStream<Event>(streams, { name: id, parents: [] }, (scope) => scope.source<Event>(id)).withWatermark('at', '5s')
+      })
+      fast?.union(slow as typeof fast).foreachRDD((_, { watermarkMs }) => void found.push(watermarkMs))
+      streams.finish()
+      addBatchComponents(t, streams, disk)
+    })
+  const again = async (policy: WatermarkPolicy, chunks: number): Promise<number[]> => {
+    found.length = 0
+    await using cluster = await LocalCluster.start({ seed: 11, executors: 2 })
+    await cluster.complete(graph(policy, chunks), { config: { stateDir: '/disk' } })
+    return [...found]
+  }
+  expect(await again('max', 2)).toEqual([0, 15_000, 35_000])
+  expect(await again('min', 4)).toEqual([35_000, 55_000, 75_000])
+  const warnings: string[] = []
+  await openBatchLog('/disk', disk, 'max', (warning) => void warnings.push(warning))
+  expect(warnings).toEqual([])
+  await openBatchLog('/disk', disk, 'min', (warning) => void warnings.push(warning))
+  expect(warnings).toEqual([expect.stringContaining("policy stays 'max'")])
 })
