@@ -9,8 +9,8 @@
  * Processing of several batches overlaps; commits are strictly in the order of their txids, one at a time.
  *
  * **Invariant.** What a batch contains is in the offset log before the batch is first emitted, and never changes: whoever
- * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time. But for opaque
- * sources: they are asked again what a batch takes that has failed, unless it is written down as committed already.
+ * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time. Only opaque
+ * sources are asked again what a batch takes that has failed, unless it is written down as committed.
  */
 import { SquallError, placed } from '../errors.ts'
 import { Histogram, histogramSize, record } from '../metrics/histogram.ts'
@@ -81,12 +81,6 @@ interface Active extends BatchRecord {
   /** when it was emitted first */
   startedMs: number | undefined
   startedDate: number
-}
-
-/** The message id of an order. */
-interface OrderId {
-  readonly txid: number
-  readonly attempt: number
 }
 
 /** Batches between two times that old ones are forgotten. */
@@ -304,8 +298,8 @@ export class Coordinator {
   /** Written with a batch behind which others are forgotten: sources may have given nothing for long. */
   #positionsBefore(txid: number): Record<string, Range> {
     if (txid % forgetEvery !== 0) return {}
-    const positions = [...this.#planners.keys()].map((stream) => [stream, this.#rangeBefore(txid, stream)] as const)
-    return Object.fromEntries(positions.filter((entry): entry is [string, Range] => entry[1] !== undefined))
+    const streams = [...this.#planners.keys()].filter((stream) => this.#rangeBefore(txid, stream) !== undefined)
+    return Object.fromEntries(streams.map((stream) => [stream, this.#rangeBefore(txid, stream) as Range]))
   }
 
   #noteCommitted(ranges: Readonly<Record<string, Range>>): void {
@@ -437,12 +431,12 @@ export class Coordinator {
 
   /** The batch of an order that is still the newest of its txid. */
   #find(id: unknown): Active | undefined {
-    const { txid, attempt } = id as OrderId
+    const { txid, attempt } = id as CommitOrder
     return this.#active.find((batch) => batch.txid === txid && batch.attempt === attempt)
   }
 }
 
-function idOf({ txid, attempt }: Active): OrderId {
+function idOf({ txid, attempt }: Active): CommitOrder {
   return { txid, attempt }
 }
 
