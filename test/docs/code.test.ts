@@ -1,4 +1,4 @@
-/** The TypeScript in README.md, docs/API.md and docs/DEFINITION-FILES.md: all of it passes the compiler, each topology runs to its end, the README's test passes. */
+/** The TypeScript in README.md, docs/API.md, docs/STREAMS.md and docs/DEFINITION-FILES.md: all of it passes the compiler, each topology runs to its end, the README's test passes. */
 import { spawnSync } from 'node:child_process'
 import { symlinkSync } from 'node:fs'
 import { join, posix } from 'node:path'
@@ -14,13 +14,13 @@ import type { Block } from './pages.ts'
 
 const [prelude, ...rest] = blocksOf('docs/API.md', 'ts')
 const readme = blocksOf('README.md', 'ts')
-const named = blocksOf('docs/DEFINITION-FILES.md', 'ts')
+const standalone = ['docs/STREAMS.md', 'docs/DEFINITION-FILES.md'].flatMap((page) => blocksOf(page, 'ts'))
 
 /** The blocks as files: those of docs/API.md begin with the page's first block, the README's test knows the README's topology. */
 const files: Readonly<Record<string, string>> = Object.fromEntries([
   ['api-prelude.ts', `${prelude?.text}export {}\n`],
   ...rest.map((block): [string, string] => [nameOf(block), `${prelude?.text}${block.text}export {}\n`]),
-  ...named.map((block): [string, string] => [nameOf(block), block.text]),
+  ...standalone.map((block): [string, string] => [nameOf(block), `${block.text}export {}\n`]),
   ...readme.map((block): [string, string] => [
     nameOf(block),
     isTopology(block) ? block.text : block.text.replace('./words.js', `./${nameOf(readme[0] as Block)}`),
@@ -36,7 +36,7 @@ function isTopology({ text }: Block): boolean {
   return /export default (topology|job)\(/.test(text)
 }
 
-const topologies = [...rest, ...named, ...readme].filter(isTopology).map(nameOf)
+const topologies = [...rest, ...standalone, ...readme].filter(isTopology).map(nameOf)
 
 test('passes the compiler', { timeout: 60_000 }, () => {
   const lib = (module: string): readonly string[] => [join(repository, 'lib', module)]

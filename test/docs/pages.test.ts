@@ -18,9 +18,9 @@ test.each(pages)('%s links to what is there', (page) => {
   expect(broken).toEqual([])
 })
 
-test('docs/API.md speaks of everything that lib/index.ts exports', () => {
+test('docs/API.md and docs/STREAMS.md speak of everything that lib/index.ts exports', () => {
   const types = [...read('lib/index.ts').matchAll(/export type \{([^}]*)\}/g)].flatMap(([, names = '']) => names.match(/\w+/g) ?? [])
-  const page = read('docs/API.md')
+  const page = read('docs/API.md') + read('docs/STREAMS.md')
   expect([...Object.keys(library), ...types].filter((name) => !new RegExp(`\\b${name}\\b`).test(page))).toEqual([])
 })
 

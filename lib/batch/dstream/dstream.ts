@@ -428,7 +428,7 @@ export class DStream<out T> implements StreamNode<T> {
    * forget the key. It is called at every batch for every key there is. The stream gives the state of all keys.
    *
    * ```ts
-   * const totals = sales.updateStateByKey<string, number, number>((amounts, sum = 0) => amounts.reduce((a, b) => a + b, sum))
+   * const totals = sales.updateStateByKey((amounts, sum: number = 0) => amounts.reduce((a, b) => a + b, sum))
    * ```
    */
   updateStateByKey<K, V, S>(
