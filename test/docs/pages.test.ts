@@ -6,7 +6,7 @@ import { settings } from '../../lib/config.ts'
 import * as library from '../../lib/index.ts'
 import { graphSvg } from '../../lib/topology/graph-svg.ts'
 import { planTopology } from '../../lib/topology/plan.ts'
-import { repository } from '../house/repository.ts'
+import { filesUnder, repository } from '../house/repository.ts'
 import { anchorsOf, linksOf, pages, read } from './pages.ts'
 
 test.each(pages)('%s links to what is there', (page) => {
@@ -16,6 +16,15 @@ test.each(pages)('%s links to what is there', (page) => {
     return !existsSync(join(repository, target)) || (anchor !== undefined && !anchorsOf(target).includes(anchor))
   })
   expect(broken).toEqual([])
+})
+
+test('the files that docs/ARCHITECTURE.md leads to are there', () => {
+  const files = ['lib', 'test'].flatMap((folder) => filesUnder(folder, '.ts'))
+  const named = [...read('docs/ARCHITECTURE.md').matchAll(/`([\w./-]+\.ts|[\w-]+\/)`/g)].map(([, name = '']) => name)
+  expect(named.length).toBeGreaterThan(50)
+  expect(
+    named.filter((name) => !files.some((file) => `/${file}`.includes(`/${name}`)) && !existsSync(join(repository, 'docs', name))),
+  ).toEqual([])
 })
 
 test('docs/API.md and docs/STREAMS.md speak of everything that lib/index.ts exports', () => {
