@@ -175,6 +175,30 @@ describe.each([
   })
 })
 
+describe.each([1, 2])('a disk that is full, on %i executors', (executors) => {
+  test('ends the run with its name, and nothing is lost or counted twice when there is room again', async () => {
+    let fulls = 0
+    for (let room = 0, isOver = false; !isOver; room += 37) {
+      const random = new Random(room + 1)
+      const given = new Map<number, Set<string>>()
+      const disk = new FaultDisk(random)
+      disk.room = room
+      const failure = await run(counts(disk, random, given), disk, executors).then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      isOver = failure === undefined
+      if (!isOver) fulls++
+      expect(failure ?? 'nothing is full', `with room for ${room} bytes`).toContain('is full')
+      expect(disk.openFiles, `with room for ${room} bytes`).toBe(0)
+      const larger = disk.killed()
+      await run(counts(larger, random, given), larger, executors)
+      await check(larger.killed(), given, 'transactional')
+    }
+    expect(fulls).toBeGreaterThan(20)
+  })
+})
+
 test('a batch that is written down as committed does not run again when an executor dies before its coordinator has heard of it', async () => {
   const disk = new FaultDisk(new Random(1))
   const given: [txid: number, sums: string][] = []
