@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 import { addBatchComponents } from '../../lib/batch/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
+import type { Output } from '../../lib/batch/dstream/graph.ts'
+import { onceFiles } from '../../lib/batch/dstream/outputs.ts'
 import { growingFile } from '../../lib/batch/dstream/sinks.ts'
 import { generatorSource, topology } from '../../lib/index.ts'
 import type { PartitionInfo, SinkContext, TopologyDefinition } from '../../lib/index.ts'
@@ -56,8 +58,8 @@ test.each([1, 2, 3])('a sink by txid and partition has each batch once, whatever
   expect(committed).toEqual(committed.toSorted((a, b) => a - b))
 })
 
-/** Numbers into one file on this disk; batches throw by chance, after it was written. */
-function growing(disk: FaultDisk, random: Random): TopologyDefinition {
+/** Numbers to an output on this disk; batches throw by chance, after it was written. */
+function writing(disk: FaultDisk, mayFail: () => boolean, output: (stream: DStream<number>) => Output): TopologyDefinition {
   return topologyOfBolts('growing', (t) => {
     const graph = new StreamGraph('growing', 0)
     graph.sources.set(
@@ -65,15 +67,9 @@ function growing(disk: FaultDisk, random: Random): TopologyDefinition {
       generatorSource((i) => i, { count: 12, partitions: 3 }),
     )
     const numbers = new DStream<number>(graph, { name: 'numbers', parents: [] }, (scope) => scope.source<number>('numbers'))
-    graph.addOutput(
-      growingFile(
-        numbers.map((n) => [n, 'x']),
-        '/disk/out/all.tsv',
-        disk,
-      ),
-    )
+    graph.addOutput(output(numbers))
     numbers.foreachRDD(() => {
-      if (random.below(4) === 0) throw new Error('now and then')
+      if (mayFail()) throw new Error('now and then')
     })
     graph.finish()
     addBatchComponents(t, graph, disk)
@@ -92,10 +88,19 @@ test.each([
       disk.crashAt = at
       const cluster = await LocalCluster.start({ seed: 3, executors })
       try {
-        await cluster.complete(growing(disk, random), {
-          config: { stateDir: '/disk', batchRecordsMax: 4, batchAttemptsMax: 6 },
-          limitMs: '10m',
-        })
+        const oneFile = (stream: DStream<number>): Output =>
+          growingFile(
+            stream.map((n) => [n, 'x']),
+            '/disk/out/all.tsv',
+            disk,
+          ) as Output
+        await cluster.complete(
+          writing(disk, () => random.below(4) === 0, oneFile),
+          {
+            config: { stateDir: '/disk', batchRecordsMax: 4, batchAttemptsMax: 6 },
+            limitMs: '10m',
+          },
+        )
       } catch (error) {
         if (!disk.isDown) throw error
       }
@@ -111,4 +116,31 @@ test.each([
     expect(lines.toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))).toEqual(range(12).map((n) => `${n}\tx`))
   }
   expect(crashes).toBeGreaterThan(20)
+})
+
+test('files of batches: those that are left of a batch to come go, and the folder is not looked at for each batch', async () => {
+  const looks: string[] = []
+  class Watched extends FaultDisk {
+    override list(path: string): Promise<readonly string[]> {
+      if (path === '/disk/out') looks.push(path)
+      return super.list(path)
+    }
+  }
+  const disk = new Watched(new Random(1))
+  for (const name of ['batch-3.part-7', 'batch-12.part-0.new', 'notes.txt']) await disk.open(`/disk/out/${name}`, 'append')
+  let runs = 0
+  const definition = writing(
+    disk,
+    () => ++runs === 5,
+    (stream) => onceFiles(stream, '/disk/out') as Output,
+  )
+  await using cluster = await LocalCluster.start({ seed: 3, executors: 2 })
+  await cluster.complete(definition, { config: { stateDir: '/disk', batchRecordsMax: 1 } })
+  // at the start, and for the batch that failed
+  expect(looks).toHaveLength(2)
+  const names = disk.paths.filter((path) => path.startsWith('/disk/out/')).map((path) => path.slice('/disk/out/'.length))
+  expect(names).toHaveLength(13)
+  expect(names).toContain('notes.txt')
+  const lines = names.filter((name) => name !== 'notes.txt').map((name) => Number(disk.bytesOf(`/disk/out/${name}`).toString()))
+  expect(lines.sort((a, b) => a - b)).toEqual(range(12))
 })

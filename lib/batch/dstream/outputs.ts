@@ -7,6 +7,7 @@ import { replaceFile } from '../log/whole-file.ts'
 import { share, trade } from '../rdd/trade.ts'
 import { prepare } from '../rdd/job.ts'
 import type { RDD } from '../rdd/rdd.ts'
+import type { StateStore } from '../state/store.ts'
 import type { Output, StreamNode } from './graph.ts'
 import type { BatchInfo, BatchReport, Scope, StateMetrics } from './scope.ts'
 
@@ -92,6 +93,7 @@ export function textFiles<T>(stream: StreamNode<T>, prefix: string, suffix: stri
 
 /** Each batch's values in files of its own: what a failed attempt has left of them goes first. */
 export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
+  const left = new FilesLeft(folder)
   return {
     name: 'saveOnce',
     stream,
@@ -100,9 +102,7 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
       await prepare(rdd.node)
       await together(scope, 'saveOnce', async () => {
         if (sc.index !== 0) return
-        await files.makeFolder(folder)
-        const names = await files.list(folder)
-        const old = names.filter((one) => one.startsWith(`batch-${txid}.`))
+        const old = await left.of(scope)
         for (const name of old) await files.remove(join(folder, name))
         // nothing may be left to write: then no other file makes it durable that these are gone
         if (old.length > 0) await files.syncFolder(folder)
@@ -116,6 +116,39 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
         }
       })
     },
+  }
+}
+
+/**
+ * The files that there are of batches to come, as the driver knows them. The folder is looked at once, and again for a batch that was
+ * tried before: it grows with every batch, so looking each time would cost more and more.
+ */
+class FilesLeft {
+  readonly #folder: string
+  /** a driver that begins anew has another */
+  #state: StateStore | undefined
+  #last = 0
+  readonly #names = new Map<number, string[]>()
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Those of the batch at hand, which are not told again. */
+  async of({ txid, state, files }: Scope): Promise<readonly string[]> {
+    if (state !== this.#state || txid <= this.#last) {
+      await files.makeFolder(this.#folder)
+      this.#names.clear()
+      for (const name of await files.list(this.#folder)) {
+        const of = Number(/^batch-(\d+)\./.exec(name)?.[1] ?? 0)
+        if (of >= txid) this.#names.set(of, [...(this.#names.get(of) ?? []), name])
+      }
+      this.#state = state
+    }
+    this.#last = txid
+    const names = this.#names.get(txid) ?? []
+    this.#names.delete(txid)
+    return names
   }
 }
 
