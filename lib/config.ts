@@ -127,6 +127,13 @@ export const settings = {
     max: 1 << 30,
     doc: 'records that a micro-batch takes of one source, about',
   },
+  receivedBytesMax: {
+    type: 'bytes',
+    default: 256 << 20,
+    min: 1,
+    max: 2 ** 40,
+    doc: 'about the bytes of received blocks that may wait for their batches in one executor; more make their receivers wait',
+  },
   workers: {
     type: 'count',
     default: 1,

@@ -246,6 +246,14 @@ const table = {
     what: 'the receiver of stream {stream} failed: {reason}',
     help: 'repair what its onStart or onStop does, or the source it receives from',
   },
+  'receiver-log': {
+    what: 'the stream {stream} asks for a write-ahead log, and there is no state directory for it',
+    help: 'run with --state-dir DIR, or leave the option writeAheadLog out',
+  },
+  'block-lost': {
+    what: 'the block {block} of stream {stream}, with {records} records, is not in the write-ahead log',
+    help: 'bring the whole state directory back from one copy, or begin anew without it',
+  },
   // -- micro-batches: tuples by field
   'unknown-tuple-field': { what: 'a tuple has no field {field}', help: 'its fields: {known}' },
   'duplicate-tuple-field': {

@@ -114,6 +114,8 @@ export type { BlockInfo, BlockStore as ReceivedBlockStore } from './batch/receiv
 export { ReceiverSupervisor } from './batch/receiver/supervisor.ts'
 export type { ReceiverEvent, ReceiverSupervisorOptions } from './batch/receiver/supervisor.ts'
 export type { Receiver, ReceiverOutput } from './batch/receiver/receiver.ts'
+export { received } from './batch/receiver/received.ts'
+export type { ReceivedOptions, ReceivedSource } from './batch/receiver/received.ts'
 export { realSchedule } from './std/schedule.ts'
 export type { Schedule } from './std/schedule.ts'
 export { nodeFileSystem } from './batch/log/file-system.ts'

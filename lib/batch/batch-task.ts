@@ -17,7 +17,7 @@ import type { CommitLog, Committed } from './batch-log.ts'
 import { sumOfReads } from './batch-stats.ts'
 import type { BatchReads } from './batch-stats.ts'
 import { RddContext } from './context.ts'
-import type { CommitOrder, ProcessOrder } from './coordinator.ts'
+import type { CommitOrder, ProcessOrder } from './orders.ts'
 import { prepareAhead } from './dstream/ahead.ts'
 import type { StreamGraph } from './dstream/graph.ts'
 import { together } from './dstream/outputs.ts'
@@ -30,6 +30,8 @@ import type { FileSystem } from './log/file-system.ts'
 import type { IntakeReader } from './intake.ts'
 import { prepare } from './rdd/job.ts'
 import { trade } from './rdd/trade.ts'
+import type { BlockKeeper } from './receiver/block-keeper.ts'
+import type { KeeperStreams } from './receiver/streams.ts'
 import type { Range, Reader } from './source.ts'
 import type { StateStore } from './state/store.ts'
 import { StreamExchange } from './stream-exchange.ts'
@@ -38,7 +40,7 @@ import type { BlockPart } from './stream-exchange.ts'
 /** A part of a block, and the attempt that it belongs to. */
 export type BlockTuple = BlockPart & CommitOrder
 
-export type BatchStreams = { readonly blocks: BlockTuple }
+export type BatchStreams = { readonly blocks: BlockTuple } & KeeperStreams
 
 export interface BatchTaskOptions {
   readonly graph: StreamGraph
@@ -49,6 +51,8 @@ export interface BatchTaskOptions {
   readonly reads: BatchReads
   /** where outputs write */
   readonly files: FileSystem
+  /** what receivers get */
+  readonly keeper: BlockKeeper | undefined
 }
 
 /** What a task has from its first order on. */
@@ -77,6 +81,7 @@ export class BatchTask {
   readonly #commits: CommitLog
   readonly #reads: BatchReads
   readonly #files: FileSystem
+  readonly #keeper: BlockKeeper | undefined
   #sc: RddContext
   readonly #peers: readonly number[]
   readonly #readers = new Map<string, Reader<unknown>>()
@@ -95,20 +100,23 @@ export class BatchTask {
   #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
-  constructor({ graph, openState, commits, reads, files }: BatchTaskOptions, context: TaskContext) {
+  constructor({ graph, openState, commits, reads, files, keeper }: BatchTaskOptions, context: TaskContext) {
     this.#graph = graph
     this.#context = context
     this.#openState = openState
     this.#commits = commits
     this.#reads = reads
     this.#files = files
+    this.#keeper = keeper
     this.#peers = context.tasksOf(context.component)
     const { taskCount: count, topology, log, date } = context
     this.#sc = this.#newContext()
     for (const [stream, source] of graph.sources) this.#readers.set(stream, source.reader({ topology, stream, tasks: count, log, date }))
+    if (keeper !== undefined) for (const stream of graph.received.keys()) this.#readers.set(stream, keeper.reader(stream))
   }
 
   process(order: ProcessOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
+    this.#keeper?.expect(order)
     for (const [txid, { attempt }] of this.#newest) if (txid >= order.txid || txid < order.oldest) this.#end(txid, attempt)
     let scope: Scope | undefined
     const newest = { attempt: order.attempt, scope: () => scope as Scope, isDone: false }
@@ -119,6 +127,7 @@ export class BatchTask {
       if (order.isAnew) newest.isDone = await this.#begin(order)
       const { runs, watermark } = this.#running as Running
       for (const [stream, range] of Object.entries(order.ranges)) this.#readers.get(stream)?.begin?.(range)
+      await this.#keeper?.assign(order, this.#sc)
       scope = runs.begin(order, watermark)
       // batches behind it that are processed now reach back to it as to one that is committed
       if (newest.isDone) return runs.committed(order.timeMs)
@@ -136,7 +145,7 @@ export class BatchTask {
       const { isDone, scope: scopeOf } = this.#newest.get(txid) as { isDone: boolean; scope: () => Scope }
       const scope = scopeOf()
       this.#tellReaders(txid)
-      if (isDone) return this.#committed(order, scope)
+      if (isDone) return await this.#committed(order, scope)
       const { state, watermark } = this.#running as Running
       this.#endedTxid = undefined
       state.begin(txid)
@@ -164,12 +173,13 @@ export class BatchTask {
         state.discard()
         throw error
       }
-      this.#committed(order, scope)
+      await this.#committed(order, scope)
     })
   }
 
-  #committed({ txid, attempt }: CommitOrder, { timeMs, ranges }: Scope): void {
+  async #committed({ txid, attempt }: CommitOrder, { timeMs, ranges }: Scope): Promise<void> {
     this.#running?.runs.committed(timeMs)
+    await this.#keeper?.committed(txid, timeMs)
     this.#taken = { txid, ranges }
     this.#newest.delete(txid)
     this.#end(txid, attempt)
@@ -196,6 +206,7 @@ export class BatchTask {
     for (const output of this.#graph.outputs) await output.close?.(this.#context.taskIndex)
     await this.#running?.state.close()
     await this.#commits.close()
+    await this.#keeper?.close()
     await this.#sc.close()
   }
 
@@ -370,6 +381,8 @@ const finalCodes: ReadonlySet<string> = new Set([
   'log-corrupt',
   'lmdb-corrupt',
   'lmdb-missing',
+  'batches-lost',
+  'block-lost',
   'bad-record',
   'source-changed',
 ])

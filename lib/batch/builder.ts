@@ -23,6 +23,7 @@ import { Intake } from './intake.ts'
 import { RDD } from './rdd/rdd.ts'
 import { checkRate } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
+import { ReceivedSource } from './receiver/received.ts'
 import type { BatchSource } from './source.ts'
 
 export interface StreamOptions extends RateOptions {
@@ -36,14 +37,14 @@ export interface StreamOptions extends RateOptions {
 
 export interface StreamTopologyBuilder extends TopologyBuilder {
   /**
-   * A stream of micro-batches of what a source gives. All streams of a topology share their batches, and so the interval.
+   * A stream of micro-batches of what a source gives, or receivers get. All streams of a topology share their batches, and so the interval.
    *
    * ```ts
    * const words = t.stream('lines', textLines('book.txt'), { batchInterval: '500ms' }).flatMap((line) => line.split(' '))
    * words.countByValue().print()
    * ```
    */
-  stream<T>(id: string, source: BatchSource<T>, options?: StreamOptions): DStream<T>
+  stream<T>(id: string, source: BatchSource<T> | ReceivedSource<T>, options?: StreamOptions): DStream<T>
   /**
    * A stream of micro-batches of tuples: what a spout or a bolt emits on a stream. A tuple is acked when its batch is committed: at least once. Set
    * `spoutPendingMax` to what a batch shall hold of each spout. Without an interval, a batch is begun every 50 ms.
@@ -106,7 +107,8 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
       param: t.param.bind(t),
       config: t.config.bind(t),
       later: t.later.bind(t),
-      stream: <T>(id: string, source: BatchSource<T> | StreamHandle<object>, options?: StreamOptions) => streams.add(id, source, options),
+      stream: <T>(id: string, source: BatchSource<T> | ReceivedSource<T> | StreamHandle<object>, options?: StreamOptions) =>
+        streams.add(id, source, options),
       remember: (duration) => streams.remember(duration),
       prepare: (make) => streams.prepare(make),
       atEnd: (f) => streams.atEnd(f),
@@ -138,7 +140,11 @@ class Streams {
     this.#topology = name
   }
 
-  add<T>(id: string, source: BatchSource<T> | StreamHandle<object>, { batchInterval = 0, ...options }: StreamOptions = {}): DStream<T> {
+  add<T>(
+    id: string,
+    source: BatchSource<T> | ReceivedSource<T> | StreamHandle<object>,
+    { batchInterval = 0, ...options }: StreamOptions = {},
+  ): DStream<T> {
     const intervalMs = durationMs(batchInterval)
     const graph = (this.#graph ??= new StreamGraph(this.#topology, intervalMs ?? 0))
     const where = graph.where(id)
@@ -158,8 +164,9 @@ class Streams {
       )
     checkRate(graph, id, options)
     graph.rates.set(id, options)
-    if (graph.sources.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
-    if ('streamName' in source) {
+    if (graph.sources.has(id) || graph.received.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
+    if (source instanceof ReceivedSource) graph.received.set(id, source)
+    else if ('streamName' in source) {
       graph.intakes.set(id, source)
       graph.sources.set(id, new Intake(graph.intervalMs, () => graph.rememberMs))
     } else graph.sources.set(id, source)
@@ -213,7 +220,7 @@ class Streams {
     graph.finish()
     if (graph.faults.length > 0) throw allFaults(graph.faults)
     addBatchComponents(t, graph)
-    this.#outline = outlineOf(graph, ['batches', 'batch'])
+    this.#outline = outlineOf(graph, ['batches', 'batch', ...(graph.received.size > 0 ? ['receivers'] : [])])
   }
 
   /** When all is declared, and nothing is wrong. */

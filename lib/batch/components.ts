@@ -9,10 +9,13 @@ import { BatchReads } from './batch-stats.ts'
 import { BatchTask } from './batch-task.ts'
 import type { BatchStreams } from './batch-task.ts'
 import { Coordinator } from './coordinator.ts'
-import type { ProcessOrder } from './coordinator.ts'
+import type { ProcessOrder } from './orders.ts'
 import type { StreamGraph } from './dstream/graph.ts'
 import { nodeFileSystem } from './log/file-system.ts'
 import type { FileSystem } from './log/file-system.ts'
+import { keeperInputs, keeperOutputs, keeperTick, openBlockKeeper, wireReceivers } from './receiver/components.ts'
+import type { BlockKeeping } from './receiver/components.ts'
+import { WatchSchema } from './receiver/streams.ts'
 import { openStateDirectory, openStateStore } from './state/directory.ts'
 import type { StateDirectoryOptions } from './state/directory.ts'
 import { MemoryStore } from './state/memory-store.ts'
@@ -33,11 +36,17 @@ const ProcessSchema = CommitSchema.extend({
 const AnyTuple = z.object({})
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
+const orderOutputs = { process: ProcessSchema, commit: CommitSchema }
+const watchOutputs = { watch: { schema: WatchSchema, direct: true } }
+const batchInputs = { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema }
+const batchOutputs = { blocks: { schema: BlockSchema, direct: true } }
+
 /** `files`: the disk of the state directory and of the outputs. */
 export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {
   const reads = new BatchReads()
+  const receives = graph.received.size > 0
   const coordinator = defineSpout({
-    outputs: { process: ProcessSchema, commit: CommitSchema },
+    outputs: (receives ? { ...orderOutputs, ...watchOutputs } : orderOutputs) as typeof orderOutputs & typeof watchOutputs,
     async open(context) {
       const { batchesPendingMax, batchAttemptsMax, batchRecordsMax } = context.config
       const folder = stateFolder(context)
@@ -47,6 +56,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       return await Coordinator.open(
         {
           sources: graph.sources,
+          received: [...graph.received.keys()],
           intervalMs: graph.intervalMs,
           pendingMax: batchesPendingMax,
           attemptsMax: batchAttemptsMax,
@@ -67,11 +77,16 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
   const given: Record<never, never> = Object.fromEntries(graph.tuples)
   const intakes: Record<never, never> = Object.fromEntries([...graph.intakes.keys()].map((stream) => [inputOf(stream), AnyTuple]))
   const batch = defineBolt({
-    inputs: { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema, ...intakes },
-    outputs: { blocks: { schema: BlockSchema, direct: true }, ...given },
+    // the streams that only topologies with receivers have are there for the compiler all the same
+    inputs: { ...((receives ? { ...batchInputs, ...keeperInputs } : batchInputs) as typeof batchInputs & typeof keeperInputs), ...intakes },
+    outputs: {
+      ...((receives ? { ...batchOutputs, ...keeperOutputs } : batchOutputs) as typeof batchOutputs & typeof keeperOutputs),
+      ...given,
+    },
     ack: 'manual',
     // orders wait for each other by themselves; blocks for one must get through while it is under way
     concurrency: 1 << 20,
+    ...(receives && { tick: keeperTick }),
     async prepare(context) {
       checkIntakes(graph, context)
       const place = statePlace(graph, context, files)
@@ -83,7 +98,8 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
           : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
-      const task = new BatchTask({ graph, openState, commits, reads, files }, context)
+      const receiving = receives ? await openBlockKeeper(graph, context, place?.folder, files) : undefined
+      const task = new BatchTask({ graph, openState, commits, reads, files, keeper: receiving?.keeper }, context)
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),
@@ -98,7 +114,9 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
               (values: object, out: ManualOutput<Streams>, tuple: Tuple) => task.tuple(stream, values, out, tuple),
             ]),
           ),
+          ...(receiving?.execute as BlockKeeping['execute']),
         },
+        onTick: () => receiving?.keeper.tick(),
         finish: () => task.finish(),
         async cleanup() {
           await task.close()
@@ -116,6 +134,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
     .all(orders.stream('commit'))
     .input('blocks')
     .direct(t.later('batch', BlockSchema, 'blocks'))
+  if (receives) wireReceivers(t, graph, orders, declared)
   // its type does not know the inputs that the graph adds
   const more = declared as unknown as { input(name: string): Groupings<object, unknown> }
   for (const [stream, from] of graph.intakes) more.input(inputOf(stream)).localOrShuffle(from)

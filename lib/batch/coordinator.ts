@@ -13,38 +13,22 @@
  * sources are asked again what a batch takes that has failed, unless it is written down as committed.
  */
 import { SquallError, placed } from '../errors.ts'
-import { Histogram, histogramSize, record } from '../metrics/histogram.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
 import { noBatchLog } from './batch-log.ts'
 import type { BatchLog, BatchRecord } from './batch-log.ts'
-import type { BatchReads, BatchStats, StreamStats } from './batch-stats.ts'
+import type { BatchReads, BatchStats } from './batch-stats.ts'
+import { BatchTally } from './batch-tally.ts'
+import type { CommitOrder, Orders } from './orders.ts'
 import { StreamRate } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
 import type { WatermarkPolicy } from './event-time.ts'
+import { Reception, Watch } from './receiver/reception.ts'
 import type { BatchSource, Planner, Range } from './source.ts'
-
-/** The orders of the coordinator; every task of the batch bolt gets each. */
-export type Orders = { readonly process: ProcessOrder; readonly commit: CommitOrder }
-
-export interface CommitOrder {
-  readonly txid: number
-  /** tells one try of a batch from another; the newest holds */
-  readonly attempt: number
-}
-
-export interface ProcessOrder extends CommitOrder, BatchRecord {
-  /** batches before this one are done: what is still under way of them was ordered by a coordinator that has died since */
-  readonly oldest: number
-  /** some tasks may be new, or not know the batches before it: the first order, and those after a failure */
-  readonly isAnew: boolean
-  /** the one that the topology began with */
-  readonly watermarkPolicy: WatermarkPolicy
-  /** batches before it that a task may have to make again: all that are remembered, when it is anew */
-  readonly history: readonly BatchRecord[]
-}
 
 export interface CoordinatorOptions {
   readonly sources: ReadonlyMap<string, BatchSource<unknown>>
+  /** the streams that receivers make */
+  readonly received: readonly string[]
   /** 0 = a batch whenever there is something */
   readonly intervalMs: number
   /** batches under way */
@@ -89,6 +73,8 @@ const forgetEvery = 64
 const askAgainMs = 2
 /** How long a batch that failed waits, at first. */
 const retryMs = 50
+/** How often a coordinator that is not asked any more looks what is to be done. */
+const drainMs = 1
 
 export class Coordinator {
   readonly #options: CoordinatorOptions
@@ -102,12 +88,7 @@ export class Coordinator {
   #history: BatchRecord[] = []
   /** no batch of this coordinator's own was planned yet */
   #isFirst = true
-  /** when a batch was committed last */
-  #doneMs = -Infinity
-  /** how long batches took */
-  readonly #took = new Float64Array(histogramSize)
-  /** what was last told of what goes up and down */
-  readonly #told = new Map<string, number>()
+  readonly #tally: BatchTally
   /** planners that took their time had nothing: they are not asked before this */
   #askAgainMs = -Infinity
   /** what batches that are committed took last of each source */
@@ -115,13 +96,21 @@ export class Coordinator {
   /** the time of the first batch, with an interval */
   readonly #firstMs: number
   #attempt: number
+  readonly #reception: Reception | undefined
+  #out: SpoutOutput<Orders> | undefined
+  /** the run ends or pauses, and what was received is still to be processed */
+  #isDraining = false
+  /** `nextTuple` has not settled */
+  #isPlanning = false
 
   private constructor(options: CoordinatorOptions, context: SpoutContext) {
     this.#options = options
     this.#context = context
+    this.#tally = new BatchTally({ ...options, rates: this.#rates }, context)
     this.#firstMs = (Math.floor(context.date() / options.intervalMs) + 1) * options.intervalMs
     // whatever a coordinator before this one has under way has another number
     this.#attempt = context.random.below(1 << 20) * 4_096
+    if (options.received.length > 0) this.#reception = new Reception(options.received, context.tasksOf('batch')[0] as number)
   }
 
   /** Opens the sources and goes on after the last batch that was committed. */
@@ -134,8 +123,9 @@ export class Coordinator {
     }
     const coordinator = new Coordinator(options, context)
     const { topology, log, date, haveOthersEnded: haveSpoutsEnded } = context
-    for (const [stream, source] of options.sources) {
+    for (const stream of [...options.sources.keys(), ...options.received])
       coordinator.#rates.set(stream, new StreamRate(options.rates.get(stream) ?? {}, options.intervalMs, context.now()))
+    for (const [stream, source] of options.sources) {
       coordinator.#planners.set(
         stream,
         await coordinator.#of(stream, () =>
@@ -161,6 +151,8 @@ export class Coordinator {
 
   /** Gives the next order there is; asked again and again. */
   nextTuple(out: SpoutOutput<Orders>): void | Promise<void> {
+    this.#out = out
+    this.#reception?.watch(out)
     const [head] = this.#active
     if (head?.phase === 'processed') {
       head.phase = 'committing'
@@ -173,7 +165,32 @@ export class Coordinator {
     if (this.#active.length < this.#options.pendingMax && this.#isDue && !this.#active.some(({ isOpen }) => isOpen)) return this.#plan(out)
   }
 
+  activate(): void {
+    this.#isDraining = false
+    this.#reception?.revive()
+  }
+
+  /** Nobody asks for orders now. What was received must still be processed, so that its receivers can stop in peace. */
+  deactivate(): void {
+    if (this.#reception === undefined) return
+    this.#isDraining = true
+    this.#drain()
+  }
+
+  #drain(): void {
+    if (!this.#isDraining) return
+    if (this.#out !== undefined && !this.#isPlanning) this.#followed(this.nextTuple(this.#out))
+    if (this.#reception?.hasEnded !== true || this.#active.length > 0) this.#context.after(drainMs, () => this.#drain())
+  }
+
+  #followed(planned: void | Promise<void>): void {
+    if (planned === undefined) return
+    this.#isPlanning = true
+    planned.catch(this.#context.reportError).finally(() => (this.#isPlanning = false))
+  }
+
   ack(id: unknown): Promise<void> | void {
+    if (id instanceof Watch) return this.#reception?.acked(id)
     const batch = this.#find(id)
     if (batch === undefined) return
     if (batch.phase === 'processing') batch.phase = 'processed'
@@ -182,6 +199,7 @@ export class Coordinator {
 
   /** A batch failed: it and all later ones run again. */
   fail(id: unknown, failure: Failure): void {
+    if (id instanceof Watch) return this.#reception?.failed(id)
     const batch = this.#find(id)
     if (batch === undefined) return
     const { attemptsMax } = this.#options
@@ -204,6 +222,7 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
+    this.#isDraining = false
     for (const planner of this.#planners.values()) await planner.close?.()
     await this.#options.log.close()
   }
@@ -211,11 +230,15 @@ export class Coordinator {
   // ---------------------------------------------------------------------------------------------- new batches
 
   get #isDue(): boolean {
+    // the last batch does not wait for its time
+    if (this.#isDraining) return this.#reception?.hasData === true
     return this.#options.intervalMs === 0 || this.#context.date() >= this.#nextTimeMs()
   }
 
   /** Decides what the next batch contains. Sources that know at once are not waited for: a spout that waits has something to do. */
   #plan(out: SpoutOutput<Orders>): void | Promise<void> {
+    const received = this.#reception?.take((this.#last?.txid ?? 0) + 1, (stream) => this.#rates.get(stream)?.rate) ?? {}
+    if (this.#isDraining) return this.#planBatch(received, out)
     const nowMs = this.#context.now()
     const asked = [...this.#planners].map(([stream, planner]) => {
       const { records, recordsPerPartition } = (this.#rates.get(stream) as StreamRate).allowance(nowMs)
@@ -223,23 +246,27 @@ export class Coordinator {
       const next = (): ReturnType<Planner['next']> => planner.next(this.#rangeBefore(Infinity, stream), recordsMax, recordsPerPartition)
       return [stream, recordsMax === 0 ? undefined : this.#of(stream, next)] as const
     })
-    if (asked.every(([, range]) => range === undefined)) return this.#planNothing(out)
-    return this.#planAsked(asked, out)
+    if (asked.every(([, range]) => range === undefined)) return this.#planFound(received, out)
+    return this.#planAsked(asked, received, out)
   }
 
   async #planAsked(
     asked: readonly (readonly [stream: string, range: ReturnType<Planner['next']>])[],
+    received: Readonly<Record<string, Range>>,
     out: SpoutOutput<Orders>,
   ): Promise<void> {
-    const ranges: Record<string, Range> = {}
+    const ranges: Record<string, Range> = { ...received }
     for (const [stream, promised] of asked) {
       const range = await this.#of(stream, () => promised)
       if (range !== undefined) ranges[stream] = range
     }
-    if (Object.keys(ranges).length > 0) return this.#planBatch(ranges, out)
     // it would be asked again with its answer, without end
-    this.#askAgainMs = this.#context.now() + askAgainMs
-    return this.#planNothing(out)
+    if (Object.keys(ranges).length === 0) this.#askAgainMs = this.#context.now() + askAgainMs
+    return this.#planFound(ranges, out)
+  }
+
+  #planFound(ranges: Readonly<Record<string, Range>>, out: SpoutOutput<Orders>): void | Promise<void> {
+    return Object.keys(ranges).length > 0 ? this.#planBatch(ranges, out) : this.#planNothing(out)
   }
 
   /** What the planner of a stream says; what it throws says of which. */
@@ -308,10 +335,15 @@ export class Coordinator {
 
   #planNothing(out: SpoutOutput<Orders>): void | Promise<void> {
     if (this.#isEmptyBatchDue) return this.#planBatch({}, out)
-    if (this.#active.length === 0 && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)) out.end()
+    if (this.#active.length === 0 && this.#haveEnded) out.end()
   }
 
-  async #planBatch(ranges: Record<string, Range>, out: SpoutOutput<Orders>): Promise<void> {
+  /** Nothing will come any more. */
+  get #haveEnded(): boolean {
+    return this.#reception?.hasEnded !== false && [...this.#planners.values()].every(({ hasEnded }) => hasEnded)
+  }
+
+  async #planBatch(ranges: Readonly<Record<string, Range>>, out: SpoutOutput<Orders>): Promise<void> {
     const timeMs = this.#nextTimeMs()
     const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
     await this.#options.log.planned(record, this.#positionsBefore(record.txid))
@@ -342,7 +374,7 @@ export class Coordinator {
     const { intervalMs, noDataBatches } = this.#options
     const hadData = this.#last !== undefined && Object.keys(this.#last.ranges).length > 0
     if (intervalMs === 0) return noDataBatches && hadData && this.#active.length === 0
-    return hadData || ![...this.#planners.values()].every(({ hasEnded }) => hasEnded)
+    return hadData || !this.#haveEnded
   }
 
   #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
@@ -380,53 +412,13 @@ export class Coordinator {
   async #done(batch: Active): Promise<void> {
     this.#active = this.#active.filter((other) => other !== batch)
     this.#noteCommitted(batch.ranges)
-    this.#tell(batch)
+    this.#tally.done(batch)
     const { rememberMs, log } = this.#options
     const { txid, timeMs, ranges } = batch
     this.#history = [...this.#history, { txid, timeMs, ranges }].filter((other) => other.timeMs > timeMs - rememberMs)
     const [oldest] = this.#history
     if (txid % forgetEvery === 0) await log.forget(oldest?.txid ?? txid)
     for (const [stream, range] of Object.entries(batch.ranges)) await this.#planners.get(stream)?.committed?.(range)
-  }
-
-  /** How the batch went: to the rates of the streams, and to who wants to know. */
-  #tell(batch: Active): void {
-    const { txid, timeMs, tries, startedMs = 0, startedDate } = batch
-    const { topology, log } = this.#context
-    const endMs = this.#context.now()
-    // while the batch before was not done, the run had not begun with this one
-    const waitedMs = Math.max(0, this.#doneMs - startedMs)
-    const schedulingDelayMs = Math.max(0, startedDate - timeMs) + waitedMs
-    const processingDelayMs = endMs - startedMs - waitedMs
-    this.#doneMs = endMs
-    const reads = this.#options.reads.take(txid)
-    const streams: Record<string, StreamStats> = {}
-    for (const [stream, rate] of this.#rates) {
-      const { records, badRecords } = reads[stream] ?? { records: 0, badRecords: 0 }
-      rate.committed(records, { endMs, processingMs: processingDelayMs, schedulingMs: schedulingDelayMs })
-      streams[stream] = { records, badRecords, rate: rate.rate }
-      if (badRecords > 0) log.warn(`${badRecords} bad records of the stream ${stream} are left out of batch ${txid}`)
-    }
-    this.#count(processingDelayMs, schedulingDelayMs, sumOf(Object.values(streams).map(({ records }) => records)))
-    for (const listener of this.#options.listeners)
-      try {
-        listener({ topology, txid, timeMs, schedulingDelayMs, processingDelayMs, attempts: tries + 1, streams })
-      } catch (error) {
-        this.#context.reportError(error)
-      }
-  }
-
-  /** For the metrics: the counters that the live table shows of batches. */
-  #count(processingMs: number, delayMs: number, records: number): void {
-    const { count } = this.#context
-    record(this.#took, 0, processingMs)
-    const { p50: batchP50Ms, p99: batchP99Ms } = new Histogram().add(this.#took, 0).summary()
-    count('batches')
-    count('records', records)
-    for (const [name, value] of Object.entries({ batchP50Ms, batchP99Ms, delayMs })) {
-      count(name, value - (this.#told.get(name) ?? 0))
-      this.#told.set(name, value)
-    }
   }
 
   /** The batch of an order that is still the newest of its txid. */
@@ -438,8 +430,4 @@ export class Coordinator {
 
 function idOf({ txid, attempt }: Active): CommitOrder {
   return { txid, attempt }
-}
-
-function sumOf(all: readonly number[]): number {
-  return all.reduce((a, b) => a + b, 0)
 }

@@ -40,6 +40,17 @@ export function taskContext(
         })
         host.wake()
       }),
+    after: (ms, fire) => {
+      const timer = host.timers.add(clock.now() + Math.max(0, finite('after', 'ms', ms)), () => {
+        try {
+          fire()
+        } catch (error) {
+          host.reportError(component, task, error, undefined)
+        }
+      })
+      host.wake()
+      return () => void (timer.cancelled = true)
+    },
     tasksOf: (name) => {
       const of = host.plan.components.find((other) => other.id === name)
       return of === undefined ? [] : Array.from({ length: of.taskCount }, (_, i) => of.firstTask + i)

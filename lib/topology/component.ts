@@ -61,6 +61,8 @@ export interface TaskContext {
   readonly date: () => number
   /** settles after `ms` on the run's clock */
   readonly sleep: (ms: number) => Promise<void>
+  /** calls `fire` after `ms` on the run's clock, unless what this returns is called before; what `fire` throws is reported */
+  readonly after: (ms: number, fire: () => void) => () => void
   /** the tasks of a component of this topology, for direct streams */
   readonly tasksOf: (component: string) => readonly number[]
   /** reports an error without failing anything */

@@ -12,6 +12,7 @@ import type { WatermarkPolicy } from '../event-time.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { BatchStats } from '../batch-stats.ts'
 import type { RateOptions } from '../rate-control.ts'
+import type { ReceivedSource } from '../receiver/received.ts'
 import type { StreamHandle } from '../../topology/builder.ts'
 import type { BatchSource } from '../source.ts'
 import type { Scope } from './scope.ts'
@@ -71,6 +72,8 @@ export class StreamGraph {
   readonly intakes = new Map<string, StreamHandle<object>>()
   /** streams of tuples that batches give, by name */
   readonly tuples = new Map<string, z.ZodType>()
+  /** the streams that receivers make */
+  readonly received = new Map<string, ReceivedSource>()
   readonly faults: SquallError[] = []
   /** what layers above streams add when all is declared */
   readonly finishers: (() => void)[] = []

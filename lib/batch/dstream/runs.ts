@@ -5,7 +5,7 @@
 import { SquallError, placed } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
 import type { BatchRecord } from '../batch-log.ts'
-import type { ProcessOrder } from '../coordinator.ts'
+import type { ProcessOrder } from '../orders.ts'
 import { sumOfReads } from '../batch-stats.ts'
 import type { StreamRead } from '../batch-stats.ts'
 import { EventTimeStats } from '../event-time.ts'

@@ -67,6 +67,8 @@ interface LoggedBlock {
 export interface LoggedBlocksOptions {
   /** made when it is not there */
   readonly folder: string
+  /** what the files of the log are called, if there are several logs in the folder ('blocks') */
+  readonly name?: string
   readonly clock: Clock
   /** how long one file of the log is written to (60,000) */
   readonly rollEveryMs?: number
@@ -94,14 +96,14 @@ export class LoggedBlocks implements BlockStore {
   }
 
   /** Errors: `log-corrupt`, `file-unwritable`, `disk-full`. */
-  static async open({ folder, clock, rollEveryMs, files = nodeFileSystem }: LoggedBlocksOptions): Promise<LoggedBlocks> {
+  static async open({ folder, name = 'blocks', clock, rollEveryMs, files = nodeFileSystem }: LoggedBlocksOptions): Promise<LoggedBlocks> {
     const blocks = new Map<string, LoggedBlock>()
     const onRecord = (record: Buffer, file: number): void => {
       const [blockId] = packr.unpack(record) as readonly [string]
       // unpacked again when it is asked for: most of what a log holds is done with
       blocks.set(blockId, { file, items: () => (packr.unpack(record) as readonly [string, readonly unknown[]])[1] })
     }
-    const log = await WriteAheadLog.open({ files, folder, name: 'blocks', clock, rollEveryMs, onRecord })
+    const log = await WriteAheadLog.open({ files, folder, name, clock, rollEveryMs, onRecord })
     return new LoggedBlocks(log, blocks)
   }
 

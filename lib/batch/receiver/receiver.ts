@@ -11,9 +11,8 @@ import type { Schedule } from '../../std/schedule.ts'
  * ```ts
  * const queue: Receiver<string> = {
  *   onStart(output) {
- *     client.on('message', async (message) => {
- *       await output.storeMany([message.text])
- *       message.ack()
+ *     client.on('message', (message) => {
+ *       output.storeMany([message.text]).then(() => message.ack(), (error) => message.reject(error))
  *     })
  *     client.on('error', (error) => output.restart('connection lost', error))
  *   },
