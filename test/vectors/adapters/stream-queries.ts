@@ -62,6 +62,7 @@ const known = [
   /^(groupBy|window)\((?!.*groupBy)[\w, %.]+\)( -> (count|sum|avg|min|max)(\(\w+\))?)?$/,
   /^(count)$/,
   /^orderBy\(\w+( (asc|desc))?\)$/,
+  /^where\(\w+ >= now-\d+\)$/,
 ]
 
 function splitOutput(text: string): [string, string[] | undefined] {
@@ -145,6 +146,12 @@ function applied(flow: Flow, step: string, { step: at, starts }: Built, around: 
     if (!step.startsWith('dropDuplicatesWithin')) return { flow: { kind: 'events', stream: flow.stream.dropDuplicates(...fields) } }
     const events = flow.kind === 'rows' ? flow.stream.withEventTime('eventTime') : flow.stream
     return { flow: { kind: 'events', stream: events.dropDuplicatesWithinWatermark(...fields) } }
+  }
+  if (step.startsWith('where')) {
+    const [, name = '', seconds] = /\((\w+) >= now-(\d+)/.exec(step) ?? []
+    const rows = flow.kind === 'rows' ? flow.stream : flow.stream.records
+    const recent = rows.transform((rdd, { timeMs }) => rdd.filter((row) => row[name] >= timeMs / 1000 - Number(seconds)))
+    return { flow: { kind: 'rows', stream: recent } }
   }
   if (step.startsWith('orderBy')) {
     const [name = '', direction] = list.split(/\s+/)

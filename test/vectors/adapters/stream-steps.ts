@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memorySource, topology } from '../../../lib/index.ts'
-import type { BatchInfo, BatchReport, DStream, StateMetrics, StreamTopologyBuilder } from '../../../lib/index.ts'
+import type { BatchInfo, BatchReport, DStream, Duration, StateMetrics, StreamTopologyBuilder } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import type { LocalTopology } from '../../../lib/testing/index.ts'
 import { sameRows } from '../rows.ts'
@@ -58,6 +58,10 @@ export class StreamCase {
   #sink: Ran[] = []
   #starts = 0
   #isAdded = false
+  /** the time since the first start */
+  #clockMs = 0
+  /** batches give out what they have, and are not committed */
+  #isUncommitted = false
 
   constructor(one: VectorCase, build: Build) {
     this.#one = one
@@ -78,21 +82,28 @@ export class StreamCase {
         await this.#add(running, { in: records })
       }
       running ??= await this.#start(cluster, this.#steps[0] ?? {})
+      // batches come just before the ends of steps
+      if (params['manualClock'] === true) await running.advance(20)
       for (const [i, step] of this.#steps.entries()) {
         this.#ran = []
         const wanted = Array.isArray(expected) ? (expected[i] as unknown) : undefined
         if (step['restartBefore'] === true) {
           await running.kill()
           running = await this.#start(cluster, step)
-          await running.advance(20)
+          // the batch that is not among the commits runs again, with its data
+          this.#isAdded = this.#isUncommitted
+          this.#isUncommitted = false
+          this.#clockMs += Number(step['advanceClockBeforeRestartMs'] ?? 0)
+          await running.advance(this.#clockMs + 20)
         }
+        this.#isUncommitted = this.#steps[i + 1]?.['purgeCommitsBefore'] !== undefined
         const fails = isRecord(wanted) && wanted['error'] !== undefined
         try {
-          for (const records of addsOf(step, this.#streams)) await this.#add(running, records)
+          for (const records of addsOf(step, this.#streams)) await this.#add(running, records, Number(step['advanceClockMs'] ?? 0))
         } catch (error) {
-          if (!fails) throw error
+          if (!fails && !this.#isUncommitted) throw error
         }
-        if (!fails) throwFirst(running)
+        if (!fails && !this.#isUncommitted) throwFirst(running)
         else if (running.errors.length === 0) return 'the step was expected to fail'
         this.#sink.push(...this.#ran)
         if (isRecord(wanted)) verdicts.push(this.#check(wanted, `step ${i + 1}`))
@@ -106,7 +117,9 @@ export class StreamCase {
 
   async #start(cluster: LocalCluster, step: Step): Promise<LocalTopology> {
     const { params } = this.#one
+    const [, batchInterval] = /^processingTime (\S+)/.exec(String(params['trigger'])) ?? []
     const options = {
+      ...(batchInterval !== undefined && { batchInterval: batchInterval as Duration }),
       ...(params['noDataBatches'] === false && { noDataBatches: false }),
       ...(typeof params['policy'] === 'string' && { watermarkPolicy: params['policy'] as 'min' | 'max' }),
     }
@@ -116,15 +129,17 @@ export class StreamCase {
       this.#build({ t, stream, step, starts }).foreachRDD(async (rdd, info) => {
         this.#ran.push({ ...info, rows: await rdd.collect(), hasData: this.#isAdded })
         this.#isAdded = false
+        if (this.#isUncommitted) throw new Error('the case wants it not to be committed')
       })
     })
     return cluster.submit(definition, { config: { stateDir: this.#folder, batchAttemptsMax: 1 } })
   }
 
-  async #add(running: LocalTopology, records: Readonly<Record<string, readonly unknown[]>>): Promise<void> {
+  async #add(running: LocalTopology, records: Readonly<Record<string, readonly unknown[]>>, advanceMs = 0): Promise<void> {
     for (const [name, values] of Object.entries(records)) this.#sources.get(name)?.add(...values)
     this.#isAdded = true
-    await running.advance(20)
+    this.#clockMs += advanceMs
+    await running.advance(advanceMs || 20)
   }
 
   // ------------------------------------------------------------------------------------------------ checks
