@@ -55,8 +55,8 @@ function filesOf(path: string): readonly { file: string; bytes: number }[] {
     const names = readdirSync(path).filter((name) => !/^[._]/.test(name))
     return names.sort().flatMap((name) => {
       const file = join(path, name)
-      const { size, isFile } = { size: statSync(file).size, isFile: statSync(file).isFile() }
-      return isFile ? [{ file, bytes: size }] : []
+      const found = statSync(file)
+      return found.isFile() ? [{ file, bytes: found.size }] : []
     })
   } catch (error) {
     throw unreadable(path, error)
