@@ -27,30 +27,39 @@ function inputsOf(parent: Node<unknown>, partitioner: Partitioner | undefined): 
 
 // ------------------------------------------------------------------------------------------------ every value to a partition
 
-/** The values that one partition of the parent gives to one partition of the child. */
-interface Segment<T> {
+/** What one partition of the parent gives to one partition of the child. */
+interface Segment {
   readonly from: number
-  readonly values: readonly T[]
+  readonly bucket: unknown
+}
+
+/** How the values of a partition of the parent are divided, and what those that go to one partition look like on their way. */
+export interface Division<T> {
+  /** A bucket for each partition that gets any. */
+  divide(from: number, partitions: number, read: (push: Push<T>) => void): readonly unknown[]
+  read(bucket: unknown, push: Push<T>): void
 }
 
 /** Says for a partition of the parent where each of its values goes. */
 export type Router<T> = (from: number) => (value: T) => number
 
-/** Each value to the partition that a router says. They arrive in the order of the parent's partitions. */
+/** Each value to the partition that a division says. They arrive in the order of the parent's partitions. */
 export class Scatter<T> implements Stage {
   readonly #parent: Node<T>
   readonly #partitions: number
-  readonly #router: Router<T>
+  readonly #division: Division<T>
   readonly #partitioner: Partitioner | undefined
   readonly #arrange: ((values: T[]) => void) | undefined
   /** what arrived, by partition; only of the partitions of this task */
-  #segments: (readonly Segment<T>[])[] | undefined
+  #segments: (readonly Segment[])[] | undefined
+  /** by partition: its values in order, once they were read */
+  readonly #arranged = new Map<number, readonly T[]>()
 
-  /** `arrange` puts the values of a partition in order. `partitioner` is what the router goes by, if it does. */
-  constructor(parent: Node<T>, partitions: number, router: Router<T>, partitioner?: Partitioner, arrange?: (values: T[]) => void) {
+  /** `arrange` puts the values of a partition in order. `partitioner` is what the division goes by, if it does. */
+  constructor(parent: Node<T>, partitions: number, division: Division<T>, partitioner?: Partitioner, arrange?: (values: T[]) => void) {
     this.#parent = parent
     this.#partitions = partitions
-    this.#router = router
+    this.#division = division
     this.#partitioner = partitioner
     this.#arrange = arrange
   }
@@ -71,36 +80,26 @@ export class Scatter<T> implements Stage {
     const { context } = this.#parent
     if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
     const got = await trade(context, `exchange of ${this.#parent.title}`, () => this.#divide())
-    const segments = Array.from({ length: this.#partitions }, (): Segment<T>[] => [])
+    const segments = Array.from({ length: this.#partitions }, (): Segment[] => [])
     for (const block of got as readonly (readonly unknown[])[])
-      for (let i = 0; i < block.length; i += 3)
-        segments[block[i] as number]?.push({ from: block[i + 1] as number, values: block[i + 2] as readonly T[] })
+      for (let i = 0; i < block.length; i += 3) segments[block[i] as number]?.push({ from: block[i + 1] as number, bucket: block[i + 2] })
     if (context.count > 1) for (const list of segments) list.sort((a, b) => a.from - b.from)
     this.#segments = segments
   }
 
   read(partition: number, push: Push<T>): void {
-    const segments = this.#segments as (readonly Segment<T>[])[]
-    for (const { values } of this.#arrange === undefined ? (segments[partition] as Segment<T>[]) : this.#arranged(partition, this.#arrange))
-      for (let i = 0; i < values.length; i++) push(values[i] as T)
+    if (this.#arrange === undefined) this.#readAll(partition, push)
+    else for (const value of this.#inOrder(partition, this.#arrange)) push(value)
   }
 
-  /** For each task: partition, partition of the parent, values, and so on. */
+  /** For each task: partition, partition of the parent, bucket, and so on. */
   #divide(): unknown[][] {
     const { context } = this.#parent
     const blocks = Array.from({ length: context.count }, (): unknown[] => [])
     for (const from of ownedBy(this.#parent)) {
-      const buckets = tried(this.#parent, from, () => {
-        const found: (T[] | undefined)[] = new Array<undefined>(this.#partitions).fill(undefined)
-        const route = this.#router(from)
-        this.#parent.read(from, (value) => {
-          const to = route(value)
-          const bucket = found[to]
-          if (bucket === undefined) found[to] = [value]
-          else bucket.push(value)
-        })
-        return found
-      })
+      const buckets = tried(this.#parent, from, () =>
+        this.#division.divide(from, this.#partitions, (push) => this.#parent.read(from, push)),
+      )
       buckets.forEach((bucket, to) => {
         if (bucket !== undefined) blocks[to % context.count]?.push(to, from, bucket)
       })
@@ -108,20 +107,70 @@ export class Scatter<T> implements Stage {
     return blocks
   }
 
-  #arranged(partition: number, arrange: (values: T[]) => void): readonly Segment<T>[] {
-    const segments = this.#segments as (readonly Segment<T>[])[]
-    const known = segments[partition] as readonly Segment<T>[]
-    if (known.length === 0 || known[0]?.from === -1) return known
-    const values: T[] = []
-    for (const segment of known) for (const value of segment.values) values.push(value)
+  #readAll(partition: number, push: Push<T>): void {
+    const segments = this.#segments as (readonly Segment[])[]
+    for (const { bucket } of segments[partition] as readonly Segment[]) this.#division.read(bucket, push)
+  }
+
+  #inOrder(partition: number, arrange: (values: T[]) => void): readonly T[] {
+    const known = this.#arranged.get(partition)
+    if (known !== undefined) return known
+    const values = gathered<T>((push) => this.#readAll(partition, push))
     arrange(values)
-    return (segments[partition] = [{ from: -1, values }])
+    this.#arranged.set(partition, values)
+    ;(this.#segments as (readonly Segment[])[])[partition] = []
+    return values
   }
 }
 
-/** Sends pairs where a partitioner says. */
-export function byKey<K, V>(partitioner: Partitioner): Router<readonly [K, V]> {
-  return () => (pair) => partitionOf(partitioner, pair[0])
+/** Values where a router says, each as it is. */
+export function routed<T>(router: Router<T>): Division<T> {
+  return {
+    divide(from, partitions, read) {
+      const buckets = new Array<T[] | undefined>(partitions).fill(undefined)
+      const route = router(from)
+      read((value) => {
+        const to = route(value)
+        const bucket = buckets[to]
+        if (bucket === undefined) buckets[to] = [value]
+        else bucket.push(value)
+      })
+      return buckets
+    },
+    read(bucket, push) {
+      const values = bucket as readonly T[]
+      for (let i = 0; i < values.length; i++) push(values[i] as T)
+    },
+  }
+}
+
+/** The pairs for one partition in columns: of pair `i` the key is `keys[at[i]]`. A text is there once, however many pairs have it. */
+type Columns<K, V> = [keys: K[], at: number[], values: V[]]
+
+/** Pairs where a partitioner says: a text is hashed, goes to another task and is kept there once a partition of the parent. */
+export function byKey<K, V>(partitioner: Partitioner): Division<readonly [K, V]> {
+  return {
+    divide(_, partitions, read) {
+      const buckets = new Array<Columns<K, V> | undefined>(partitions).fill(undefined)
+      const places = new Map<K, { readonly bucket: Columns<K, V>; readonly at: number }>()
+      read(([key, value]) => {
+        let place = typeof key === 'string' ? places.get(key) : undefined
+        if (place === undefined) {
+          const bucket = (buckets[partitionOf(partitioner, key)] ??= [[], [], []])
+          place = { bucket, at: bucket[0].length }
+          bucket[0].push(key)
+          if (typeof key === 'string') places.set(key, place)
+        }
+        place.bucket[1].push(place.at)
+        place.bucket[2].push(value)
+      })
+      return buckets
+    },
+    read(bucket, push) {
+      const [keys, at, values] = bucket as Columns<K, V>
+      for (let i = 0; i < at.length; i++) push([keys[at[i] as number] as K, values[i] as V])
+    },
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ combined by key

@@ -1,6 +1,7 @@
 /** Nodes of several parents, or of other partitions than their parent has; nothing here is divided by key. */
 import { SquallError } from '../../errors.ts'
-import { Scatter, gathered, reachable } from './exchanges.ts'
+import { Scatter, gathered, reachable, routed } from './exchanges.ts'
+import type { Router } from './exchanges.ts'
 import { pushAll } from './narrow.ts'
 import { Node, narrow } from './node.ts'
 import type { Dependency, Push, Stage } from './node.ts'
@@ -84,13 +85,14 @@ export function pruned<T>(parent: Node<T>, isWanted: (partition: number) => bool
 /** Values dealt out in turn. Each partition of the parent begins elsewhere, so that the small ones do not all fill the first. */
 export function repartitioned<T>(parent: Node<T>, partitions: number, name: string): Node<T> {
   checkPartitions(partitions, name)
-  const scatter = new Scatter<T>(parent, partitions, (from) => {
+  const inTurn: Router<T> = (from) => {
     let next = Math.floor((from * partitions) / parent.partitions) - 1
     return () => {
       next = next + 1 === partitions ? 0 : next + 1
       return next
     }
-  })
+  }
+  const scatter = new Scatter<T>(parent, partitions, routed(inTurn))
   return new Node<T>(parent.context, {
     name,
     partitions,

@@ -1,6 +1,6 @@
 /** Which partition a row goes to. All repartition a batch; the rows of a partition stay in their order. */
 import { KeyGroupPartitioner } from '../dstream/state-rdd.ts'
-import { Scatter } from '../rdd/exchanges.ts'
+import { Scatter, routed } from '../rdd/exchanges.ts'
 import type { Router } from '../rdd/exchanges.ts'
 import { Node, narrow } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
@@ -9,7 +9,7 @@ import type { Row } from './aggregates.ts'
 /** Every value to the partition that a router says, a partition a task. */
 function scattered<T>(rdd: RDD<T>, name: string, router: Router<T>): RDD<T> {
   const { context, node } = rdd
-  const scatter = new Scatter<T>(node, context.count, router)
+  const scatter = new Scatter<T>(node, context.count, routed(router))
   const compute: Node<T>['read'] = (partition, push) => scatter.read(partition, push)
   return new RDD(new Node<T>(context, { name, partitions: context.count, dependencies: [scatter.dependency], compute }))
 }
@@ -28,7 +28,11 @@ export function byFunction(rdd: RDD<Row>, partitionOf: (row: Row, partitions: nu
 /** All to one partition, which lies in task `task`. There is one even when there are no rows. */
 export function toOne<T>(rdd: RDD<T>, name: string, task: number): RDD<T> {
   const { context, node } = rdd
-  const scatter = new Scatter<T>(node, context.count, () => () => task)
+  const scatter = new Scatter<T>(
+    node,
+    context.count,
+    routed(() => () => task),
+  )
   const compute: Node<T>['read'] = (_, push) => scatter.read(task, push)
   return new RDD(new Node<T>(context, { name, partitions: 1, owner: () => task, dependencies: [scatter.dependency], compute }))
 }
