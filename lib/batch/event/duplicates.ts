@@ -36,14 +36,14 @@ export function withoutDuplicates<T>(rows: DStream<Row<T>>, { name, keyOf, keptM
               const [timeMs, record] = row
               if (keptMs !== undefined && timeMs !== null && timeMs <= scope.lateMs) {
                 tally.dropped++
-                push([true, record])
+                push([undefined, record])
               } else if (seen.get(key) !== undefined) tally.duplicates++
               else {
                 const at = keptMs === undefined ? undefined : (timeMs ?? scope.watermarkMs) + keptMs
                 seen.put(key, at ?? true)
                 if (at !== undefined) due.add(at, key)
                 tally.updated++
-                push([false, row])
+                push(row)
               }
             })
             due.take(scope.watermarkMs, (key, atMs) => {

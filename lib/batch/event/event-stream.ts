@@ -194,7 +194,7 @@ export class StatefulStream<out T, out L> extends EventStream<T> {
   #late: DStream<L> | undefined
 
   constructor(given: DStream<Given<L, T>>, times: Times, name: string) {
-    super(inner(given.flatMap(([isLate, row]): Row<T>[] => (isLate ? [] : [row]))), times, name)
+    super(inner(given.filter(([timeMs]) => timeMs !== undefined) as DStream<Row<T>>), times, name)
     this.#given = given
     this.#mode = times.mode
     this.#name = name
@@ -206,7 +206,8 @@ export class StatefulStream<out T, out L> extends EventStream<T> {
 
   /** The records that came too late: in windows, those that were too late for the last of theirs. */
   late(): DStream<L> {
-    const late = (scope: Scope): RDD<L> | undefined => scope.of(this.#given)?.flatMap(([isLate, record]) => (isLate ? [record] : []))
+    const late = (scope: Scope): RDD<L> | undefined =>
+      scope.of(this.#given)?.flatMap(([timeMs, record]) => (timeMs === undefined ? [record as L] : []))
     return (this.#late ??= this.#given.derive({ name: 'late', parents: [this.#given] }, late))
   }
 

@@ -100,11 +100,11 @@ export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>): DStrea
   const deadlines = new TaskDeadlines<unknown>()
   const passes = passing(plan)
   const evicts = mode !== 'complete' && plan.timeField !== undefined
-  const rowOf = (key: unknown, group: readonly unknown[]): Given<T, R> => {
+  const rowOf = (key: unknown, group: readonly unknown[]): Row<R> => {
     const row: Record<string, unknown> = {}
     putFields(row, fields, key)
     states.putResults(row, group)
-    return [false, [passes(key) ?? null, row as R]]
+    return [passes(key) ?? null, row as R]
   }
   return rows.derive<Given<T, R>>(
     { name: 'aggregate', label: groupingOf(fields), parents: [rows], isStateful: true, state: name },
@@ -128,7 +128,7 @@ export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>): DStrea
               const at = evicts ? passes(key) : undefined
               if (at !== undefined && at <= scope.lateMs) {
                 tally.dropped += part.records
-                for (const record of part.late) push([true, record])
+                for (const record of part.late) push([undefined, record])
                 return
               }
               const before = table.get(key)

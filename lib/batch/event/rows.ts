@@ -77,8 +77,11 @@ export function putFields(row: Record<string, unknown>, fields: readonly string[
   else for (let i = 0; i < fields.length; i++) row[fields[i] as string] = (key as unknown[])[i]
 }
 
-/** What an operator with state gives: a row, or a record that came too late. */
-export type Given<T, R> = readonly [isLate: false, row: Row<R>] | readonly [isLate: true, record: T]
+/** A record that came too late: it has no time any more. */
+export type Late<T> = readonly [timeMs: undefined, record: T]
+
+/** What an operator with state gives: a row, or a record that came too late. Alike in form, as there are many and they are kept. */
+export type Given<T, R> = Row<R> | Late<T>
 
 /** What an operator has done so far in a task's batch. */
 export interface Tally {

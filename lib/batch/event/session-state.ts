@@ -34,12 +34,12 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   const width = 3 + states.count
   const deadlines = new TaskDeadlines<unknown>()
   const merge = (a: Session, b: Session): Session => ({ ...a, states: states.merge(a.states, b.states) })
-  const rowOf = (key: unknown, { start, end, states: group }: Session): Given<T, R> => {
+  const rowOf = (key: unknown, { start, end, states: group }: Session): Row<R> => {
     const row: Record<string, unknown> = {}
     putFields(row, fields, key)
     const window = (row['window'] = { start, end })
     states.putResults(row, group)
-    return [false, [windowTime(window), row as R]]
+    return [windowTime(window), row as R]
   }
   const shape = { name: 'aggregate', label: groupingOf(fields, windows), parents: [rows], isStateful: true, state: name }
   return rows.derive<Given<T, R>>(shape, (scope) => {
@@ -64,7 +64,7 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
               if (mode !== 'complete' && end <= scope.lateMs) {
                 const records = opened[at + 2] as number | readonly T[]
                 tally.dropped += typeof records === 'number' ? records : records.length
-                if (typeof records !== 'number') for (const record of records) push([true, record])
+                if (typeof records !== 'number') for (const record of records) push([undefined, record])
                 return
               }
               const last = fresh.at(-1)

@@ -71,7 +71,7 @@ export function windowed<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
                   const records = batch[i + 1] as number | readonly T[]
                   tally.dropped += passed * (typeof records === 'number' ? records : records.length)
                   if (panes.endOf(start) <= lateMs) {
-                    if (typeof records !== 'number') for (const record of records) push([true, record])
+                    if (typeof records !== 'number') for (const record of records) push([undefined, record])
                     continue
                   }
                 }
@@ -158,7 +158,7 @@ class Results<R> {
   }
 
   /** The panes of the window that starts at `start`, put together. */
-  row(key: unknown, start: number, list: KeptPanes): readonly [isLate: false, row: Row<R>] {
+  row(key: unknown, start: number, list: KeptPanes): Row<R> {
     if (this.#window.start !== start) this.#window = { start, end: start + this.#windows.sizeMs }
     const window = this.#window
     const row: Record<string, unknown> = {}
@@ -169,7 +169,7 @@ class Results<R> {
     let end = first
     while (end < list.length && (list[end] as number) < window.end) end += width
     this.#states.putResults(row, list, first + 1, end, width)
-    return [false, [windowTime(window), row as R]]
+    return [windowTime(window), row as R]
   }
 }
 
