@@ -207,7 +207,7 @@ export class StatefulStream<out T, out L> extends EventStream<T> {
   /** The records that came too late: in windows, those that were too late for the last of theirs. */
   late(): DStream<L> {
     const late = (scope: Scope): RDD<L> | undefined =>
-      scope.of(this.#given)?.flatMap(([timeMs, record]) => (timeMs === undefined ? [record as L] : []))
+      scope.of(this.#given)?.flatMap(([timeMs, record]) => (timeMs === undefined ? [record] : []))
     return (this.#late ??= this.#given.derive({ name: 'late', parents: [this.#given] }, late))
   }
 
