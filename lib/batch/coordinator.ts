@@ -100,7 +100,7 @@ export class Coordinator {
   #out: SpoutOutput<Orders> | undefined
   /** the run ends or pauses, and what was received is still to be processed */
   #isDraining = false
-  /** `nextTuple` has not settled */
+  /** a call of `nextTuple` has not settled: the run may end or pause meanwhile */
   #isPlanning = false
 
   private constructor(options: CoordinatorOptions, context: SpoutContext) {
@@ -149,9 +149,17 @@ export class Coordinator {
     }
   }
 
-  /** Gives the next order there is; asked again and again. */
+  /** Gives the next order there is; asked again and again. One call at a time: two would plan the same batch. */
   nextTuple(out: SpoutOutput<Orders>): void | Promise<void> {
     this.#out = out
+    if (this.#isPlanning) return
+    const planned = this.#next(out)
+    if (planned === undefined) return
+    this.#isPlanning = true
+    return planned.finally(() => (this.#isPlanning = false))
+  }
+
+  #next(out: SpoutOutput<Orders>): void | Promise<void> {
     this.#reception?.watch(out)
     const [head] = this.#active
     if (head?.phase === 'processed') {
@@ -179,14 +187,8 @@ export class Coordinator {
 
   #drain(): void {
     if (!this.#isDraining) return
-    if (this.#out !== undefined && !this.#isPlanning) this.#followed(this.nextTuple(this.#out))
+    if (this.#out !== undefined) Promise.resolve(this.nextTuple(this.#out)).catch(this.#context.reportError)
     if (this.#reception?.hasEnded !== true || this.#active.length > 0) this.#context.after(drainMs, () => this.#drain())
-  }
-
-  #followed(planned: void | Promise<void>): void {
-    if (planned === undefined) return
-    this.#isPlanning = true
-    planned.catch(this.#context.reportError).finally(() => (this.#isPlanning = false))
   }
 
   ack(id: unknown): Promise<void> | void {
