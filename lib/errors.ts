@@ -426,6 +426,10 @@ const table = {
     what: 'more than {max} bytes of blocks wait for an exchange between executors',
     help: 'use smaller batches (batchRecordsMax), or combine by key before values are exchanged',
   },
+  'value-unsendable': {
+    what: 'a value cannot go from one executor to another: {reason}',
+    help: 'use plain data: null, booleans, numbers, strings, dates, sets, maps, bytes, arrays and plain objects',
+  },
   'no-output': {
     what: 'the streams of {topology} have no output',
     help: 'end at least one of them with foreachRDD, foreachPartition, print, saveAsTextFiles or a state',

@@ -5,11 +5,12 @@
  * When memory is full the blocks that were not used for the longest time go, but never those of the RDD that needs the room:
  * it would throw out what it will need next. (Then the new block is not kept.)
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { Packr } from 'msgpackr'
 import { SquallError } from '../errors.ts'
+import { makeFolders } from '../std/folders.ts'
+import { packed, unpacked } from './packed.ts'
 
 export type StorageLevel = 'memory' | 'disk' | 'memory-and-disk'
 
@@ -26,9 +27,6 @@ interface MemoryBlock {
   readonly bytes: number
   readonly level: StorageLevel
 }
-
-/** Maps stay maps and objects objects: these are packed as records, whose table is in every block. */
-const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
 
 export class BlockStore {
   readonly #memoryBytesMax: number
@@ -148,8 +146,8 @@ export class BlockStore {
 /** Writes the values of a partition to a file, as msgpack. Throws `file-unwritable`. */
 export function writeValues(file: string, values: readonly unknown[]): void {
   try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, packr.pack(values))
+    makeFolders(dirname(file))
+    writeFileSync(file, packed(values))
   } catch (error) {
     throw new SquallError('file-unwritable', { file, reason: (error as Error).message }, {}, { cause: error })
   }
@@ -158,7 +156,7 @@ export function writeValues(file: string, values: readonly unknown[]): void {
 /** Reads what `writeValues` has written. Throws `file-unreadable`. */
 export function readValues(file: string): readonly unknown[] {
   try {
-    return packr.unpack(readFileSync(file)) as readonly unknown[]
+    return unpacked(readFileSync(file)) as readonly unknown[]
   } catch (error) {
     throw new SquallError('file-unreadable', { file, reason: (error as Error).message }, {}, { cause: error })
   }
@@ -169,7 +167,7 @@ const folders = new Set<string>()
 /** A folder of its own that is gone when the process ends. */
 function newFolder(inside: string): string {
   try {
-    mkdirSync(inside, { recursive: true })
+    makeFolders(inside)
     const folder = mkdtempSync(join(inside, 'squall-blocks-'))
     if (folders.size === 0)
       process.once('exit', () => {

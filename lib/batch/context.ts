@@ -99,6 +99,11 @@ export class RddContext {
   /** The numbers from `from` up to and without `to`. They take no memory. */
   range(from: number, to: number, step = 1, partitions: number = this.defaultParallelism): RDD<number> {
     checkPartitions(partitions, 'range')
+    for (const [option, value] of [
+      ['from', from],
+      ['to', to],
+    ] as const)
+      if (!Number.isFinite(value)) throw new SquallError('bad-option', { option, of: 'range', value, expected: 'a finite number' })
     if (!Number.isFinite(step) || step === 0)
       throw new SquallError('bad-option', { option: 'step', of: 'range', value: step, expected: 'a number that is not 0' })
     const length = Math.max(0, Math.ceil((to - from) / step))

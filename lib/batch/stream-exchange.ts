@@ -9,10 +9,11 @@
  * which it does once its own trade has begun. So little waits for a task that is behind, and the rings between executors
  * are not flooded. A block of no more parts than that costs no word.
  */
-import { Packr } from 'msgpackr'
 import { z } from 'zod'
-import { SquallError } from '../errors.ts'
+import { errorData, errorFrom, reasonOf, SquallError } from '../errors.ts'
+import type { ErrorData } from '../errors.ts'
 import type { Exchange } from './exchange.ts'
+import { packed, unpacked } from './packed.ts'
 
 /** A part of what one task gives another in a trade; with `parts` 0 the word of `from` that it has taken `part` parts of what it is given. */
 export interface BlockPart {
@@ -43,8 +44,17 @@ const saidEvery = 8
 /** Bytes that wait for trades that are not over here. */
 const waitingBytesMax = 1 << 30
 
-/** Maps stay maps and objects objects: these are records, which each block describes anew, so that the other side needs no tables. */
-const packr = new Packr({ useRecords: true, mapsAsObjects: false, moreTypes: true })
+/** The first byte of a block that is an error instead: one that msgpack never has. */
+const faultMark = 0xc1
+
+/** What another task could not pack. */
+class Fault {
+  readonly error: SquallError
+
+  constructor(error: SquallError) {
+    this.error = error
+  }
+}
 
 /** What one task gives this one in a trade. */
 interface Incoming {
@@ -99,9 +109,10 @@ export class StreamExchange implements Exchange {
     const trade = this.#trade(id)
     trade.hasBegun = true
     const given: Promise<void>[] = []
+    const { bytes, fault } = this.#packed(blocks)
     for (let to = 0; to < this.#count; to++) {
       if (to === this.#index) continue
-      const giving = this.#give(to, id, packr.pack(blocks[to]))
+      const giving = this.#give(to, id, bytes[to] as Uint8Array)
       if (giving !== undefined) given.push(giving)
     }
     trade.incoming.forEach((incoming, from) => incoming && this.#say(id, from, incoming))
@@ -109,7 +120,10 @@ export class StreamExchange implements Exchange {
     if (given.length > 0) await Promise.all(given)
     if (this.#abandoned !== undefined) throw (this.#abandoned as () => Error)()
     this.#trades.delete(id)
-    return trade.incoming.map((incoming, from) => (from === this.#index ? blocks[from] : this.#unpacked(incoming as Incoming)))
+    const got = trade.incoming.map((incoming, from) => (from === this.#index ? blocks[from] : this.#unpacked(incoming as Incoming)))
+    const first = fault ?? got.find((block) => block instanceof Fault)?.error
+    if (first !== undefined) throw first
+    return got
   }
 
   /** A part has arrived, or the word that some were taken. */
@@ -136,6 +150,17 @@ export class StreamExchange implements Exchange {
   }
 
   // ---------------------------------------------------------------------------------------------- giving
+
+  /** For each task its block; what cannot be packed is a fault of all tasks: nobody waits for what does not come. */
+  #packed(blocks: readonly unknown[]): { readonly bytes: readonly Uint8Array[]; readonly fault?: SquallError } {
+    try {
+      return { bytes: blocks.map((block, to) => (to === this.#index ? none : packed(block))) }
+    } catch (error) {
+      const fault = new SquallError('value-unsendable', { reason: reasonOf(error) }, {}, { cause: error })
+      const bytes = Buffer.concat([Buffer.of(faultMark), Buffer.from(JSON.stringify(errorData(fault)))])
+      return { bytes: blocks.map(() => bytes), fault }
+    }
+  }
 
   /** Sends a block in parts; a promise if it has to wait for the other side meanwhile. */
   #give(to: number, trade: number, bytes: Uint8Array): Promise<void> | undefined {
@@ -195,7 +220,9 @@ export class StreamExchange implements Exchange {
 
   #unpacked({ bytes, length }: Incoming): unknown {
     this.#waitingBytes -= bytes.length
-    return packr.unpack(bytes.length === length ? bytes : bytes.subarray(0, length)) as unknown
+    const block = bytes.length === length ? bytes : bytes.subarray(0, length)
+    if (block[0] === faultMark) return new Fault(errorFrom(JSON.parse(Buffer.from(block.subarray(1)).toString()) as ErrorData))
+    return unpacked(block)
   }
 }
 

@@ -38,6 +38,8 @@ const executorsPerCore = 4
 export async function run(file: string, flags: RunFlags, io: Io): Promise<number> {
   const executors = wholeNumber('--executors', flags.executors, 1)
   const seed = wholeNumber('--seed', flags.seed, 0)
+  // a shell variable that is not set: state in the current folder is not what was meant
+  if (flags.stateDir === '') throw new SquallError('usage', { problem: '--state-dir is empty', hint: 'give it a folder, or leave it out' })
   const log: LogOptions = { level: levelOf(flags.logLevel), json: flags.json === true, colour: io.hasColour }
   const reporter = flags.json === true ? new JsonReporter(io) : flags.table && io.isTerminal ? new LiveReporter(io) : new PlainReporter(io)
   const watch = new Watch(io, reporter)

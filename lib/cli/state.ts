@@ -60,7 +60,7 @@ export function stateDump(topology: string, operator: string | undefined, flags:
 }
 
 async function withView(topology: string, { stateDir }: StateFlags, show: (view: StateView) => void): Promise<number> {
-  if (stateDir === undefined)
+  if (stateDir === undefined || stateDir === '')
     throw new SquallError('usage', { problem: 'no state directory given', hint: 'add --state-dir DIR, as when the topology ran' })
   const view = await viewState(stateDir, topology)
   try {

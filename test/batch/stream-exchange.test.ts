@@ -10,6 +10,18 @@ test('what is traded arrives as what it was: objects as objects, maps as maps', 
   expect(got).toEqual([value, value])
 })
 
+test('what cannot be packed in one task is a fault of all, and the next trade goes on', async () => {
+  const exchanges = [new StreamExchange(0, 3), new StreamExchange(1, 3), new StreamExchange(2, 3)] as const
+  for (const exchange of exchanges) exchange.begin((to, block) => exchanges[to as 0]?.take(block))
+  const all = await Promise.allSettled(exchanges.map((exchange, i) => exchange.all(i === 1 ? [0, 0, Symbol('no')] : [1, 2, 3])))
+  for (const one of all) expect(one).toMatchObject({ status: 'rejected', reason: { code: 'value-unsendable' } })
+  expect(await Promise.all(exchanges.map((exchange, i) => exchange.all([i, i, i])))).toEqual([
+    [0, 1, 2],
+    [0, 1, 2],
+    [0, 1, 2],
+  ])
+})
+
 /** Two tasks, and what is under way from the first to the second. */
 function pair() {
   const [one, other] = [new StreamExchange(0, 2), new StreamExchange(1, 2)]

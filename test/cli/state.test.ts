@@ -91,6 +91,11 @@ test.each([
 })
 
 test('the directory must be given, and be one', async () => {
+  for (const argv of [
+    ['state', 'list', 'exact-count'],
+    ['run', 'topologies/exact-count.ts'],
+  ])
+    expect(await squall(...argv, '--state-dir', '')).toMatchObject({ code: 2, stdout: '' })
   expect(await squall('state', 'list', 'exact-count')).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('--state-dir DIR') as string,

@@ -16,7 +16,7 @@ import type { EventStream, Groups, StatefulStream } from '../event/event-stream.
 import type { TimeOf } from '../event/rows.ts'
 import { asCallback } from '../rdd/attempts.ts'
 import type { Partitions } from '../rdd/by-key.ts'
-import type { RDD } from '../rdd/rdd.ts'
+import { RDD } from '../rdd/rdd.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
 import { eachPartition, foreachRdd, onceFiles, textFiles, tuplesOf } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
@@ -209,9 +209,9 @@ export class DStream<out T> implements StreamNode<T> {
       const rdds = parents.flatMap((parent) => scope.of(parent) ?? [])
       if (rdds.length < parents.length) return undefined
       // an action in there would trade blocks in the midst of others
-      const made: RDD<U> | null | undefined = asCallback(scope.sc, () => f(rdds as RddsOf<T>, scope))
-      if (made === null || made === undefined) throw new SquallError('no-rdd', { of: 'transform' }, first.graph.where(first.name))
-      return made
+      const made: unknown = asCallback(scope.sc, () => f(rdds as RddsOf<T>, scope))
+      if (!(made instanceof RDD)) throw new SquallError('no-rdd', { of: 'transform' }, first.graph.where(first.name))
+      return made as RDD<U>
     })
   }
 

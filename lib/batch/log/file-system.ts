@@ -5,10 +5,11 @@
  * What a caller may rely on: bytes are durable after `sync`, a name (created, renamed, removed) after `syncFolder` of its folder.
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { SquallError } from '../../errors.ts'
+import { makeFolders } from '../../std/folders.ts'
 
 /** A file that is open: read anywhere, written at its end. */
 export interface OpenFile {
@@ -38,7 +39,7 @@ export interface FileSystem {
 
 /** The disk of this machine. */
 export const nodeFileSystem: FileSystem = {
-  makeFolder: (path) => writing(path, () => makeFolder(path)),
+  makeFolder: (path) => writing(path, async () => makeFolder(path)),
   async list(path) {
     try {
       return (await readdir(path)).sort()
@@ -54,10 +55,8 @@ export const nodeFileSystem: FileSystem = {
 }
 
 /** With the names of all folders that were not there. */
-async function makeFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
-  if (first === undefined) return
-  for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) syncFolder(dirname(made))
+function makeFolder(path: string): void {
+  for (const made of makeFolders(path)) syncFolder(dirname(made))
 }
 
 async function openFile(path: string, mode: 'append' | 'read'): Promise<OpenFile | undefined> {

@@ -1,7 +1,8 @@
 /** Actions of more than one step. Each is one job, whatever rounds it takes. */
-import { mkdirSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SquallError } from '../../errors.ts'
+import { makeFolders } from '../../std/folders.ts'
 import { asCallback, failed, guarded, tried, untilEnough } from './attempts.ts'
 import { gathered } from './exchanges.ts'
 import { inOrder, prepare, runJob } from './job.ts'
@@ -147,7 +148,7 @@ export function saveAsTextFile(node: Node<unknown>, folder: string): Promise<voi
     await onDriver(node, () => {
       if (existsSync(folder)) throw new SquallError('output-exists', { folder })
       rmSync(aside, { recursive: true, force: true })
-      mkdirSync(aside, { recursive: true })
+      makeFolders(aside)
     })
     await computed(node, `saveAsTextFile of ${node.title}`, all, (read, partition) => {
       const lines: string[] = []

@@ -1,8 +1,9 @@
 /** Checkpoints: the values of an RDD written to files, and its lineage cut there. */
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { readValues, writeValues } from '../blocks.ts'
 import { SquallError } from '../../errors.ts'
+import { makeFolders } from '../../std/folders.ts'
 import type { RddContext } from '../context.ts'
 import { tried } from './attempts.ts'
 import type { Node } from './node.ts'
@@ -45,7 +46,7 @@ async function folderOf(context: RddContext): Promise<string> {
 
 function makeFolder(inside: string): string {
   try {
-    mkdirSync(inside, { recursive: true })
+    makeFolders(inside)
     return mkdtempSync(join(inside, 'checkpoint-'))
   } catch (error) {
     throw new SquallError('file-unwritable', { file: inside, reason: (error as Error).message }, {}, { cause: error })

@@ -6,7 +6,8 @@ import { SquallError } from '../../errors.ts'
 import type { RddContext } from '../context.ts'
 import { isComputing, isInCallback } from './attempts.ts'
 import { writeCheckpoints } from './checkpoint.ts'
-import type { Node } from './node.ts'
+import { Node } from './node.ts'
+import type { Dependency, Stage } from './node.ts'
 import { computed } from './trade.ts'
 import type { PartitionBody } from './trade.ts'
 
@@ -33,15 +34,26 @@ export function inOrder<R>(context: RddContext, name: string, job: () => Promise
   return context.enqueue(job)
 }
 
-/** Does everything that must be done by all tasks before partitions of `node` can be computed. What is done is skipped. */
-export async function prepare(node: Node<unknown>, seen = new Set<Node<unknown>>()): Promise<void> {
-  if (seen.has(node)) return
-  seen.add(node)
-  for (const { node: parent, stage } of node.dependencies) {
-    if (stage === undefined) await prepare(parent, seen)
-    else if (!stage.isDone) {
-      for (const input of stage.inputs) await prepare(input, seen)
-      await stage.run()
+/**
+ * Does everything that must be done by all tasks before partitions of `node` can be computed. What is done is skipped.
+ *
+ * Without recursion: a lineage may be thousands of RDDs deep.
+ */
+export async function prepare(node: Node<unknown>): Promise<void> {
+  const seen = new Set<Node<unknown>>()
+  const todo: (Node<unknown> | Stage)[] = [node]
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    if (!(next instanceof Node)) {
+      if (!next.isDone) await next.run()
+    } else if (!seen.has(next)) {
+      seen.add(next)
+      for (const one of next.dependencies.flatMap(whatIsBelow).reverse()) todo.push(one)
     }
   }
+}
+
+/** What has to be done for a dependency, in order. */
+function whatIsBelow({ node, stage }: Dependency): readonly (Node<unknown> | Stage)[] {
+  if (stage === undefined) return [node]
+  return stage.isDone ? [] : [...stage.inputs, stage]
 }

@@ -106,7 +106,7 @@ function valueOf(plain: unknown): unknown {
     case 'u':
       return undefined
     case 'd':
-      return new Date(value as number)
+      return new Date((value as number | null) ?? NaN) // JSON has null for NaN
     case 'b':
       return new Uint8Array(Buffer.from(value as string, 'base64'))
     default:

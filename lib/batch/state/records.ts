@@ -9,6 +9,7 @@
  */
 import { Packr, Unpackr } from 'msgpackr'
 import { SquallError } from '../../errors.ts'
+import { refuseFunction } from '../packed.ts'
 import { keyOf, readKey, writtenKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 
@@ -22,7 +23,7 @@ export type LogRecord =
 /** Entries in one record: enough to make the frame of msgpack cheap, few enough for small buffers. */
 const entriesPerRecord = 10_000
 
-const packr = new Packr({ useRecords: false, moreTypes: true, writeFunction: refuse })
+const packr = new Packr({ useRecords: false, moreTypes: true, writeFunction: refuseFunction })
 const unpackr = new Unpackr({ useRecords: false, moreTypes: true, copyBuffers: true })
 
 export function encodeHead(kind: typeof kinds.batch | typeof kinds.snapshot | typeof kinds.end, txid: number | undefined): Buffer {
@@ -69,10 +70,6 @@ export function decodeValue(bytes: Uint8Array): unknown {
   return unpackr.unpack(bytes)
 }
 
-function refuse(): never {
-  throw new TypeError('a function cannot be kept')
-}
-
 /** The error for the first value that cannot be packed by itself. */
 function culprit(operator: string, flat: readonly unknown[]): SquallError | undefined {
   for (let i = 0; i < flat.length; i += 2)
@@ -85,7 +82,8 @@ function culprit(operator: string, flat: readonly unknown[]): SquallError | unde
 }
 
 export function valueError(operator: string, key: MapKey, cause: unknown): SquallError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  const isTooDeep = cause instanceof RangeError && cause.message.includes('call stack')
+  const reason = isTooDeep ? 'it holds itself, or is nested too deep' : cause instanceof Error ? cause.message : String(cause)
   return new SquallError('state-value', { operator, key: textOfKey(keyOf(key)), reason }, { component: operator }, { cause })
 }
 

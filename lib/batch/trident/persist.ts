@@ -74,7 +74,7 @@ export function opener<S>(source: StateSource<S>, storeName: string | undefined)
     const { sc, topology } = scope
     let found = opened.get(sc)
     if (found === undefined) {
-      found = Promise.resolve(source({ topology, partition: sc.index, partitions: sc.count }))
+      found = Promise.resolve(source({ topology, partition: sc.index, partitions: sc.count })).then(checked)
       opened.set(sc, found)
       found.then(
         (of) => sc.onClose(() => (of as Partial<State>).close?.()),
@@ -101,6 +101,16 @@ export function openerInPlace<S>(source: StateSource<S>, storeName: string | und
     }
     return new StoreState(store.table(storeName ?? name), check) as S
   }
+}
+
+function checked<S>(state: S): S {
+  if (typeof state !== 'object' || state === null)
+    throw new SquallError('trident-operator', {
+      operator: 'the factory of a state',
+      problem: `it gave ${shown(state)}`,
+      hint: 'return an object with the methods of a state, or a promise of one',
+    })
+  return state
 }
 
 /** A read-only state of one's own, for `stateQuery`. */

@@ -27,6 +27,22 @@ async function batchesOf<T, U>(
   return found.slice(0, batches)
 }
 
+test.each([
+  ['nothing', () => undefined],
+  ['a promise, from an async function', async (rdd: unknown) => rdd],
+])('transform must return an RDD, not %s', async (_, f) => {
+  const given = f as never
+  await expect(batchesOf([[1]], (stream) => stream.transform(given))).rejects.toThrow('the function given to transform returned no RDD')
+})
+
+test.each([1, 2])('characters that are half of a pair are counted each by itself, on %i executors', async (executors) => {
+  const chunks = [['😀😁', '😀😂', '😁', '😀']]
+  const found = await batchesOf(chunks, (s) => s.flatMap((line) => line.split('')).map((c) => [c, 1]).reduceByKey((a, b) => a + b), { executors }) // prettier-ignore
+  expect(new Map(found[0] as [string, number][])).toEqual(
+    new Map([['\ud83d', 6], ['\ude00', 3], ['\ude01', 2], ['\ude02', 1]]), // prettier-ignore
+  )
+})
+
 describe.each([1, 2, 3])('on %i executors', (executors) => {
   test('map', async () => {
     expect(await batchesOf([[1, 2, 3, 4], [5, 6], []], (stream) => stream.map((x) => String(x)), { executors })).toEqual([

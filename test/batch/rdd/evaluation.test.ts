@@ -415,3 +415,19 @@ test('the lineage is drawn as a tree of stages', () => {
     ].join('\n'),
   )
 })
+
+test('a lineage of thousands of exchanges is computed', async () => {
+  const sc = new RddContext()
+  let rdd = sc.range(0, 10)
+  for (let i = 0; i < 3_000; i++) rdd = rdd.map((x) => [x, 1] as const).reduceByKey((a, b) => a + b).keys() // prettier-ignore
+  expect(await rdd.count()).toBe(10)
+})
+
+test.each([
+  [0, Infinity],
+  [NaN, 5],
+  [-Infinity, 0],
+])('there is no range from %d to %d', (from, to) => {
+  // prettier-ignore
+  expect(() => new RddContext().range(from, to)).toThrow(expect.objectContaining({ code: 'bad-option' }))
+})
