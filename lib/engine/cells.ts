@@ -179,7 +179,7 @@ export class CellLayout {
       errors: at(cell.errors),
       busyMs: at(cell.busyMs),
       latencyMs: new Histogram().add(cells, this.latency(task)).summary(),
-      counters: run.counters.get(task) ?? {},
+      counters: { ...run.counters.get(task) }, // a snapshot does not go on counting
     }
   }
 }

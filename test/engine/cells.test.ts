@@ -26,3 +26,10 @@ test('the latency of a component is that of all its tasks together', () => {
   expect(work?.latencyMs.p99).toBeCloseTo(50, -1)
   expect(source?.latencyMs.count).toBe(0)
 })
+
+test('a snapshot stays as it was taken, though the component goes on counting', () => {
+  const counters = { done: 1 }
+  const snapshot = layout.snapshot(layout.allocate(false), { ...run, counters: new Map([[1, counters]]) })
+  counters.done++
+  expect(snapshot.components.find(({ id }) => id === 'work')?.tasks[0]?.counters).toEqual({ done: 1 })
+})
