@@ -1,4 +1,5 @@
 /** Words for messages: what a mistyped word was probably meant to be, lists that stay readable, values as text. */
+import { inspect } from 'node:util'
 
 /** The known word that `word` was probably meant to be: a third of its letters may be wrong, two swapped ones count as one. */
 export function meantBy(word: string, known: Iterable<string>, editsMax = Math.max(1, Math.floor(word.length / 3))): string | undefined {
@@ -37,6 +38,11 @@ export function shown(value: unknown): string {
   if (typeof value === 'function') return `a ${/^class\b/.test(Function.prototype.toString.call(value)) ? 'class' : 'function'}`
   if (typeof value === 'object' && value !== null) return 'an object'
   return typeof value === 'bigint' ? `${value}n` : String(value)
+}
+
+/** A value on one line, as `console.log` shows it. */
+export function onOneLine(value: unknown): string {
+  return typeof value === 'string' ? value : inspect(value, { breakLength: Infinity, compact: true, depth: 8 })
 }
 
 /** Edits between two words, two swapped letters counting as one. */

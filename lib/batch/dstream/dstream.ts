@@ -8,7 +8,7 @@ import type { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { durationMs } from '../../std/clock.ts'
 import type { Duration } from '../../std/clock.ts'
-import { shown } from '../../std/words.ts'
+import { onOneLine } from '../../std/words.ts'
 import type { StreamHandle } from '../../topology/builder.ts'
 import type { StorageLevel } from '../blocks.ts'
 import { timed, timeless, watermarked } from '../event/event-stream.ts'
@@ -529,13 +529,13 @@ export class DStream<out T> implements StreamNode<T> {
     return { component: 'batch', streamName: name, feedback: false }
   }
 
-  /** Prints the first values of each batch. */
+  /** Prints the first values of each batch, one a line. */
   print(n = 10): void {
     const output = foreachRdd(this, async (rdd, { timeMs }) => {
       const first = await rdd.take(n + 1)
       const line = '-------------------------------------------'
       const more = first.length > n ? ['...'] : []
-      process.stdout.write(`${[line, `Time: ${timeMs} ms`, line, ...first.slice(0, n).map(shown), ...more, ''].join('\n')}\n`)
+      process.stdout.write(`${[line, `Time: ${timeMs} ms`, line, ...first.slice(0, n).map(onOneLine), ...more, ''].join('\n')}\n`)
     })
     this.graph.addOutput({ ...output, name: 'print' })
   }

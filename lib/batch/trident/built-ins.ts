@@ -1,5 +1,6 @@
 /** The functions, filters, aggregators and queries that come with Trident. */
 import { SquallError } from '../../errors.ts'
+import { onOneLine } from '../../std/words.ts'
 import type { Aggregator, CombinerAggregator, Row } from './aggregates.ts'
 import type { QueryFunction } from './query.ts'
 import type { ReadOnlyMapState, ReadOnlySnapshottable } from './state/state.ts'
@@ -53,7 +54,7 @@ export const builtIns = Object.freeze({
   debug:
     (name = 'DEBUG'): TridentFilter =>
     (tuple) => {
-      process.stdout.write(`${name}: ${JSON.stringify(tuple.values())}\n`)
+      process.stdout.write(`${name}: ${onOneLine(tuple.values())}\n`)
       return true
     },
 
