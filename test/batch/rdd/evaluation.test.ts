@@ -419,7 +419,7 @@ test('the lineage is drawn as a tree of stages', () => {
 test('a lineage of thousands of exchanges is computed', async () => {
   const sc = new RddContext()
   let rdd = sc.range(0, 10)
-  for (let i = 0; i < 3_000; i++) rdd = rdd.map((x) => [x, 1] as const).reduceByKey((a, b) => a + b).keys() // prettier-ignore
+  for (let i = 0; i < 3_000; i++) rdd = rdd.map((x) => [x, 1] as [number, number]).reduceByKey((a, b) => a + b).keys() // prettier-ignore
   expect(await rdd.count()).toBe(10)
 })
 
