@@ -69,7 +69,7 @@ function withIllFormed(value: unknown): unknown {
   if (value instanceof Set) return rebuilt(value, [...value], (items) => new Set(items))
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
-  return rebuilt(value, Object.entries(value), (entries) => Object.fromEntries(entries as [string, unknown][]) as unknown)
+  return rebuilt(value, Object.entries(value), (entries) => Object.fromEntries(entries as [string, unknown][]))
 }
 
 function rebuilt(value: unknown, items: readonly unknown[], from: (items: readonly unknown[]) => unknown): unknown {
