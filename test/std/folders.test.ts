@@ -15,7 +15,8 @@ test('makes a folder and those above it, and says which', () => {
 test('what is no folder, and what leads nowhere, is an error', () => {
   writeFileSync(join(within, 'file'), '')
   symlinkSync('/nowhere/at/all', join(within, 'link'))
-  for (const name of ['file', 'file/x', 'link', 'link/x']) expect(() => makeFolders(join(within, name)), name).toThrow(/E(EXIST|NOENT|NOTDIR)/)
+  for (const name of ['file', 'file/x', 'link', 'link/x'])
+    expect(() => makeFolders(join(within, name)), name).toThrow(/E(EXIST|NOENT|NOTDIR)/)
 })
 
 test.runIf(existsSync('/proc/self'))('where no folder can be made it ends with an error', () => {
