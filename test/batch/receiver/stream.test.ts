@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { defineSpout, received, stateSpec, topology, z } from '../../../lib/index.ts'
 import type {
+  BatchSource,
   KeyState,
   ReceivedOptions,
   Receiver,
@@ -120,6 +121,41 @@ describe.each([1, 2, 3])('%i executors', (executors) => {
     await run.advance('20s')
     expect(sorted(counts)).toEqual(['x,2', 'y,1'])
   })
+})
+
+test('a pause while a batch is being planned: it is planned once, and nothing is counted twice', async () => {
+  const [hand, counts, stored] = [new Hand(), new Map<string, number>(), [] as string[]]
+  let answer: (() => void) | undefined
+  const slow: BatchSource<string> = {
+    kind: 'transactional',
+    planner: () => ({ hasEnded: false, next: () => new Promise((resolve) => (answer = () => resolve(undefined))) }),
+    reader: () => ({ partitions: () => 1, read: () => undefined }),
+  }
+  await using cluster = await LocalCluster.start({ seed: 8 })
+  const run = await cluster.submit(
+    topology('slow', (t) => {
+      t.stream('slow', slow).foreachRDD(() => undefined)
+      const words = t.stream('words', received([hand])).map((word) => [word, 1] as const)
+      words
+        .reduceByKey((a, b) => a + b)
+        .mapWithState(counting, { name: 'counts' })
+        .foreachRDD(async (rdd) => {
+          for (const [word, count] of await rdd.collect()) counts.set(word, count)
+        })
+    }),
+  )
+  await run.advance(100)
+  answer?.()
+  hand.give(stored, 'x')
+  await run.advance(20)
+  await run.deactivate()
+  await run.advance(100)
+  answer?.()
+  await run.advance(100)
+  await run.activate()
+  await run.advance(500)
+  expect(run.errors).toEqual([])
+  expect([stored, sorted(counts)]).toEqual([['x'], ['x,1']])
 })
 
 describe('the rate of the stream', () => {
