@@ -135,7 +135,7 @@ test('a pause while a batch is being planned: it is planned once, and nothing is
   const run = await cluster.submit(
     topology('slow', (t) => {
       t.stream('slow', slow).foreachRDD(() => undefined)
-      const words = t.stream('words', received([hand])).map((word) => [word, 1] as const)
+      const words = t.stream('words', received([hand])).map((word) => [word, 1])
       words
         .reduceByKey((a, b) => a + b)
         .mapWithState(counting, { name: 'counts' })
