@@ -90,7 +90,7 @@ function jsonOf(text: string): unknown {
 
 /** Text is itself, unless it would break the line; anything else is JSON. */
 function lineText(value: unknown): string {
-  // eslint-disable-next-line no-control-regex
+  // eslint-disable-next-line no-control-regex -- control characters are what would break the line
   return typeof value === 'string' && !/[\0-\x1f\x7f]/.test(value) ? value : jsonText(value)
 }
 
