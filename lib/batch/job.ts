@@ -15,9 +15,9 @@ import { defineBolt, defineSpout } from '../topology/component.ts'
 import type { Failure, ManualOutput, SpoutContext, SpoutOutput } from '../topology/component.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
 import type { RddContext } from './context.ts'
-import { JobTask } from './job-task.ts'
-import type { JobStreams } from './job-task.ts'
-import { BlockPartSchema } from './stream-exchange.ts'
+import { JobTask } from './run/job-task.ts'
+import type { JobStreams } from './run/job-task.ts'
+import { BlockPartSchema } from './run/stream-exchange.ts'
 
 /** What a job is declared with. */
 export type JobBuilder = Pick<TopologyBuilder, 'param' | 'config'>

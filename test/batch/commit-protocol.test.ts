@@ -3,11 +3,11 @@
  * between every two steps of the disk; the next run finds what was written, or what was synced, and must count exactly.
  */
 import { describe, expect, test } from 'vitest'
-import { addBatchComponents } from '../../lib/batch/components.ts'
+import { addBatchComponents } from '../../lib/batch/run/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
-import { MetadataLog } from '../../lib/batch/metadata-log.ts'
-import { commitFormat, offsetFormat } from '../../lib/batch/metadata.ts'
+import { MetadataLog } from '../../lib/batch/run/metadata-log.ts'
+import { commitFormat, offsetFormat } from '../../lib/batch/run/metadata.ts'
 import type { BatchSource, SourceKind } from '../../lib/batch/source.ts'
 import { viewState } from '../../lib/batch/state/inspect.ts'
 import { memorySource, stateSpec } from '../../lib/index.ts'

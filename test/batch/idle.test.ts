@@ -1,6 +1,6 @@
 /** A source that gives nothing for a long time goes on where it was after a restart, though the batches that it was in are forgotten. */
 import { expect, test } from 'vitest'
-import { addBatchComponents } from '../../lib/batch/components.ts'
+import { addBatchComponents } from '../../lib/batch/run/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
 import { memorySource, topology } from '../../lib/index.ts'

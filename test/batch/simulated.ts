@@ -6,11 +6,11 @@
  *
  * Then everything is compared with models: plain loops over the records of the committed batches, in the order of the batches.
  */
-import { addBatchComponents } from '../../lib/batch/components.ts'
+import { addBatchComponents } from '../../lib/batch/run/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
-import { MetadataLog } from '../../lib/batch/metadata-log.ts'
-import { commitFormat, offsetFormat } from '../../lib/batch/metadata.ts'
+import { MetadataLog } from '../../lib/batch/run/metadata-log.ts'
+import { commitFormat, offsetFormat } from '../../lib/batch/run/metadata.ts'
 import type { BatchSource } from '../../lib/batch/source.ts'
 import { viewState } from '../../lib/batch/state/inspect.ts'
 import type { TopologyDefinition } from '../../lib/index.ts'

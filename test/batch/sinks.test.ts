@@ -1,7 +1,7 @@
 /** What outputs write of batches that fail, and of processes that die: each batch counts once. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { addBatchComponents } from '../../lib/batch/components.ts'
+import { addBatchComponents } from '../../lib/batch/run/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
 import type { Output } from '../../lib/batch/dstream/graph.ts'

@@ -1,6 +1,6 @@
 /** What streams and outputs see of the batch that is run. */
 import type { RddContext } from '../context.ts'
-import type { StreamRead } from '../batch-stats.ts'
+import type { StreamRead } from '../run/batch-stats.ts'
 import type { EventTimeStats } from '../event-time.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import type { RDD } from '../rdd/rdd.ts'

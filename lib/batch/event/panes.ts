@@ -9,7 +9,7 @@
  *
  * What is kept of a key is one flat list, in the order of the panes: the start of a pane, then what there is of it (`width` in all).
  */
-import type { TimeWindows } from '../time-windows.ts'
+import type { TimeWindows } from './time-windows.ts'
 
 /** A flat list of panes: numbers for their starts, and whatever is kept of them. */
 export type PaneList = readonly unknown[]

@@ -6,8 +6,8 @@ import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { over } from '../rdd/narrow.ts'
 import { RDD } from '../rdd/rdd.ts'
-import { TimeWindows } from '../time-windows.ts'
-import type { SessionWindows, TimeWindow } from '../time-windows.ts'
+import { TimeWindows } from './time-windows.ts'
+import type { SessionWindows, TimeWindow } from './time-windows.ts'
 
 /** A record behind its event time, ms since 1970; `null` where it has none. */
 export type Row<T> = readonly [timeMs: number | null, record: T]

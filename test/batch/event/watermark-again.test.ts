@@ -1,7 +1,7 @@
 /** The watermark when batches run again, and when a topology starts again: nothing is late that was not. */
 import { expect, test } from 'vitest'
-import { openBatchLog } from '../../../lib/batch/batch-log.ts'
-import { addBatchComponents } from '../../../lib/batch/components.ts'
+import { openBatchLog } from '../../../lib/batch/run/batch-log.ts'
+import { addBatchComponents } from '../../../lib/batch/run/components.ts'
 import { DStream } from '../../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../../lib/batch/dstream/graph.ts'
 import type { FileSystem } from '../../../lib/batch/log/file-system.ts'

@@ -3,7 +3,7 @@
  * counted, and nothing twice that was sent once; the next run finds what was written, or what was synced.
  */
 import { describe, expect, test } from 'vitest'
-import { addBatchComponents } from '../../../lib/batch/components.ts'
+import { addBatchComponents } from '../../../lib/batch/run/components.ts'
 import { DStream } from '../../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../../lib/batch/dstream/graph.ts'
 import { viewState } from '../../../lib/batch/state/inspect.ts'

@@ -4,11 +4,11 @@
  * A log is a few numbered files of appended records, not a file a batch: that takes one fsync a record, where the name of a new
  * file would need a second one. Before each entry stands a line with its batch, so that people can read the files as well.
  */
-import { SquallError } from '../errors.ts'
-import { nodeFileSystem } from './log/file-system.ts'
-import type { FileSystem } from './log/file-system.ts'
-import { cutReport } from './log/framed-log.ts'
-import { RollingLog, readRollingLog } from './log/rolling-log.ts'
+import { SquallError } from '../../errors.ts'
+import { nodeFileSystem } from '../log/file-system.ts'
+import type { FileSystem } from '../log/file-system.ts'
+import { cutReport } from '../log/framed-log.ts'
+import { RollingLog, readRollingLog } from '../log/rolling-log.ts'
 import { decodeEntry, encodeEntry, versionOf } from './metadata.ts'
 import type { CommitEntry, EntryFormat, OffsetEntry } from './metadata.ts'
 

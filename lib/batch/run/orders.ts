@@ -1,7 +1,7 @@
 /** What the coordinator says to the batch bolt, and to the driver. */
 import type { BatchRecord } from './batch-log.ts'
-import type { WatermarkPolicy } from './event-time.ts'
-import type { WatchTuple } from './receiver/streams.ts'
+import type { WatermarkPolicy } from '../event-time.ts'
+import type { WatchTuple } from '../receiver/streams.ts'
 
 /** The orders of the coordinator; every task of the batch bolt gets each, but watches: those are for the driver. */
 export type Orders = { readonly process: ProcessOrder; readonly commit: CommitOrder; readonly watch: WatchTuple }

@@ -14,7 +14,7 @@
  *     commits v1    {"nextBatchWatermarkMs":5000}
  *     commits v2    the same, and which version of each state belongs to the batch: {..., "stateUniqueIds":{"0":[["a","b"]]}}
  */
-import { SquallError } from '../errors.ts'
+import { SquallError } from '../../errors.ts'
 
 /** What is fixed about a batch before it runs, and is the same when it runs again. */
 export interface BatchMetadata {

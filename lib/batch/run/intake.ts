@@ -8,9 +8,9 @@
  * range is a number, and the tasks remember what they gave for it. It only has to know when nothing more can come: when every
  * other spout has ended and its trees are done, what was taken has been committed.
  */
-import { SquallError } from '../errors.ts'
-import type { ManualOutput, Streams, Tuple } from '../topology/component.ts'
-import type { BatchSource, Planner, Range, Reader, SourceContext } from './source.ts'
+import { SquallError } from '../../errors.ts'
+import type { ManualOutput, Streams, Tuple } from '../../topology/component.ts'
+import type { BatchSource, Planner, Range, Reader, SourceContext } from '../source.ts'
 
 /** What a batch takes: the batches of a stream of tuples are counted. */
 interface IntakeRange {

@@ -1,12 +1,12 @@
 /** What the coordinator remembers of batches: in memory, or in the two logs of a state directory. */
 import { join } from 'node:path'
-import { watermarkPolicy } from './event-time.ts'
-import type { WatermarkPolicy } from './event-time.ts'
-import type { FileSystem } from './log/file-system.ts'
+import { watermarkPolicy } from '../event-time.ts'
+import type { WatermarkPolicy } from '../event-time.ts'
+import type { FileSystem } from '../log/file-system.ts'
 import { MetadataLog } from './metadata-log.ts'
 import { commitFormat, offsetFormat, pinnedConf } from './metadata.ts'
 import type { OffsetEntry } from './metadata.ts'
-import type { Range } from './source.ts'
+import type { Range } from '../source.ts'
 
 /** What a batch is. */
 export interface BatchRecord {

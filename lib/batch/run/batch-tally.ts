@@ -1,8 +1,8 @@
 /** How the batches of a coordinator went: told to the rates of its streams, to listeners, and to the metrics. */
-import { Histogram, histogramSize, record } from '../metrics/histogram.ts'
-import type { SpoutContext } from '../topology/component.ts'
+import { Histogram, histogramSize, record } from '../../metrics/histogram.ts'
+import type { SpoutContext } from '../../topology/component.ts'
 import type { BatchReads, BatchStats, StreamStats } from './batch-stats.ts'
-import type { StreamRate } from './rate-control.ts'
+import type { StreamRate } from '../rate-control.ts'
 
 /** A batch that is committed. */
 export interface DoneBatch {

@@ -10,10 +10,10 @@
  * are not flooded. A block of no more parts than that costs no word.
  */
 import { z } from 'zod'
-import { errorData, errorFrom, reasonOf, SquallError } from '../errors.ts'
-import type { ErrorData } from '../errors.ts'
-import type { Exchange } from './exchange.ts'
-import { packed, unpacked } from './packed.ts'
+import { errorData, errorFrom, reasonOf, SquallError } from '../../errors.ts'
+import type { ErrorData } from '../../errors.ts'
+import type { Exchange } from '../exchange.ts'
+import { packed, unpacked } from '../packed.ts'
 
 /** A part of what one task gives another in a trade; with `parts` 0 the word of `from` that it has taken `part` parts of what it is given. */
 export interface BlockPart {

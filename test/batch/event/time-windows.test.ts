@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { mergeSessions, sessionWindow, slidingWindow, tumblingWindow, windowTime } from '../../lib/index.ts'
-import type { TimeWindow } from '../../lib/index.ts'
+import { mergeSessions, sessionWindow, slidingWindow, tumblingWindow, windowTime } from '../../../lib/index.ts'
+import type { TimeWindow } from '../../../lib/index.ts'
 
 describe('windows of event time', () => {
   test('a record at the start of a window is in it, one at its end is not', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { StreamExchange } from '../../lib/batch/stream-exchange.ts'
-import type { BlockPart } from '../../lib/batch/stream-exchange.ts'
+import { StreamExchange } from '../../../lib/batch/run/stream-exchange.ts'
+import type { BlockPart } from '../../../lib/batch/run/stream-exchange.ts'
 
 test('what is traded arrives as what it was: objects as objects, maps as maps', async () => {
   const exchanges = [new StreamExchange(0, 2), new StreamExchange(1, 2)] as const

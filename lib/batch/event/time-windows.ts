@@ -7,10 +7,10 @@
  *
  * A window has passed when its end <= the watermark: equality counts as passed.
  */
-import { SquallError } from '../errors.ts'
-import { signedDurationMs } from '../std/clock.ts'
-import type { Duration } from '../std/clock.ts'
-import { parseInterval } from '../std/interval.ts'
+import { SquallError } from '../../errors.ts'
+import { signedDurationMs } from '../../std/clock.ts'
+import type { Duration } from '../../std/clock.ts'
+import { parseInterval } from '../../std/interval.ts'
 
 export interface TimeWindow {
   readonly start: number

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MetadataLog, resumption } from '../../lib/batch/metadata-log.ts'
-import { commitFormat, decodeEntry, encodeEntry, offsetFormat, parseBatchMetadata, pinnedConf } from '../../lib/batch/metadata.ts'
-import type { CommitEntry, OffsetEntry } from '../../lib/batch/metadata.ts'
-import { Random } from '../../lib/std/random.ts'
-import { Crash, FaultDisk } from './fault-disk.ts'
+import { MetadataLog, resumption } from '../../../lib/batch/run/metadata-log.ts'
+import { commitFormat, decodeEntry, encodeEntry, offsetFormat, parseBatchMetadata, pinnedConf } from '../../../lib/batch/run/metadata.ts'
+import type { CommitEntry, OffsetEntry } from '../../../lib/batch/run/metadata.ts'
+import { Random } from '../../../lib/std/random.ts'
+import { Crash, FaultDisk } from '../fault-disk.ts'
 
 function offsets(n: number, more: Partial<OffsetEntry> = {}): OffsetEntry {
   return { batchWatermarkMs: n, batchTimestampMs: 1_000 + n, conf: { policy: 'min' }, offsets: { lines: n, 'a "name"\n': null }, ...more }

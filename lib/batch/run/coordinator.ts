@@ -12,18 +12,18 @@
  * runs batch t again, in this process or in the next, gives the sources the same ranges and the operators the same time. Only opaque
  * sources are asked again what a batch takes that has failed, unless it is written down as committed.
  */
-import { SquallError, placed } from '../errors.ts'
-import type { Failure, SpoutContext, SpoutOutput } from '../topology/component.ts'
+import { SquallError, placed } from '../../errors.ts'
+import type { Failure, SpoutContext, SpoutOutput } from '../../topology/component.ts'
 import { noBatchLog } from './batch-log.ts'
 import type { BatchLog, BatchRecord } from './batch-log.ts'
 import type { BatchReads, BatchStats } from './batch-stats.ts'
 import { BatchTally } from './batch-tally.ts'
 import type { CommitOrder, Orders } from './orders.ts'
-import { StreamRate } from './rate-control.ts'
-import type { RateOptions } from './rate-control.ts'
-import type { WatermarkPolicy } from './event-time.ts'
-import { Reception, Watch } from './receiver/reception.ts'
-import type { BatchSource, Planner, Range } from './source.ts'
+import { StreamRate } from '../rate-control.ts'
+import type { RateOptions } from '../rate-control.ts'
+import type { WatermarkPolicy } from '../event-time.ts'
+import { Reception, Watch } from '../receiver/reception.ts'
+import type { BatchSource, Planner, Range } from '../source.ts'
 
 export interface CoordinatorOptions {
   readonly sources: ReadonlyMap<string, BatchSource<unknown>>
