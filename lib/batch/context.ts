@@ -10,6 +10,7 @@ import { Node } from './rdd/node.ts'
 import type { Push } from './rdd/node.ts'
 import { checkPartitions } from './rdd/partitioners.ts'
 import { RDD } from './rdd/rdd.ts'
+import { objectsOf } from './rdd/saved.ts'
 import { slicesOf } from './rdd/slices.ts'
 import { linesOf } from './rdd/text.ts'
 import { fromDriver } from './rdd/trade.ts'
@@ -130,6 +131,11 @@ export class RddContext {
   textFile(path: string, minPartitions: number = this.defaultParallelism): RDD<string> {
     checkPartitions(minPartitions, 'textFile')
     return this.source(linesOf(path, minPartitions))
+  }
+
+  /** What `saveAsObjectFile` has written into a folder, in the same partitions. Errors: `file-not-found`, `file-unreadable`. */
+  objectFile<T>(folder: string): RDD<T> {
+    return this.source(objectsOf<T>(folder))
   }
 
   /** Whether this is the first task: for what is to happen once, such as printing a result that all tasks have. */

@@ -18,7 +18,7 @@ import { asCallback } from '../rdd/attempts.ts'
 import type { Partitions } from '../rdd/by-key.ts'
 import { RDD } from '../rdd/rdd.ts'
 import type { StreamGraph, StreamNode } from './graph.ts'
-import { eachPartition, foreachRdd, onceFiles, textFiles, tuplesOf } from './outputs.ts'
+import { eachPartition, foldersOf, foreachRdd, onceFiles, tuplesOf } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo, BatchReport, Scope, TransformInfo } from './scope.ts'
 import { growingFile, toSink } from './sinks.ts'
@@ -572,7 +572,12 @@ export class DStream<out T> implements StreamNode<T> {
 
   /** Writes each batch as a folder of text files, `prefix-TIME_MS[.suffix]`; a batch that is run again replaces its folder. */
   saveAsTextFiles(prefix: string, suffix?: string): void {
-    this.graph.addOutput(textFiles(this, prefix, suffix))
+    this.graph.addOutput(foldersOf(this, 'saveAsTextFile', prefix, suffix))
+  }
+
+  /** The same as files of objects, which must be plain data: `rdd.objectFile(folder)` reads them. */
+  saveAsObjectFiles(prefix: string, suffix?: string): void {
+    this.graph.addOutput(foldersOf(this, 'saveAsObjectFile', prefix, suffix))
   }
 
   // ---------------------------------------------------------------------------------------------- inside

@@ -78,15 +78,19 @@ export function tuplesOf<T>(stream: StreamNode<T>, name: string, toTuple: (recor
   }
 }
 
-export function textFiles<T>(stream: StreamNode<T>, prefix: string, suffix: string | undefined): Output<T> {
+/** How each batch of a stream becomes a folder. */
+export type FolderFormat = 'saveAsTextFile' | 'saveAsObjectFile'
+
+/** A folder for each batch, named by its time. */
+export function foldersOf<T>(stream: StreamNode<T>, format: FolderFormat, prefix: string, suffix: string | undefined): Output<T> {
   return {
-    name: 'saveAsTextFiles',
+    name: `${format}s`,
     stream,
     async run(rdd, { sc, timeMs }) {
       const folder = `${prefix}-${timeMs}${suffix === undefined ? '' : `.${suffix}`}`
       // there only when the batch is run again
       if (sc.index === 0) rmSync(folder, { recursive: true, force: true })
-      await rdd.saveAsTextFile(folder)
+      await rdd[format](folder)
     },
   }
 }

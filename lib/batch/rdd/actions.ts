@@ -1,15 +1,12 @@
 /** Actions of more than one step. Each is one job, whatever rounds it takes. */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { SquallError } from '../../errors.ts'
-import { makeFolders } from '../../std/folders.ts'
 import { asCallback, failed, guarded, tried, untilEnough } from './attempts.ts'
 import { gathered } from './exchanges.ts'
 import { inOrder, prepare, runJob } from './job.ts'
 import type { Node, Push } from './node.ts'
 import type { Compare } from './ordering.ts'
 import { fractionFor, randomOf, samplerOf, taken } from './sampling.ts'
-import { computed, share, trade } from './trade.ts'
+import { computed, share } from './trade.ts'
 
 /** The first values that `read` gives, at most `max`; the rest is not computed. */
 export function firstOf<T>(read: (push: Push<T>) => void, max: number): T[] {
@@ -133,49 +130,6 @@ export function foreachPartition<T>(node: Node<T>, f: (values: readonly T[], par
       if (fault !== undefined) throw fault
     })
   })
-}
-
-/**
- * Writes a line a value: a file a partition, in a folder that is written aside and renamed when all of it is there, with an
- * empty `_SUCCESS`. Refuses a folder that exists.
- */
-export function saveAsTextFile(node: Node<unknown>, folder: string): Promise<void> {
-  const { context } = node
-  const aside = `${folder}.part`
-  const all = Array.from({ length: node.partitions }, (_, partition) => partition)
-  return inOrder(context, 'saveAsTextFile', async () => {
-    await prepare(node)
-    await onDriver(node, () => {
-      if (existsSync(folder)) throw new SquallError('output-exists', { folder })
-      rmSync(aside, { recursive: true, force: true })
-      makeFolders(aside)
-    })
-    await computed(node, `saveAsTextFile of ${node.title}`, all, (read, partition) => {
-      const lines: string[] = []
-      read((value) => void lines.push(`${String(value)}\n`))
-      writing(folder, () => writeFileSync(join(aside, `part-${String(partition).padStart(5, '0')}`), lines.join('')))
-    })
-    await onDriver(node, () => {
-      writeFileSync(join(aside, '_SUCCESS'), '')
-      renameSync(aside, folder)
-    })
-  }).then(() => undefined)
-
-  function onDriver(of: Node<unknown>, act: () => void): Promise<unknown> {
-    return trade(of.context, `saveAsTextFile of ${of.title}`, () => {
-      if (of.context.index === 0) writing(folder, act)
-      return new Array<null>(of.context.count).fill(null)
-    })
-  }
-}
-
-function writing(file: string, act: () => void): void {
-  try {
-    act()
-  } catch (error) {
-    if (error instanceof SquallError) throw error
-    throw new SquallError('file-unwritable', { file, reason: (error as Error).message }, {}, { cause: error })
-  }
 }
 
 function checkCount(value: number, of: string): void {

@@ -8,7 +8,7 @@ import { SquallError } from '../../errors.ts'
 import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import { KeyMap, isSameKey } from '../keyed.ts'
-import { countOf, concatenated, foreachPartition, saveAsTextFile, take, takeOrdered, takeSample, zeroOf } from './actions.ts'
+import { countOf, concatenated, foreachPartition, take, takeOrdered, takeSample, zeroOf } from './actions.ts'
 import { guarded } from './attempts.ts'
 import { cogrouped, combined, grouped, partitioned, partitionerFor, valuesOf, withoutKeys } from './by-key.ts'
 import type { PairNode, Partitions } from './by-key.ts'
@@ -25,6 +25,7 @@ import { isSamePartitioner, partitionOf } from './partitioners.ts'
 import type { Partitioner } from './partitioners.ts'
 import { RangePartitioner } from './range-partitioner.ts'
 import { cellOf, sampled, samplerOf, stratified } from './sampling.ts'
+import { saveAsObjectFile, saveAsTextFile } from './saved.ts'
 import { coalesced, indexed, numbered, product, pruned, repartitioned, unionOf, zippedPartitions } from './several.ts'
 import { Stats, bucketOf, checkBuckets, evenBuckets } from './stats.ts'
 import type { StatsData } from './stats.ts'
@@ -566,6 +567,11 @@ export class RDD<T> {
   /** Writes a line a value into part files of a new folder. Errors: `output-exists`, `file-unwritable`. */
   saveAsTextFile(folder: string): Promise<void> {
     return saveAsTextFile(this.node, folder)
+  }
+
+  /** Writes the values, which must be plain data, into part files of a new folder; `objectFile` of a context reads them. Errors: `output-exists`, `file-unwritable`. */
+  saveAsObjectFile(folder: string): Promise<void> {
+    return saveAsObjectFile(this.node, folder)
   }
 
   /** The values, one partition at a time: the next one is computed when it is asked for. */

@@ -256,6 +256,30 @@ test('text is saved in part files and read again, by all tasks', async () => {
   }
 })
 
+test('objects are saved in part files and read again in the same partitions, by all tasks', async () => {
+  const values = Array.from({ length: 10 }, (_, i) => ({ i, big: 2n ** 70n, at: new Date(i), tags: new Set([`t${i}`]), none: undefined }))
+  for (const tasks of [1, 3]) {
+    const out = join(folder(), 'out')
+    const results = await inTasks(tasks, async (sc) => {
+      await sc.parallelize(values, 12).saveAsObjectFile(out)
+      await expect(sc.range(0, 10).saveAsObjectFile(out)).rejects.toMatchObject({ code: 'output-exists' })
+      return await sc.objectFile(out).glom().collect()
+    })
+    const expected = await rdd.parallelize(values, 12).glom().collect()
+    for (const partitions of results) expect(partitions).toEqual(expected)
+  }
+})
+
+test('objects that cannot be saved or read are coded errors', async () => {
+  const out = join(folder(), 'out')
+  await expect(rdd.parallelize([() => 1]).saveAsObjectFile(out)).rejects.toMatchObject({ code: 'file-unwritable' })
+  expect(existsSync(out)).toBe(false)
+  expect(() => rdd.objectFile(out)).toThrow(expect.objectContaining({ code: 'file-not-found' }))
+  await rdd.range(0, 4, 1, 2).saveAsObjectFile(out)
+  writeFileSync(join(out, 'part-00001'), '')
+  await expect(rdd.objectFile(out).collect()).rejects.toMatchObject({ code: 'file-unreadable' })
+})
+
 test('what fails to be saved leaves no folder', async () => {
   const out = join(folder(), 'out')
   const bad = rdd.range(0, 4).map((x) => {

@@ -10,6 +10,7 @@ import {
   OpaqueMap,
   OpaqueValue,
   SnapshottableMap,
+  SplitMap,
   TransactionalMap,
   TransactionalValue,
 } from '../../../lib/index.ts'
@@ -262,6 +263,20 @@ describe('caches', () => {
     reads.reset()
     expect(await reads.multiGet(['a'])).toEqual([{ value: 5, isFromBatch: false }])
   })
+})
+
+test('a split map makes trips of no more keys than it is told, and keeps their order', async () => {
+  const store = new Store<number>()
+  const split = new SplitMap(store, { getMax: 2, putMax: 3 })
+  await split.multiPut(['a', 'b', 'c', 'd', 'e'], [1, 2, 3, 4, 5])
+  expect(await split.multiGet(['e', 'x', 'c', 'b', 'a'])).toEqual([5, undefined, 3, 2, 1])
+  expect(await split.multiGet([])).toEqual([])
+  expect(store.trips).toEqual(['put a,b,c', 'put d,e', 'get e,x', 'get c,b', 'get a'])
+  store.trips = []
+  expect(await new SplitMap(store).multiGet(['a', 'b', 'c'])).toEqual([1, 2, 3])
+  expect(store.trips).toEqual(['get a,b,c'])
+  expect(() => new SplitMap(store, { getMax: 0 })).toThrow(expect.objectContaining({ code: 'bad-option' }))
+  expect(() => new SplitMap(store, { putMax: 1.5 })).toThrow(expect.objectContaining({ code: 'bad-option' }))
 })
 
 test('values as JSON, and back', () => {

@@ -1,4 +1,5 @@
-/** Backing maps before backing maps, which spare trips. Keys are compared by content. */
+/** Backing maps before backing maps: caches, which spare trips, and trips of a bounded size. Keys are compared by content. */
+import { SquallError } from '../../../errors.ts'
 import { assert } from '../../../std/assert.ts'
 import { mapKeyOf } from '../../state/keys.ts'
 import type { MapKey } from '../../state/keys.ts'
@@ -75,5 +76,50 @@ export class CachedBatchReadsMap<K, V> {
   /** A batch begins or ends. */
   reset(): void {
     this.#put.clear()
+  }
+}
+
+export interface SplitMapOptions {
+  /** keys that are read in one trip (no limit) */
+  readonly getMax?: number
+  /** keys that are written in one trip (no limit) */
+  readonly putMax?: number
+}
+
+/**
+ * Reads and writes no more keys in one trip than a store takes, one trip after the other (Storm's `MicroBatchIBackingMap`). Throws `bad-option`.
+ *
+ * ```ts
+ * const counts = new OpaqueMap(new SplitMap(myStore, { getMax: 100, putMax: 25 }))
+ * ```
+ */
+export class SplitMap<K, V> implements BackingMap<K, V> {
+  readonly #backing: BackingMap<K, V>
+  readonly #getMax: number
+  readonly #putMax: number
+
+  constructor(backing: BackingMap<K, V>, { getMax = Infinity, putMax = Infinity }: SplitMapOptions = {}) {
+    for (const [option, value] of Object.entries({ getMax, putMax }))
+      if (!(value === Infinity || (Number.isSafeInteger(value) && value >= 1)))
+        throw new SquallError('bad-option', { option, of: 'SplitMap', value, expected: 'a whole number from 1' })
+    this.#backing = backing
+    this.#getMax = getMax
+    this.#putMax = putMax
+  }
+
+  async multiGet(keys: readonly K[]): Promise<readonly (V | null | undefined)[]> {
+    const values: (V | null | undefined)[] = []
+    for (let at = 0; at < keys.length; at += this.#getMax) {
+      const some = keys.slice(at, at + this.#getMax)
+      const read = await this.#backing.multiGet(some)
+      assert(read.length === some.length, `multiGet gives a value for each key: ${some.length} keys, ${read.length} values`)
+      values.push(...read)
+    }
+    return values
+  }
+
+  async multiPut(keys: readonly K[], values: readonly V[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += this.#putMax)
+      await this.#backing.multiPut(keys.slice(at, at + this.#putMax), values.slice(at, at + this.#putMax))
   }
 }
