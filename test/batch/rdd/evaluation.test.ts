@@ -182,6 +182,16 @@ test.each(['memory', 'disk', 'memory-and-disk'] as const)(
   },
 )
 
+test('what is persisted is kept also by what reads whole partitions', async () => {
+  const sc = new RddContext()
+  const numbers = counted(sc.range(0, 10, 1, 5))
+  const kept = numbers.rdd.persist()
+  expect(await kept.mapPartitions((all) => [all.length]).sum()).toBe(10)
+  expect(await kept.glom().count()).toBe(5)
+  await kept.foreachPartition(() => undefined)
+  expect(numbers.calls).toBe(10)
+})
+
 test('dropped blocks are recomputed from lineage in every task, across exchanges', async () => {
   const results = await inTasks(3, async (sc) => {
     const squares = sc.range(0, 30, 1, 6).map((x) => [x % 7, x * x]).reduceByKey((a, b) => a + b, 5).persist() // prettier-ignore
@@ -240,6 +250,16 @@ test('a checkpoint is written after the first action and cuts the lineage', asyn
   expect(readdirSync(checkpointFolder)).toHaveLength(1)
 })
 
+test('what a marked RDD rests on is not written with it, though it is marked as well', async () => {
+  const sc = new RddContext({ checkpointFolder: folder() })
+  const below = sc.range(0, 4).map((x) => x + 1).checkpoint() // prettier-ignore
+  const above = below.map((x) => x * 2).checkpoint()
+  expect(await above.collect()).toEqual([2, 4, 6, 8])
+  expect([above.isCheckpointed, below.isCheckpointed]).toEqual([true, false])
+  await below.count()
+  expect(below.isCheckpointed).toBe(true)
+})
+
 test('a checkpoint is written by all tasks', async () => {
   const checkpointFolder = folder()
   const results = await inTasks(3, async (sc) => {
@@ -273,7 +293,9 @@ test.each([1, 2, 3])('a partition that fails is tried again, and its values coun
       onAttempt(attempt) {
         const key = `${attempt.rdd}, ${attempt.partition}`
         if (attempt.attempt > 1) (attempts[attempt.attempt] ??= []).push(attempt)
-        if (failing.size === 0 || failing.has(key) || attempt.attempt > 1) {
+        // not the first of its task: what others gave before it must not count twice
+        const isFirst = failing.size === 0 && attempt.partition >= tasks
+        if (isFirst || failing.has(key) || attempt.attempt > 1) {
           failing.add(key)
           if (attempt.attempt < 3) throw new Error('the executor is gone')
         }
@@ -287,6 +309,26 @@ test.each([1, 2, 3])('a partition that fails is tried again, and its values coun
   expect(attempts[2]?.length).toBeGreaterThan(0)
   expect(attempts[3]?.length).toBeGreaterThan(0)
   expect(attempts[4]).toBeUndefined()
+})
+
+test('what a try has given before it failed does not count', async () => {
+  const sc = new RddContext()
+  const failsOnce = (): RDD<[number, number]> => {
+    let hasFailed = false
+    return sc.range(0, 12, 1, 2).map((x) => {
+      if (x === 10 && !hasFailed) {
+        hasFailed = true
+        throw new Error('once')
+      }
+      return [x % 3, x]
+    })
+  }
+  expect(await failsOnce().reduceByKey((a, b) => a + b).collectAsMap()).toEqual(new Map([[0, 18], [1, 22], [2, 26]])) // prettier-ignore
+  expect(await failsOnce().groupByKey(1).mapValues((all) => all.length).collectAsMap()).toEqual(new Map([[0, 4], [1, 4], [2, 4]])) // prettier-ignore
+  expect(await failsOnce().repartition(3).count()).toBe(12)
+  expect(await failsOnce().values().sum()).toBe(66)
+  expect(await failsOnce().values().take(12)).toEqual(Array.from({ length: 12 }, (_, i) => i))
+  expect((await failsOnce().persist().glom().collect()).map((all) => all.length)).toEqual([6, 6])
 })
 
 test.each([1, 2, 3])('a function that throws fails the action in every task, with its place and its cause (%i tasks)', async (tasks) => {
