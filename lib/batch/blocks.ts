@@ -8,7 +8,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { SquallError } from '../errors.ts'
+import { SquallError, reasonOf } from '../errors.ts'
 import { makeFolders } from '../std/folders.ts'
 import { packed, unpacked } from './packed.ts'
 
@@ -149,7 +149,7 @@ export function writeValues(file: string, values: readonly unknown[]): void {
     makeFolders(dirname(file))
     writeFileSync(file, packed(values))
   } catch (error) {
-    throw new SquallError('file-unwritable', { file, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unwritable', { file, reason: reasonOf(error) }, {}, { cause: error })
   }
 }
 
@@ -158,7 +158,7 @@ export function readValues(file: string): readonly unknown[] {
   try {
     return unpacked(readFileSync(file)) as readonly unknown[]
   } catch (error) {
-    throw new SquallError('file-unreadable', { file, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unreadable', { file, reason: reasonOf(error) }, {}, { cause: error })
   }
 }
 
@@ -176,7 +176,7 @@ function newFolder(inside: string): string {
     folders.add(folder)
     return folder
   } catch (error) {
-    throw new SquallError('file-unwritable', { file: inside, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unwritable', { file: inside, reason: reasonOf(error) }, {}, { cause: error })
   }
 }
 

@@ -12,7 +12,7 @@ import type { Scope } from './scope.ts'
  * value, while its state `isTimingOut`; then the state is gone.
  *
  * ```ts
- * const running = stateSpec((word: string, n: number | undefined, state: State<number>) => {
+ * const running = stateSpec((word: string, n: number | undefined, state: KeyState<number>) => {
  *   const sum = (state.getOption() ?? 0) + (n ?? 0)
  *   if (!state.isTimingOut) state.update(sum)
  *   return [word, sum] as const
@@ -20,7 +20,7 @@ import type { Scope } from './scope.ts'
  * ```
  */
 export interface StateSpec<K, V, S, R> {
-  readonly f: (key: K, value: V | undefined, state: State<S>, timeMs: number) => R | undefined
+  readonly f: (key: K, value: V | undefined, state: KeyState<S>, timeMs: number) => R | undefined
   readonly timeoutMs: number | undefined
   readonly initialState: readonly Pair<K, S>[] | undefined
 }
@@ -42,7 +42,7 @@ export function stateSpec<K, V, S, R>(
 }
 
 /** The state of one key, for the length of a call. */
-export class State<S> {
+export class KeyState<S> {
   #value: S | undefined
   #wasUpdated = false
   #wasRemoved = false
@@ -218,7 +218,7 @@ export function runSpec<K, V, S, R>(
   read: (push: (record: Pair<K, V>) => void) => void,
   push: (result: R) => void,
 ): void {
-  const state = new State<S>()
+  const state = new KeyState<S>()
   read(([key, value]) => {
     const before = kept.get(key)
     state.wrap(before)

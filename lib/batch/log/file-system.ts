@@ -8,7 +8,7 @@ import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import { makeFolders } from '../../std/folders.ts'
 
 /** A file that is open: read anywhere, written at its end. */
@@ -124,8 +124,4 @@ function readError(file: string, error: unknown): SquallError {
 
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

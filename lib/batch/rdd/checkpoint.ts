@@ -2,7 +2,7 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { readValues, writeValues } from '../blocks.ts'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import { makeFolders } from '../../std/folders.ts'
 import type { RddContext } from '../context.ts'
 import { tried } from './attempts.ts'
@@ -49,6 +49,6 @@ function makeFolder(inside: string): string {
     makeFolders(inside)
     return mkdtempSync(join(inside, 'checkpoint-'))
   } catch (error) {
-    throw new SquallError('file-unwritable', { file: inside, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('file-unwritable', { file: inside, reason: reasonOf(error) }, {}, { cause: error })
   }
 }

@@ -1,7 +1,6 @@
 /** Keys divided into ranges of about as many records each, by a sample of them. */
 import { SquallError } from '../../errors.ts'
 import { Random } from '../../std/random.ts'
-import type { RDD } from './rdd.ts'
 import { inOrder, prepare } from './job.ts'
 import type { Node } from './node.ts'
 import { natural } from './ordering.ts'
@@ -13,6 +12,11 @@ import { computed } from './trade.ts'
 export interface RangeOptions<K> {
   readonly ascending?: boolean | undefined
   readonly compare?: Compare<K> | undefined
+}
+
+/** An RDD of pairs, as far as it is looked at here. */
+interface KeyedRdd<K> {
+  readonly node: Node<readonly [K, unknown]>
 }
 
 /** A key of the sample, and how many keys it stands for. */
@@ -57,10 +61,11 @@ export class RangePartitioner<K = unknown> implements Partitioner {
    * Samples the keys of `rdd` for about `partitions` ranges: as many as the sample has different keys for, at least one.
    * Runs a job.
    */
-  static async of<K>(rdd: RDD<readonly [K, unknown]>, partitions: number, options: RangeOptions<K> = {}): Promise<RangePartitioner<K>> {
-    const lazy = new RangePartitioner(partitions, rdd.node, options)
-    await inOrder(rdd.node.context, 'RangePartitioner.of', async () => {
-      await prepare(rdd.node)
+  static async of<K>(rdd: KeyedRdd<K>, partitions: number, options: RangeOptions<K> = {}): Promise<RangePartitioner<K>> {
+    const { node } = rdd
+    const lazy = new RangePartitioner(partitions, node, options)
+    await inOrder(node.context, 'RangePartitioner.of', async () => {
+      await prepare(node)
       await lazy.sample()
     })
     return new RangePartitioner(lazy.bounds.length + 1, lazy.bounds, options)
@@ -141,7 +146,7 @@ export class RangePartitioner<K = unknown> implements Partitioner {
   }
 }
 
-/** `keysMax` of the keys, each as likely (Vitter's algorithm R), and how many there were. */
+/** `max` of the keys, each as likely (Vitter's algorithm R), and how many there were. */
 function reservoir<K>(read: (push: (key: K) => void) => void, max: number, random: Random): Sample<K> {
   const keys: K[] = []
   let count = 0

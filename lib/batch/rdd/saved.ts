@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { SquallError, reasonOf } from '../../errors.ts'
 import { makeFolders } from '../../std/folders.ts'
 import { readValues, writeValues } from '../blocks.ts'
-import type { SourceOptions } from '../context.ts'
 import { gathered } from './exchanges.ts'
 import { inOrder, prepare } from './job.ts'
 import type { Node, Push } from './node.ts'
@@ -54,8 +53,19 @@ function save<T>(node: Node<T>, action: string, folder: string, write: Write<T>)
   })
 }
 
-/** The files that `saveAsObjectFile` has written, a partition each. */
-export function objectsOf<T>(folder: string): SourceOptions<T, { readonly index: number; readonly file: string }> {
+interface ObjectFile {
+  readonly index: number
+  readonly file: string
+}
+
+interface Objects<T> {
+  readonly name: string
+  readonly partitions: readonly ObjectFile[]
+  read(file: ObjectFile, push: Push<T>): void
+}
+
+/** What `saveAsObjectFile` has written, a partition a file. */
+export function objectsOf<T>(folder: string): Objects<T> {
   return {
     name: 'objectFile',
     partitions: partsOf(folder).map((name, index) => ({ index, file: join(folder, name) })),

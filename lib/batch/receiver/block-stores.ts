@@ -1,6 +1,6 @@
 /** Where blocks are kept: in memory, in a write-ahead log as well, or in several stores at once. */
 import { Packr } from 'msgpackr'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import type { Clock } from '../../std/clock.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
@@ -136,6 +136,6 @@ function packed(blockId: string, items: readonly unknown[]): Buffer {
   try {
     return packr.pack([blockId, items])
   } catch (error) {
-    throw new SquallError('block-unwritable', { block: blockId, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('block-unwritable', { block: blockId, reason: reasonOf(error) }, {}, { cause: error })
   }
 }

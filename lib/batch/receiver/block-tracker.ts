@@ -5,7 +5,7 @@
  * before it is true here, so a coordinator that starts again finds every block where it was: a batch that had its blocks
  * has the same ones, and the others still wait. When the log cannot be written, nothing has changed and the caller hears of it.
  */
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import type { Clock } from '../../std/clock.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
@@ -215,7 +215,7 @@ function encode(record: TrackerRecord): Buffer {
     return Buffer.from(JSON.stringify(record))
   } catch (error) {
     const block = record.type === 'BlockAddition' ? record.block.blockId : record.type
-    throw new SquallError('block-unwritable', { block, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('block-unwritable', { block, reason: reasonOf(error) }, {}, { cause: error })
   }
 }
 

@@ -14,7 +14,7 @@
  *     commits v1    {"nextBatchWatermarkMs":5000}
  *     commits v2    the same, and which version of each state belongs to the batch: {..., "stateUniqueIds":{"0":[["a","b"]]}}
  */
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 
 /** What is fixed about a batch before it runs, and is the same when it runs again. */
 export interface BatchMetadata {
@@ -94,7 +94,7 @@ export function encodeEntry<T>(format: EntryFormat<T>, entry: T, version: number
   try {
     return `v${version}\n${format.encode(entry, version)}`
   } catch (error) {
-    throw error instanceof SquallError ? error : unwritable(format.name, (error as Error).message, error)
+    throw error instanceof SquallError ? error : unwritable(format.name, reasonOf(error), error)
   }
 }
 
@@ -165,7 +165,7 @@ function parsed(log: string, json: string): unknown {
   try {
     return JSON.parse(json)
   } catch (error) {
-    throw new SquallError('metadata-broken', { log, reason: (error as Error).message }, {}, { cause: error })
+    throw new SquallError('metadata-broken', { log, reason: reasonOf(error) }, {}, { cause: error })
   }
 }
 

@@ -1,7 +1,7 @@
 /** How the bytes of a file become records: lines as they are, JSON values, or CSV; the latter two as a schema says. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { z } from 'zod'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import { readLines, shortened, unreadable } from '../rdd/text.ts'
 import { scanRecords, splitCsv } from './csv.ts'
 
@@ -117,7 +117,7 @@ function parsedJson<T>(line: string, schema: z.ZodType<T>): Parsed<T> | undefine
   try {
     value = JSON.parse(line)
   } catch (error) {
-    return line.trim() === '' ? undefined : { success: false, reason: (error as Error).message }
+    return line.trim() === '' ? undefined : { success: false, reason: reasonOf(error) }
   }
   return judged(value, schema)
 }

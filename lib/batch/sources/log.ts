@@ -119,31 +119,16 @@ export async function openLog<T>(folder: string, options: LogOptions = {}, files
   const path = resolve(folder)
   const opening = open.get(path) ?? opened(path, { partitions: partitions ?? 1, segmentBytes, retainBytes }, files)
   open.set(path, opening)
-  try {
-    const log = await opening
-    log.writers++
-    const found = log.partitions.length
-    if (partitions !== undefined && partitions !== found) {
-      await left(path, log)
-      throw new SquallError('bad-option', {
-        option: 'partitions',
-        of: `the log ${folder}`,
-        value: partitions,
-        expected: `what it has: ${found}`,
-      })
-    }
-    return new LogWriter<T>(log, () => left(path, log))
-  } catch (error) {
-    if (
-      open.get(path) === opening &&
-      !(await opening.then(
-        () => true,
-        () => false,
-      ))
-    )
-      open.delete(path)
-    throw error
+  opening.catch(() => open.get(path) === opening && open.delete(path))
+  const log = await opening
+  log.writers++
+  const found = log.partitions.length
+  if (partitions !== undefined && partitions !== found) {
+    await left(path, log)
+    const expected = `what it has: ${found}`
+    throw new SquallError('bad-option', { option: 'partitions', of: `the log ${folder}`, value: partitions, expected })
   }
+  return new LogWriter<T>(log, () => left(path, log))
 }
 
 async function opened(folder: string, options: Required<LogOptions>, files: FileSystem): Promise<OpenLog> {
@@ -151,7 +136,7 @@ async function opened(folder: string, options: Required<LogOptions>, files: File
   const lock = files === nodeFileSystem ? locked(folder) : undefined
   try {
     const found = partitionsOf(folder, await readWholeFile(files, headerPath(folder)))
-    const { partitions = found ?? options.partitions } = { partitions: found }
+    const partitions = found ?? options.partitions
     const writers: PartitionWriter[] = []
     for (let partition = 0; partition < partitions; partition++)
       writers.push(await PartitionWriter.open(files, partitionFolder(folder, partition), options))

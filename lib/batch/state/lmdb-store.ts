@@ -12,7 +12,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { RootDatabase, Transaction } from 'lmdb'
-import { SquallError } from '../../errors.ts'
+import { SquallError, reasonOf } from '../../errors.ts'
 import { assert } from '../../std/assert.ts'
 import { keyOf, readKey, writtenKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
@@ -93,7 +93,7 @@ export class LmdbStore implements StateStore, Reader {
       const meta = bytes === undefined ? { txid: undefined, operators: [] } : (decodeValue(bytes) as Meta)
       return new LmdbStore(db, moment, meta, options)
     } catch (error) {
-      throw new SquallError('file-unreadable', { file: options.folder, reason: (error as Error).message }, {}, { cause: error })
+      throw new SquallError('file-unreadable', { file: options.folder, reason: reasonOf(error) }, {}, { cause: error })
     }
   }
 
@@ -264,7 +264,7 @@ async function loadLmdb(): Promise<typeof import('lmdb')> {
   try {
     return await import('lmdb')
   } catch (error) {
-    throw new SquallError('lmdb-missing', { reason: (error as Error).message.split('\n')[0] }, {}, { cause: error })
+    throw new SquallError('lmdb-missing', { reason: reasonOf(error).split('\n')[0] }, {}, { cause: error })
   }
 }
 

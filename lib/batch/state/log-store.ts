@@ -4,6 +4,7 @@
  * A commit is one write and one fsync, however many keys there are. When the log has become larger than the last snapshot, a new one is
  * begun in a log of its own and written a part a commit, so that no batch waits for it: its cost follows the batches too.
  */
+import { reasonOf } from '../../errors.ts'
 import { assert } from '../../std/assert.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { cutReport } from '../log/framed-log.ts'
@@ -135,7 +136,7 @@ export class LogStore implements StateStore {
 
   /** The batch is committed all the same; the snapshot is tried again when the log is twice as large. */
   #failed(error: unknown): void {
-    this.#options.report?.(`no snapshot could be written to ${this.#options.folder}: ${(error as Error).message}`)
+    this.#options.report?.(`no snapshot could be written to ${this.#options.folder}: ${reasonOf(error)}`)
     this.#logBytesMin = 2 * this.#log.sizeBytes
     this.#abandonSnapshot()
   }

@@ -1,6 +1,7 @@
 /** The functions, filters, aggregators and queries that come with Trident. */
 import { SquallError } from '../../errors.ts'
 import { onOneLine } from '../../std/words.ts'
+import { natural } from '../rdd/ordering.ts'
 import type { Aggregator, CombinerAggregator, Row } from './aggregates.ts'
 import type { QueryFunction } from './query.ts'
 import type { ReadOnlyMapState, ReadOnlySnapshottable } from './state/state.ts'
@@ -116,8 +117,4 @@ function best(field: string, compare: (a: unknown, b: unknown) => number): Aggre
       if (found !== undefined) emit(...found)
     },
   }
-}
-
-function natural(a: unknown, b: unknown): number {
-  return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0
 }

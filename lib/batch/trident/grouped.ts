@@ -5,7 +5,7 @@ import { partitionerOf } from '../dstream/state-rdd.ts'
 import type { KeyGroupPartitioner } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import { Chain, isCombiner } from './aggregates.ts'
-import type { AnyAggregator, Link, ReducerAggregator, Row } from './aggregates.ts'
+import type { Link, Row } from './aggregates.ts'
 import { keyRow } from './fields.ts'
 import { applied, asOne, inTask, oneKey, opener } from './persist.ts'
 import type { StateHandle, StateSource } from './persist.ts'
@@ -41,11 +41,8 @@ export class GroupedTridentStream<F extends string, G extends F> {
     source: StateSource<MapState<unknown, V>>,
     ...args: PersistArgs<F, V, N>
   ): TridentState<MapState<unknown, V>, G | N> {
-    const stream = this.source as unknown as TridentStream
-    const fields = args.length === 3 ? args[0] : []
-    const { persisted } = grouped(stream, 'persistentAggregate', this.groupFields)
-    const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
-    return stream.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
+    const { open, updates, names } = persisted(this.source, this.groupFields, source, args)
+    return this.source.handle('map', updates, names as readonly (G | N)[], open as (scope: Scope) => Awaitable<MapState<unknown, V>>)
   }
 
   /** As that of a stream, once tuples are where their group is. */
@@ -133,60 +130,52 @@ interface Persisted {
 }
 
 /** `persistentAggregate` of groups; without fields there is one group, which is there in every batch. */
-export function grouped(stream: TridentStream, operator: string, groupFields: readonly string[]) {
+export function persisted<F extends string, V, N extends string>(
+  of: TridentStream<F>,
+  groupFields: readonly F[],
+  source: StateSource<State>,
+  args: PersistArgs<F, V, N>,
+): Persisted {
+  const operator = 'persistentAggregate'
+  const stream = of as unknown as TridentStream
+  const [fields, aggregator, newFields] = args.length === 3 ? args : [[], ...args]
   const isOne = groupFields.length === 0
-  const persisted = (
-    source: StateSource<State>,
-    fields: readonly string[],
-    aggregator: AnyAggregator,
-    newFields: readonly string[],
-  ): Persisted => {
-    const keyOf = isOne ? () => oneKey : stream.layout.key(operator, groupFields)
-    const rowOf = isOne ? (): Row => [] : keyRow(groupFields.length)
-    const view = stream.layout.view(operator, fields)
-    const chain = new Chain([{ view, aggregator, fields: newFields }])
-    const storeName = stream.storeName(source, operator)
-    const opened = opener(source, storeName)
-    const open = async (scope: Scope): Promise<State> => {
-      const made = await opened(scope)
-      return isOne ? asOne(made as Snapshottable<unknown>) : made
-    }
-    if (newFields.length !== 1) stream.layout.fault(operator, `${newFields.length} fields for one value`, 'name one new field')
-    const updates = stream.made(
-      operator,
-      true,
-      (rdd, scope) => {
-        const partitioner = partitionerOf(scope)
-        const ownsOne = partitioner.partitionOf(oneKey) === scope.sc.index
-        /** by key, what its value becomes */
-        let changes: RDD<readonly [unknown, unknown]>
-        if (isCombiner(aggregator)) changes = combinedBy(rdd, chain, keyOf, partitioner).mapValues(([value]) => value)
-        else changes = rdd.map((row) => [keyOf(row), row] as const).groupByKey(partitioner)
-        const updaterOf = (change: unknown): ValueUpdater<unknown> =>
-          isCombiner(aggregator)
-            ? (stored) => (stored === null ? change : aggregator.combine(stored, change))
-            : (stored) =>
-                (change as readonly Row[]).reduce<unknown>(
-                  (value, row) => (aggregator as ReducerAggregator).reduce(value, view(row)),
-                  stored ?? (aggregator as ReducerAggregator).init(),
-                )
-        return inTask(changes, operator, async (found) => {
-          // the one value of a combiner is there in every batch
-          const all = isOne && ownsOne && found.length === 0 && isCombiner(aggregator) ? [[oneKey, aggregator.zero()] as const] : found
-          const of = await open(scope)
-          const keys = all.map(([key]) => key)
-          return applied(of, scope, all.length > 0, async () => {
-            const updaters = all.map(([, change]) => updaterOf(change))
-            const values = isOne
-              ? [await (of as Snapshottable<unknown>).update(updaters[0] as ValueUpdater<unknown>)]
-              : await (of as MapState<unknown, unknown>).multiUpdate(keys, updaters)
-            return keys.map((key, i): Row => [...rowOf(key), values[i]])
-          })
-        })
-      },
-      storeName,
-    )
-    return { open, updates, names: [...groupFields, ...newFields] }
+  const keyOf = isOne ? () => oneKey : stream.layout.key(operator, groupFields)
+  const rowOf = isOne ? (): Row => [] : keyRow(groupFields.length)
+  const view = stream.layout.view(operator, fields)
+  const chain = new Chain([{ view, aggregator, fields: newFields }])
+  const storeName = stream.storeName(source, operator)
+  const opened = opener(source, storeName)
+  const open = async (scope: Scope): Promise<State> => {
+    const made = await opened(scope)
+    return isOne ? asOne(made as Snapshottable<unknown>) : made
   }
-  return { persisted }
+  if (newFields.length !== 1) stream.layout.fault(operator, `${newFields.length} fields for one value`, 'name one new field')
+  /** What a group's tuples of a batch make of its value: of a combiner they are combined by then. */
+  const updaterOf = (change: unknown): ValueUpdater<unknown> => {
+    if (isCombiner(aggregator)) return (stored) => (stored === null ? change : aggregator.combine(stored as V, change as V))
+    const rows = change as readonly Row[]
+    return (stored) => rows.reduce<V>((value, row) => aggregator.reduce(value, view(row)), (stored as V | null) ?? aggregator.init())
+  }
+  const update = (rdd: RDD<Row>, scope: Scope): RDD<Row> => {
+    const partitioner = partitionerOf(scope)
+    const ownsOne = partitioner.partitionOf(oneKey) === scope.sc.index
+    let changes: RDD<readonly [unknown, unknown]>
+    if (isCombiner(aggregator)) changes = combinedBy(rdd, chain, keyOf, partitioner).mapValues(([value]) => value)
+    else changes = rdd.map((row) => [keyOf(row), row] as const).groupByKey(partitioner)
+    return inTask(changes, operator, async (found) => {
+      // the one value of a combiner is there in every batch
+      const all = isOne && ownsOne && found.length === 0 && isCombiner(aggregator) ? [[oneKey, aggregator.zero()] as const] : found
+      const state = await open(scope)
+      const keys = all.map(([key]) => key)
+      return applied(state, scope, all.length > 0, async () => {
+        const updaters = all.map(([, change]) => updaterOf(change))
+        const values = isOne
+          ? [await (state as Snapshottable<unknown>).update(updaters[0] as ValueUpdater<unknown>)]
+          : await (state as MapState<unknown, unknown>).multiUpdate(keys, updaters)
+        return keys.map((key, i): Row => [...rowOf(key), values[i]])
+      })
+    })
+  }
+  return { open, updates: stream.made(operator, true, update, storeName), names: [...groupFields, ...newFields] }
 }

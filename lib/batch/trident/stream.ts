@@ -3,16 +3,16 @@
  * is built, so an operator that names another one is a fault of the plan.
  */
 import { SquallError } from '../../errors.ts'
-import type { DStream } from '../dstream/dstream.ts'
-import { DStream as Stream } from '../dstream/dstream.ts'
+import { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
+import { natural } from '../rdd/ordering.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import { Chain, collector } from './aggregates.ts'
 import type { AnyAggregator, Emit, Link, Row } from './aggregates.ts'
 import { ChainedAggregators } from './chained.ts'
 import type { AggregateArgs, PersistArgs } from './chained.ts'
 import { Fields } from './fields.ts'
-import { GroupedTridentStream, aggregated, grouped } from './grouped.ts'
+import { GroupedTridentStream, aggregated, persisted } from './grouped.ts'
 import { joined, sidesOf } from './join.ts'
 import type { JoinOptions } from './join.ts'
 import { applied, inTask, openerInPlace } from './persist.ts'
@@ -225,9 +225,7 @@ export class TridentStream<F extends string = string> {
     source: StateSource<Snapshottable<V> | MapState<unknown, V>>,
     ...args: PersistArgs<F, V, N>
   ): TridentState<Snapshottable<V>, N> {
-    const fields = args.length === 3 ? args[0] : []
-    const { persisted } = grouped(this, 'persistentAggregate', [])
-    const { open, updates, names } = persisted(source, fields, args.at(-2) as AnyAggregator, args.at(-1) as readonly N[])
+    const { open, updates, names } = persisted(this, [], source, args)
     return this.handle('one', updates, names as readonly N[], open as (scope: Scope) => Awaitable<Snapshottable<V>>)
   }
 
@@ -349,7 +347,7 @@ export class TridentStream<F extends string = string> {
 
   /** The stream of what `f` makes of each batch. */
   made(name: string, isStateful: boolean, f: (rdd: RDD<Row>, scope: Scope) => RDD<Row>, state?: string): DStream<Row> {
-    return new Stream<Row>(this.stream.graph, { name, parents: [this.stream], isStateful, state }, (scope) => {
+    return new DStream<Row>(this.stream.graph, { name, parents: [this.stream], isStateful, state }, (scope) => {
       const rdd = scope.of(this.stream)
       return rdd && f(rdd, scope)
     })
@@ -424,8 +422,4 @@ function rowOf(record: unknown, fields: readonly string[]): Row {
   if (row.length !== fields.length)
     throw new SquallError('tuple-size', { given: row.length, count: fields.length, fields: fields.join(', ') })
   return row
-}
-
-function natural(a: unknown, b: unknown): number {
-  return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0
 }
