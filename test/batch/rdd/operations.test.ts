@@ -232,6 +232,23 @@ test('every line of a file is read once, however it is divided', async () => {
   )
 })
 
+test('the natural order has nothing first, then what can be compared, and NaN last', async () => {
+  const orderOf = (values: readonly unknown[]): Promise<unknown[]> => rdd.parallelize(values).sortBy((value) => value).collect() // prettier-ignore
+  expect(await orderOf([NaN, 2, -Infinity, null, NaN, -1])).toEqual([null, -Infinity, -1, 2, NaN, NaN])
+  expect(await orderOf([true, undefined, false])).toEqual([undefined, false, true])
+  expect(await orderOf([[1, 'b'], [1], [0, 'z'], [1, 'a']])).toEqual([[0, 'z'], [1], [1, 'a'], [1, 'b']]) // prettier-ignore
+  expect(await orderOf([3n, 2.5, 2n])).toEqual([2n, 2.5, 3n])
+  expect(await orderOf([new Date(2), new Date(1)])).toEqual([new Date(1), new Date(2)])
+})
+
+test('a difference has the partitions of what is taken from, unless it is asked for others', async () => {
+  const numbers = rdd.range(0, 20, 1, 3)
+  const odd = rdd.range(1, 20, 2, 12)
+  expect(numbers.subtract(odd).partitions).toBe(3)
+  expect(numbers.subtract(odd, 5).partitions).toBe(5)
+  expect((await numbers.subtract(odd).collect()).sort((a, b) => a - b)).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16, 18])
+})
+
 test('lines longer than what is read at once', async () => {
   const file = join(folder(), 'text')
   const lines = ['x'.repeat(700_000), '', 'y'.repeat(300_000), 'ö'.repeat(200_000), 'z']
