@@ -107,7 +107,10 @@ class ByGroup {
       for (const { start, end } of this.#windows.of(at)) {
         const group = JSON.stringify([user, start, end])
         if (this.#mode !== 'complete' && end <= lateMs) dropped++
-        else this.#counts.set(group, (this.#counts.get(group) ?? 0) + Number(updated.add(group) !== undefined))
+        else {
+          updated.add(group)
+          this.#counts.set(group, (this.#counts.get(group) ?? 0) + 1)
+        }
       }
     const text = (group: string): string => `${group}=${this.#counts.get(group)}`
     const rows = this.#mode === 'update' ? [...updated].map(text) : this.#mode === 'complete' ? [...this.#counts.keys()].map(text) : []
