@@ -21,7 +21,7 @@ import { watermarkPolicy } from './event-time.ts'
 import type { WatermarkPolicy } from './event-time.ts'
 import { Intake } from './run/intake.ts'
 import { RDD } from './rdd/rdd.ts'
-import { checkRate } from './rate-control.ts'
+import { rateFaults } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
 import { ReceivedSource } from './receiver/received.ts'
 import type { BatchSource } from './source.ts'
@@ -162,7 +162,7 @@ class Streams {
       graph.fault(
         new SquallError('intervals-differ', { topology: this.#topology, a: `${graph.intervalMs} ms`, b: `${intervalMs} ms` }, where),
       )
-    checkRate(graph, id, options)
+    for (const fault of rateFaults(options, { of: `the stream ${id}`, intervalMs: graph.intervalMs, where })) graph.fault(fault)
     graph.rates.set(id, options)
     if (graph.sources.has(id) || graph.received.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
     if (source instanceof ReceivedSource) graph.received.set(id, source)

@@ -14,22 +14,15 @@ import type { TopologyBuilder } from '../topology/builder.ts'
 import { defineBolt, defineSpout } from '../topology/component.ts'
 import type { Failure, ManualOutput, SpoutContext, SpoutOutput } from '../topology/component.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
-import type { RddContext } from './context.ts'
 import { JobTask } from './run/job-task.ts'
-import type { JobStreams } from './run/job-task.ts'
+import type { JobProgram, JobStreams, RunOrder } from './run/job-task.ts'
 import { BlockPartSchema } from './run/stream-exchange.ts'
 
 /** What a job is declared with. */
 export type JobBuilder = Pick<TopologyBuilder, 'param' | 'config'>
 
-/** What runs in every task. */
-export type JobProgram = (sc: RddContext) => void | Promise<void>
-
 const RunSchema = z.object({ attempt: z.int(), seed: z.int() })
 const BlockSchema = BlockPartSchema.extend({ attempt: z.int() })
-
-/** An order to run the program. */
-export type RunOrder = Readonly<z.infer<typeof RunSchema>>
 
 /**
  * A program of RDDs that runs in all executors of `squall run`: what its file exports by default. `build` reads parameters and returns the

@@ -3,7 +3,7 @@
  * batches tell. Rates are in records a second.
  */
 import { SquallError } from '../errors.ts'
-import type { StreamGraph } from './dstream/graph.ts'
+import type { Place } from '../errors.ts'
 import { PidRateEstimator } from './rate.ts'
 import type { PidOptions } from './rate.ts'
 
@@ -95,23 +95,26 @@ export class StreamRate {
   }
 }
 
-/** Notes what is wrong with the options of a stream. */
-export function checkRate(graph: StreamGraph, stream: string, { maxRate, maxRatePerPartition, backpressure }: RateOptions): void {
-  const of = `the stream ${stream}`
-  const where = graph.where(stream)
+/** What is wrong with the options of a stream. */
+export function rateFaults(
+  { maxRate, maxRatePerPartition, backpressure }: RateOptions,
+  { of, intervalMs, where }: { readonly of: string; readonly intervalMs: number; readonly where: Place },
+): readonly SquallError[] {
   const { initialRate, ...pid } = typeof backpressure === 'object' ? backpressure : {}
-  for (const [option, value] of Object.entries({ maxRate, maxRatePerPartition, initialRate }))
-    if (value !== undefined && !(value > 0))
-      graph.fault(new SquallError('bad-option', { option, of, value, expected: 'a number of more than 0' }, where))
-  if (backpressure === undefined || backpressure === false) return
-  if (graph.intervalMs === 0) {
+  const faults = Object.entries({ maxRate, maxRatePerPartition, initialRate }).flatMap(([option, value]) =>
+    value === undefined || value > 0
+      ? []
+      : [new SquallError('bad-option', { option, of, value, expected: 'a number of more than 0' }, where)],
+  )
+  if (backpressure === undefined || backpressure === false) return faults
+  if (intervalMs === 0) {
     const expected = 'a batchInterval; without one a batch begins when the one before is done, and maxRate or batchRecordsMax bounds it'
-    graph.fault(new SquallError('bad-option', { option: 'backpressure', of, value: 'on', expected }, where))
-    return
+    return [...faults, new SquallError('bad-option', { option: 'backpressure', of, value: 'on', expected }, where)]
   }
   try {
-    new PidRateEstimator({ ...pid, batchIntervalMs: graph.intervalMs })
+    new PidRateEstimator({ ...pid, batchIntervalMs: intervalMs })
   } catch (error) {
-    graph.fault(error as SquallError)
+    return [...faults, error as SquallError]
   }
+  return faults
 }

@@ -5,11 +5,19 @@ import { displayPath, frameOf } from '../../std/stack.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../../topology/component.ts'
 import { RddContext } from '../context.ts'
 import type { Exchange } from '../exchange.ts'
-import type { JobProgram, RunOrder } from '../job.ts'
 import { inOrder } from '../rdd/job.ts'
 import { trade } from '../rdd/trade.ts'
 import { StreamExchange } from './stream-exchange.ts'
 import type { BlockPart } from './stream-exchange.ts'
+
+/** What runs in every task. */
+export type JobProgram = (sc: RddContext) => void | Promise<void>
+
+/** An order to run the program. */
+export interface RunOrder {
+  readonly attempt: number
+  readonly seed: number
+}
 
 /** A part of a block, and the attempt that it belongs to. */
 type BlockTuple = BlockPart & { readonly attempt: number }
