@@ -63,7 +63,7 @@ describe.each([1, 2])('what is as late as the watermark is late, on %i executors
         },
         on,
       )
-      expect(rowsOf(ran, ({ user, name = user }) => name)[1]).toEqual(['"a"', '"b"', '"c"', '"d"'])
+      expect(rowsOf(ran, ({ user, name = user }: Click & { readonly name?: string }) => name)[1]).toEqual(['"a"', '"b"', '"c"', '"d"'])
       expect(dropped).toBe(4)
     }
   })
