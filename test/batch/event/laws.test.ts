@@ -107,10 +107,11 @@ test('two watermarks on the way to an operator with state are refused', () => {
 
 test('what is not there counts for nothing in an aggregate', async () => {
   const sales = [{ shop: 'a', n: null }, { shop: 'b', n: 4 }, { shop: 'b', n: null }, { shop: 'b', n: 2 }] // prettier-ignore
-  const of = async (build: (s: DStream<(typeof sales)[number]>) => DStream<object>): Promise<string[][]> =>
-    rowsOf(await ranOf([sales], build))
-  expect(await of((s) => s.groupBy('shop').avg('n').records)).toEqual([['{"shop":"a","avg":null}', '{"shop":"b","avg":3}']])
-  expect(await of((s) => s.groupBy('shop').sum('n').records)).toEqual([['{"shop":"a","sum":null}', '{"shop":"b","sum":6}']])
-  expect(await of((s) => s.groupBy('shop').min('n').records)).toEqual([['{"shop":"a","min":null}', '{"shop":"b","min":2}']])
-  expect(await of((s) => s.groupBy('shop').max('n').records)).toEqual([['{"shop":"a","max":null}', '{"shop":"b","max":4}']])
+  // as texts: JSON would make NaN null
+  const of = async (build: (s: DStream<(typeof sales)[number]>) => DStream<object>): Promise<unknown> =>
+    (await ranOf([sales], build)).flat().flatMap(({ rows }) => rows.map((row) => Object.values(row).map(String).join(' ')).sort())
+  expect(await of((s) => s.groupBy('shop').avg('n').records)).toEqual(['a null', 'b 3'])
+  expect(await of((s) => s.groupBy('shop').sum('n').records)).toEqual(['a null', 'b 6'])
+  expect(await of((s) => s.groupBy('shop').min('n').records)).toEqual(['a null', 'b 2'])
+  expect(await of((s) => s.groupBy('shop').max('n').records)).toEqual(['a null', 'b 4'])
 })
