@@ -1,6 +1,6 @@
 /** Trident's operators one by one: to which task each way to repartition sends tuples, and what the built-in functions make of them. */
 import { describe, expect, test } from 'vitest'
-import { builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
+import { MemoryMapState, builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
 import type { State, TridentStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { failed, options, rowsOf } from './trident-runs.ts'
@@ -174,4 +174,24 @@ test.each([1, 2])('groups of several fields have their list as key, for states a
     { executors },
   )
   expect(rows).toEqual([[[1, 'x', 12], [1, 'x', 12], [2, 'x', 6]]]) // prettier-ignore
+})
+
+test('a state that could not be made is asked for again when its batch is tried again', async () => {
+  let asked = 0
+  const rows = await rowsOf(
+    ['w'],
+    [['a', 'a'], ['a']],
+    (s) =>
+      s
+        .groupBy(['w'])
+        .persistentAggregate(
+          () => (++asked < 3 ? Promise.reject(new Error('the store is away')) : Promise.resolve(new MemoryMapState<unknown, number>())),
+          builtIns.count(),
+          ['n'],
+        )
+        .newValuesStream(),
+    { executors: 1, mayFail: true },
+  )
+  expect(rows).toEqual([[['a', 2]], [['a', 3]]])
+  expect(asked).toBe(3)
 })
