@@ -1,7 +1,7 @@
 /** Trident's operators one by one: to which task each way to repartition sends tuples, and what the built-in functions make of them. */
 import { describe, expect, test } from 'vitest'
-import { MemoryMapState, builtIns, memorySource, state, topology, trident } from '../../../lib/index.ts'
-import type { State, TridentStream } from '../../../lib/index.ts'
+import { MemoryMapState, builtIns, memorySource, newStaticState, state, topology, trident } from '../../../lib/index.ts'
+import type { QueryFunction, State, TridentStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { failed, options, rowsOf } from './trident-runs.ts'
 
@@ -194,4 +194,21 @@ test('a state that could not be made is asked for again when its batch is tried 
   )
   expect(rows).toEqual([[['a', 2]], [['a', 3]]])
   expect(asked).toBe(3)
+})
+
+test('a query that has no result for some of its tuples is at fault', async () => {
+  const short: QueryFunction = { batchRetrieve: () => [1], execute: (_, result, emit) => emit(result) }
+  const asked = rowsOf(
+    ['n'],
+    [[1, 2]],
+    (s) =>
+      s.stateQuery(
+        newStaticState(() => ({})),
+        ['n'],
+        short,
+        ['m'],
+      ),
+    one,
+  )
+  await expect(asked).rejects.toThrow('batchRetrieve gave 1 results for 2 tuples')
 })

@@ -213,24 +213,63 @@ describe.each([1, 3])('on %i executors', (executors) => {
   })
 })
 
-test('a spout that is not ready begins no batch; one that has ended ends the topology', async () => {
-  const shelf = new Shelf({ a: ['a1', 'a2', 'a3'] })
-  let isReady = false
-  const of = opaque(shelf)
-  const spout: typeof of = {
-    ...of,
-    coordinator: () => ({ partitions: () => shelf.names, isReady: () => isReady, hasEnded: () => (shelf.given.size > 1 ? true : false) }),
-  }
-  using runs = runsOf((t) => newStream(t, 'words', spout, options))
-  await runs.run(1, async (running) => {
-    await running.advance('3500ms')
-    expect(shelf.given.size).toBe(0)
-    isReady = true
-    const { error } = await running.complete()
-    expect(error).toBeUndefined()
+test.each([
+  [1, 3],
+  [2, 1],
+])('windows over what an opaque spout gave reach back over a restart, from %i executors to %i', async (before, after) => {
+  const shelf = new Shelf({ a: ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'] })
+  const windows = new Map<number, readonly string[]>()
+  using runs = runsOf((t) => {
+    const words = newStream(t, 'words', opaque(shelf), options)
+    words.stream.window('3s', '1s').foreachRDD(async (rdd, { txid }) => {
+      windows.set(txid, (await rdd.collect()).map(([word]) => String(word)).toSorted())
+    })
+    return words
   })
-  expect(await runs.counts()).toEqual(once(['a1', 'a2', 'a3']))
+  await runs.run(before, (running) => running.advance('2500ms'))
+  await runs.run(after, (running) => running.advance('4500ms'))
+  expect(windows.get(3)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6'])
+  expect(windows.get(4)).toEqual(['a3', 'a4', 'a5', 'a6', 'a7', 'a8'])
 })
+
+/** A coordinator with a say in when batches begin, and when all is over. */
+const gated = <C extends object>(coordinator: C, shelf: Shelf, isReady: () => boolean): C => ({
+  ...coordinator,
+  isReady,
+  hasEnded: () => shelf.given.size > 1,
+})
+
+const gatedStreams = {
+  opaque(t: StreamTopologyBuilder, shelf: Shelf, isReady: () => boolean): TridentStream<'word'> {
+    const spout = opaque(shelf)
+    const coordinator: typeof spout.coordinator = async (context) => gated(await spout.coordinator(context), shelf, isReady)
+    const ready: typeof spout = { ...spout, coordinator }
+    return newStream(t, 'words', ready, options)
+  },
+  transactional(t: StreamTopologyBuilder, shelf: Shelf, isReady: () => boolean): TridentStream<'word'> {
+    const spout = transactional(shelf)
+    const coordinator: typeof spout.coordinator = async (context) => gated(await spout.coordinator(context), shelf, isReady)
+    const ready: typeof spout = { ...spout, coordinator }
+    return newStream(t, 'words', ready, options)
+  },
+}
+
+test.each(['opaque', 'transactional'] as const)(
+  'of the kind %s, a spout that is not ready begins no batch, one that has ended ends the run',
+  async (kind) => {
+    const shelf = new Shelf({ a: ['a1', 'a2', 'a3'] })
+    let isReady = false
+    using runs = runsOf((t) => gatedStreams[kind](t, shelf, () => isReady))
+    await runs.run(1, async (running) => {
+      await running.advance('3500ms')
+      expect(shelf.given.size).toBe(0)
+      isReady = true
+      const { error } = await running.complete()
+      expect(error).toBeUndefined()
+    })
+    expect(await runs.counts()).toEqual(once(['a1', 'a2', 'a3']))
+  },
+)
 
 test('fields of a spout that are there twice are a fault of the plan', async () => {
   const spout: BatchSpout = { kind: 'batch', fields: ['a', 'a'], open: () => ({ emitBatch: () => undefined }) }

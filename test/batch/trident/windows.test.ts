@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { viewState } from '../../../lib/batch/state/inspect.ts'
 import { builtIns, memorySource, topology, trident } from '../../../lib/index.ts'
 import type { TridentAggregator, TridentStream } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
@@ -88,7 +89,8 @@ test('windows go on after a restart, on another number of executors', async () =
   const source = memorySource<number>({ oneAtATime: true })
   const found: unknown[] = []
   const graph = topology('windows', (t) => {
-    const windows = trident(t.stream('numbers', source, { batchInterval: '1s' }), ['n']).slidingWindow(5, 2, ['n'], listed, ['w'])
+    const numbers = trident(t.stream('numbers', source, { batchInterval: '1s' }), ['n'])
+    const windows = numbers.slidingWindow(5, 2, ['n'], listed, ['w'], { name: 'last-five' })
     windows.stream.foreachRDD(async (rdd) => void found.push(...(await rdd.collect()).flat()))
   })
   let batches = 0
@@ -107,6 +109,10 @@ test('windows go on after a restart, on another number of executors', async () =
     await run(3, [5], [6])
     await run(2, [7, 8, 9])
     expect(found).toEqual(['1 2', '1 2 3 4', '2 3 4 5 6', '4 5 6 7 8'])
+    // the next window is of 6 to 10: what is kept is the batch of the 6, and that of the 7, 8 and 9
+    const view = await viewState(stateDir, 'windows')
+    expect(view.operators.find(({ operator }) => operator === 'last-five')?.keys).toBe(2)
+    await view.close()
   } finally {
     rmSync(stateDir, { recursive: true })
   }
