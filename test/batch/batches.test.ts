@@ -1,6 +1,6 @@
 /** When batches run: their times, how many at a time, and planners that take theirs; under virtual time. */
 import { describe, expect, test } from 'vitest'
-import { defineSpout, generatorSource, topology, z } from '../../lib/index.ts'
+import { defineSpout, generatorSource, memorySource, topology, z } from '../../lib/index.ts'
 import type { BatchSource, ConfigInput, StreamTopologyBuilder, TopologyDefinition } from '../../lib/index.ts'
 import { LocalCluster } from '../../lib/testing/index.ts'
 
@@ -168,4 +168,38 @@ describe('batchesPendingMax', () => {
       expect(order.filter((step) => step === 'process 2').length > 1).toBe(fails)
     },
   )
+})
+
+test('with an interval, one batch without data follows the last one with data', async () => {
+  const source = memorySource<number>({ oneAtATime: true })
+  for (const n of [1, 2]) source.add(n)
+  source.end()
+  const found: number[][] = []
+  const graph = topology('ends', (t) => {
+    t.stream('numbers', source, { batchInterval: '100ms' }).foreachRDD(async (rdd) => void found.push(await rdd.collect()))
+  })
+  await using cluster = await LocalCluster.start({ seed: 3 })
+  await cluster.complete(graph)
+  expect(found).toEqual([[1], [2], []])
+})
+
+test('a batch that fails is tried again after a wait that doubles', async () => {
+  const source = memorySource<number>()
+  source.add(1)
+  source.end()
+  const triedMs: number[] = []
+  const clock = { now: () => 0 }
+  const graph = topology('fails', (t) => {
+    t.stream('numbers', source).foreachRDD((_, { txid }) => {
+      if (txid > 1) return
+      triedMs.push(clock.now())
+      if (triedMs.length < 4) throw new Error('not yet')
+    })
+  })
+  await using cluster = await LocalCluster.start({ seed: 3 })
+  const running = await cluster.submit(graph)
+  clock.now = () => running.nowMs
+  await running.complete()
+  const waits = triedMs.slice(1).map((at, i) => at - (triedMs[i] as number))
+  expect(waits.map((ms) => Math.round(ms / 50))).toEqual([1, 2, 4])
 })
