@@ -12,8 +12,9 @@ import { durationMs } from './std/clock.ts'
 import { meantBy, shown } from './std/words.ts'
 
 interface Setting {
-  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes'
-  readonly default: boolean | number
+  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes' | 'choice'
+  readonly default: boolean | number | string
+  readonly choices?: readonly string[]
   readonly min?: number
   readonly max?: number
   readonly perComponent?: boolean
@@ -134,6 +135,12 @@ export const settings = {
     max: 2 ** 40,
     doc: 'about the bytes of received blocks that may wait for their batches in one executor; more make their receivers wait',
   },
+  stateStore: {
+    type: 'choice',
+    choices: ['log', 'lmdb'],
+    default: 'log',
+    doc: 'what keeps the state of streams of batches in the state directory: in memory with a log of changes, or on disk',
+  },
   workers: {
     type: 'count',
     default: 1,
@@ -146,13 +153,20 @@ export const settings = {
 
 export type SettingKey = keyof typeof settings
 
-type ValueOf<S extends Setting> = S['type'] extends 'boolean' ? boolean : number
+type ValueOf<S extends Setting> = S['type'] extends 'boolean'
+  ? boolean
+  : S extends { readonly choices: readonly (infer Choice)[] }
+    ? Choice
+    : number
+
+/** as a user writes it: numbers and durations may be text */
+type InputOf<S extends Setting> = S['type'] extends 'choice' ? ValueOf<S> : ValueOf<S> | string
 
 /** Settings with every default filled in; further keys are the user's own. */
 export type Config = { readonly [K in SettingKey]: ValueOf<(typeof settings)[K]> } & { readonly [key: string]: unknown }
 
 /** Settings as a user writes them: durations may be text (`'30s'`). */
-export type ConfigInput = { readonly [K in SettingKey]?: ValueOf<(typeof settings)[K]> | string } & { readonly [key: string]: unknown }
+export type ConfigInput = { readonly [K in SettingKey]?: InputOf<(typeof settings)[K]> } & { readonly [key: string]: unknown }
 
 const table: Readonly<Record<string, Setting>> = settings
 const byStormName: ReadonlyMap<string, string> = new Map(
@@ -188,9 +202,9 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
         ),
       )
     } else {
-      const parsed = parse(setting, given, value)
-      if (typeof parsed === 'string')
-        faults.push(new SquallError('bad-config', { key: given, value: shown(value), reason: parsed, expected: expected(setting) }, where))
+      const { parsed, reason } = parse(setting, given, value)
+      if (reason !== undefined)
+        faults.push(new SquallError('bad-config', { key: given, value: shown(value), reason, expected: expected(setting) }, where))
       else resolved[key] = parsed
     }
   }
@@ -213,11 +227,21 @@ export const defaults: Config = Object.freeze(
   Object.fromEntries(Object.entries(table).map(([key, setting]) => [key, setting.default])),
 ) as unknown as Config
 
-function parse(setting: Setting, key: string, value: unknown): boolean | number | string {
+interface Parsed {
+  readonly parsed?: boolean | number | string
+  /** why it is refused */
+  readonly reason?: string
+}
+
+function parse(setting: Setting, key: string, value: unknown): Parsed {
   if (setting.type === 'boolean') {
-    if (value === true || value === 'true') return true
-    if (value === false || value === 'false') return false
-    return 'not true or false'
+    if (value === true || value === 'true') return { parsed: true }
+    if (value === false || value === 'false') return { parsed: false }
+    return { reason: 'not true or false' }
+  }
+  if (setting.choices !== undefined) {
+    const parsed = setting.choices.find((choice) => choice === value)
+    return parsed === undefined ? { reason: 'none of its values' } : { parsed }
   }
   const number = key.endsWith('.secs')
     ? numberOf(value) * 1_000
@@ -226,11 +250,11 @@ function parse(setting: Setting, key: string, value: unknown): boolean | number 
       : numberOf(value)
   // so many seconds that they are no number of milliseconds are no duration either
   if (Number.isNaN(number) || (setting.type === 'durationMs' && number === Infinity))
-    return setting.type === 'durationMs' ? 'not a duration' : 'not a number'
-  if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return 'not a whole number'
-  if (number < (setting.min ?? 0)) return `less than ${setting.min ?? 0}`
-  if (setting.max !== undefined && number > setting.max) return `more than ${setting.max}`
-  return number
+    return { reason: setting.type === 'durationMs' ? 'not a duration' : 'not a number' }
+  if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return { reason: 'not a whole number' }
+  if (number < (setting.min ?? 0)) return { reason: `less than ${setting.min ?? 0}` }
+  if (setting.max !== undefined && number > setting.max) return { reason: `more than ${setting.max}` }
+  return { parsed: number }
 }
 
 function numberOf(value: unknown): number {
@@ -244,11 +268,14 @@ function plain(value: unknown): string {
 
 function expected(setting: Setting): string {
   if (setting.type === 'boolean') return 'true or false'
+  if (setting.choices !== undefined) return setting.choices.join(' or ')
   const range = ` from ${setting.min ?? 0}${setting.max === undefined ? '' : ` to ${setting.max}`}`
   return setting.type === 'durationMs' ? "milliseconds, or a duration such as '30s'" : `a whole number${range}`
 }
 
-/** The setting that `key` was probably meant to be: at most two letters away. */
+/** The setting that `key` was probably meant to be: one that only has its unit besides, or at most two letters away. */
 function nearest(key: string): string | undefined {
+  const withUnit = ['Max', 'Ms', 'Bytes'].map((unit) => `${key}${unit}`).find((one) => Object.hasOwn(table, one))
+  if (withUnit !== undefined) return withUnit
   return key.length > 3 ? meantBy(key, [...Object.keys(table), ...byStormName.keys()], 2) : undefined
 }

@@ -43,8 +43,10 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   }
   let code: number = exitCodes.fine
   const program = commands(io, (result) => (code = result))
+  // `help state get`: commander knows one word behind `help`
+  const words = argv[0] === 'help' && argv.length > 2 && argv.every((word) => !word.startsWith('-')) ? [...argv.slice(1), '--help'] : argv
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(words, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return exitCodes.fine
@@ -159,22 +161,23 @@ function usageError({ message }: CommanderError, argv: readonly string[]): Squal
   const asked = argv[0] === 'help' ? argv[1] : /^unknown command '(.*)'/.exec(first)?.[1]
   if (isState && asked !== undefined) {
     const meant = meantBy(asked, stateVerbs)
-    const hint = `${meant === undefined ? '' : `did you mean state ${meant}? `}(see squall state --help)`
-    return new SquallError('usage', { problem: `unknown command '${asked}'`, hint })
+    return unknownCommand(asked, meant === undefined ? undefined : `state ${meant}`, 'squall state --help')
   }
   if (asked !== undefined && !verbs.includes(asked)) {
-    const meant = meantBy(asked, verbs)
-    const hint = meant !== undefined ? `did you mean ${meant}?` : /\.\w+$/.test(asked) ? `did you mean squall run ${asked}?` : ''
-    return new SquallError('usage', {
-      problem: `unknown command '${asked}'`,
-      hint: hint === '' ? 'see squall --help' : `${hint} (see squall --help)`,
-    })
+    const meant =
+      asked === 'version' ? 'squall --version' : (meantBy(asked, verbs) ?? (/\.\w+$/.test(asked) ? `squall run ${asked}` : undefined))
+    return unknownCommand(asked, meant, 'squall --help')
   }
-  const verb = argv.find((word) => verbs.includes(word))
+  const verb = isState && stateVerbs.includes(argv[1] ?? '') ? `state ${argv[1]}` : argv.find((word) => verbs.includes(word))
   const help = `see squall ${verb === undefined ? '' : `${verb} `}--help`
   const meant = /^\((.*)\)$/.exec(suggestion ?? '')?.[1]
   return new SquallError('usage', {
     problem: first.replace(/\.$/, ''),
     hint: meant === undefined ? help : `${meant.charAt(0).toLowerCase()}${meant.slice(1)} (${help})`,
   })
+}
+
+function unknownCommand(asked: string, meant: string | undefined, help: string): SquallError {
+  const hint = meant === undefined ? `see ${help}` : `did you mean ${meant}? (see ${help})`
+  return new SquallError('usage', { problem: `unknown command '${asked}'`, hint })
 }

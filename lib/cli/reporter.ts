@@ -2,7 +2,7 @@
 import type { Run, RunResult } from '../engine/run-types.ts'
 import type { Io } from './io.ts'
 import { Screen } from './screen.ts'
-import { RateMeter, progressLine, ratesBetween, summaryLine, tableLines } from './table.ts'
+import { RateMeter, batchesOf, progressLine, ratesBetween, summaryLine, tableLines } from './table.ts'
 
 export interface Reporter {
   /** Before the run: takes what others write. */
@@ -45,7 +45,7 @@ export class LiveReporter implements Reporter {
     clearInterval(this.#timer)
     this.#paint(run, result.state)
     this.#screen.end()
-    this.#io.out(`\n${summaryLine(run.snapshot().topology, result)}\n`)
+    this.#io.out(`\n${summaryLine(run.snapshot(), result)}\n`)
   }
 
   end(): void {
@@ -89,7 +89,7 @@ export class PlainReporter implements Reporter {
     clearTimeout(this.#timer)
     const snapshot = run.snapshot()
     const lines = tableLines(snapshot, ratesBetween(undefined, snapshot), { columns: 120, rows: 1_000, colour: false, state: result.state })
-    this.#io.out(`${lines.map((line) => line.trimEnd()).join('\n')}\n\n${summaryLine(snapshot.topology, result)}\n`)
+    this.#io.out(`${lines.map((line) => line.trimEnd()).join('\n')}\n\n${summaryLine(snapshot, result)}\n`)
   }
 
   end(): void {
@@ -118,7 +118,9 @@ export class JsonReporter implements Reporter {
   finish(run: Run, { state, emitted, acked, failed, expired, replayed, deadLettered, seconds }: RunResult): void {
     clearInterval(this.#timer)
     this.#snapshot(run)
-    this.#line({ kind: 'result', state, emitted, acked, failed, expired, replayed, deadLettered, seconds })
+    const batches = batchesOf(run.snapshot())
+    const read = batches === undefined ? {} : { batches: batches.batches, records: batches.records }
+    this.#line({ kind: 'result', state, ...read, emitted, acked, failed, expired, replayed, deadLettered, seconds })
   }
 
   end(): void {

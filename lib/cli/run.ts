@@ -33,7 +33,7 @@ const executorsPerCore = 4
 
 /**
  * With `--json`, lines on stdout: `{"kind":"snapshot",...}` (`Snapshot` in lib/metrics/snapshot.ts) every second and at the
- * end, then `{"kind":"result","state","emitted","acked","failed","expired","replayed","deadLettered","seconds"}`.
+ * end, then `{"kind":"result","state"[,"batches","records"],"emitted","acked","failed","expired","replayed","deadLettered","seconds"}`.
  */
 export async function run(file: string, flags: RunFlags, io: Io): Promise<number> {
   const executors = wholeNumber('--executors', flags.executors, 1)
@@ -185,7 +185,8 @@ class ErrorLog {
 
   add(error: ComponentError): void {
     const { component, task, message, stack, tuple } = error
-    const key = `${component}\n${userLines(stack, 1)[0] ?? ''}\n${message}`
+    // the numbers of RDDs: each batch makes its own
+    const key = `${component}\n${userLines(stack, 1)[0] ?? ''}\n${message.replace(/\[\d+\]/g, '[]')}`
     const kind = this.#kinds.get(key)
     if (kind !== undefined) kind.times++
     else if (this.#kinds.size >= kindsMax) this.#others++
@@ -197,7 +198,12 @@ class ErrorLog {
 
   summarize(): void {
     for (const { error, times } of this.#kinds.values())
-      if (times > 1) this.#logger.error({ component: error.component, times }, `${error.message} (${times} times in all)`)
+      if (times > 1) this.#logger.error({ component: error.component, times }, `${firstLine(error.message)} (${times} times in all)`)
     if (this.#others > 0) this.#logger.error({ times: this.#others }, `${this.#others} errors of further kinds`)
   }
+}
+
+/** Of a coded error: what, without the place and the remedy. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
 }

@@ -35,7 +35,7 @@ export function stateGet(topology: string, operator: string, text: string, flags
     if (key === undefined)
       throw new SquallError('state-missing', {
         what: `the state ${operator} has no key ${text}`,
-        hint: `list what there is with: squall state dump ${topology} ${operator}; a key that is not text is given as JSON`,
+        hint: `list what there is with: squall state dump ${topology} ${operator} --state-dir ${flags.stateDir}; a key that is not text is given as JSON`,
       })
     const value = view.get(operator, key)
     io.out(flags.json === true ? `${jsonText({ key, value })}\n` : `${lineText(value)}\n`)

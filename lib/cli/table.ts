@@ -56,10 +56,24 @@ interface Batches {
   readonly delayMs: number
 }
 
-function batchesOf({ components }: Snapshot): Batches | undefined {
+export function batchesOf({ components }: Snapshot): Batches | undefined {
   const counters = components.find(({ id }) => id === 'batches')?.tasks[0]?.counters
   if (counters?.['batchP99Ms'] === undefined) return undefined
   return { batches: 0, records: 0, batchP50Ms: 0, batchP99Ms: 0, delayMs: 0, ...counters }
+}
+
+/** What runs streams of batches, and what runs a job: their tuples are orders, which tell a user nothing. */
+const componentsOfStreams = new Set(['batches', 'receivers', 'batch'])
+const componentsOfJob = new Set(['start', 'program'])
+
+/** The components that a topology was written with, and whether it has trees of tuples of its own. */
+function ownOf(snapshot: Snapshot): { readonly components: readonly ComponentSnapshot[]; readonly hasTrees: boolean } {
+  const { components } = snapshot
+  const isJob = components.some(({ id, tasks }) => id === 'program' && tasks[0]?.counters['jobAttempts'] !== undefined)
+  const system = batchesOf(snapshot) !== undefined ? componentsOfStreams : isJob ? componentsOfJob : undefined
+  if (system === undefined) return { components, hasTrees: true }
+  const own = components.filter(({ id }) => !system.has(id))
+  return { components: own, hasTrees: own.some(({ kind }) => kind === 'spout') }
 }
 
 function batchFacts({ batches, records, batchP50Ms, batchP99Ms, delayMs }: Batches, rates: Rates): readonly string[] {
@@ -86,20 +100,29 @@ export function tableLines(
   rates: Rates,
   { columns, rows, colour, state = 'running' }: TableOptions,
 ): readonly string[] {
-  const { topology, uptimeMs, totals, pending, latencyMs, components, executorRestarts } = snapshot
+  const { topology, uptimeMs, totals, pending, latencyMs, executorRestarts } = snapshot
+  const own = ownOf(snapshot)
+  const { hasTrees } = own
+  const components = own.components.length > 0 ? snapshot.components : []
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text
   const alarm = (n: number, text: string): string => (n > 0 ? paint('red', text) : text)
+  const troubles = [
+    [totals.failed, 'failed'],
+    [totals.expired, 'expired'],
+  ] as const
   const facts: readonly (readonly [string, string])[] = [
-    [`emitted ${count(totals.emitted)}`, `emitted ${count(totals.emitted)}`],
-    [`acked ${count(totals.acked)}`, `acked ${count(totals.acked)}`],
-    [`failed ${count(totals.failed)}`, alarm(totals.failed, `failed ${count(totals.failed)}`)],
-    [`expired ${count(totals.expired)}`, alarm(totals.expired, `expired ${count(totals.expired)}`)],
-    [`replayed ${count(totals.replayed)}`, `replayed ${count(totals.replayed)}`],
-    [`pending ${count(pending)}`, `pending ${count(pending)}`],
-    [`${count(rates.acked)}/s`, paint('bold', `${count(rates.acked)}/s`)],
-    [latencyFact(latencyMs, 'p50'), latencyFact(latencyMs, 'p50')],
-    [latencyFact(latencyMs, 'p99'), latencyFact(latencyMs, 'p99')],
+    ...(hasTrees ? [`emitted ${count(totals.emitted)}`, `acked ${count(totals.acked)}`].map((text) => [text, text] as const) : []),
+    ...troubles.filter(([n]) => hasTrees || n > 0).map(([n, what]) => [`${what} ${count(n)}`, alarm(n, `${what} ${count(n)}`)] as const),
+    ...(hasTrees
+      ? ([
+          [`replayed ${count(totals.replayed)}`, `replayed ${count(totals.replayed)}`],
+          [`pending ${count(pending)}`, `pending ${count(pending)}`],
+          [`${count(rates.acked)}/s`, paint('bold', `${count(rates.acked)}/s`)],
+          [latencyFact(latencyMs, 'p50'), latencyFact(latencyMs, 'p50')],
+          [latencyFact(latencyMs, 'p99'), latencyFact(latencyMs, 'p99')],
+        ] as const)
+      : []),
     ...(totals.deadLettered > 0
       ? [[`dead letters ${count(totals.deadLettered)}`, paint('red', `dead letters ${count(totals.deadLettered)}`)] as const]
       : []),
@@ -119,8 +142,7 @@ export function tableLines(
       ? cut(head, columns)
       : `${paint('bold', cut(topology, columns - 24))}  ${paint('dim', `${state} ${clock(uptimeMs)}`)}`,
     ...head2,
-    '',
-    ...componentRows(shown, rates, columns, paint),
+    ...(shown.length > 0 ? ['', ...componentRows(shown, rates, columns, paint)] : []),
     ...(hidden > 0 ? [paint('dim', cut(`... and ${hidden} more`, columns))] : []),
   ]
 }
@@ -197,20 +219,38 @@ export function progressLine(snapshot: Snapshot, rates: Rates): string {
     ...(replayed > 0 ? [`replayed ${count(replayed)}`] : []),
   ].join('  ')
   if (batches !== undefined) return `${clock(uptimeMs)}  ${batchFacts(batches, rates).join('  ')}  ${trouble}`
+  if (!ownOf(snapshot).hasTrees) return `${clock(uptimeMs)}  running${totals.failed > 0 ? `  ${trouble}` : ''}`
   return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  ${latencyFact(latencyMs, 'p50')}  ${latencyFact(latencyMs, 'p99')}`
 }
 
 /** The last line of a run. */
 export function summaryLine(
-  topology: string,
+  snapshot: Snapshot,
   { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult,
 ): string {
-  const rate = seconds > 0 ? ` (${count(acked / seconds)}/s)` : ''
+  const rate = (n: number): string => (seconds > 0 ? ` (${count(n / seconds)}/s)` : '')
+  const batches = batchesOf(snapshot)
+  const nothingNew = state === 'finished' && batches?.batches === 0 ? ': there was nothing new' : ''
+  const figures = [
+    ...(batches === undefined
+      ? []
+      : [`batches ${count(batches.batches)}`, `records ${count(batches.records)}${rate(batches.records)}${nothingNew}`]),
+    ...(ownOf(snapshot).hasTrees
+      ? [
+          `emitted ${count(emitted)}`,
+          `acked ${count(acked)}${rate(acked)}`,
+          `failed ${count(failed)}`,
+          `expired ${count(expired)}`,
+          `replayed ${count(replayed)}`,
+          `dead letters ${count(deadLettered)}`,
+        ]
+      : [...(failed > 0 ? [`failed ${count(failed)}`] : []), ...(expired > 0 ? [`expired ${count(expired)}`] : [])]),
+  ]
   const givenUp =
     deadLettered === 0
       ? ''
       : `\n${deadLettered === 1 ? '1 tuple was given up after all its replays: it is a dead letter' : `${count(deadLettered)} tuples were given up after all their replays: they are dead letters`}`
-  return `${topology} ${state} after ${seconds.toFixed(2)} s: emitted ${count(emitted)}, acked ${count(acked)}${rate}, failed ${count(failed)}, expired ${count(expired)}, replayed ${count(replayed)}, dead letters ${count(deadLettered)}${givenUp}`
+  return `${snapshot.topology} ${state} after ${seconds.toFixed(2)} s${figures.length > 0 ? `: ${figures.join(', ')}` : ''}${givenUp}`
 }
 
 function wrap(parts: readonly (readonly [string, string])[], columns: number): readonly string[] {

@@ -64,7 +64,8 @@ export function isOwnFault(error: unknown): boolean {
 
 /** The lines of a stack trace that point into the user's code, ready to print; all lines but those of Node's inside when none does. */
 export function userLines(stack: string, max = 8): readonly string[] {
-  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line) && !line.includes('node:internal/'))
+  // the message of a coded error has a line ` at PLACE`, too; and a native function alone says nothing
+  const lines = stack.split('\n').filter((line) => /^ {4}at /.test(line) && !/node:internal\/|\(<anonymous>\)$/.test(line))
   const own = lines.filter(isOwn)
   return (own.length > 0 ? own : lines).slice(0, max).map((line) => {
     const frame = frameAt(line)

@@ -26,6 +26,9 @@ describe('usage', () => {
     [['help', 'rnu'], "unknown command 'rnu'", 'did you mean run?'],
     [['RUN', 'x.ts'], "unknown command 'RUN'", 'did you mean run?'],
     [['words.ts'], "unknown command 'words.ts'", 'did you mean squall run words.ts?'],
+    [['version'], "unknown command 'version'", 'did you mean squall --version?'],
+    [['state', 'rnu'], "unknown command 'rnu'", 'help: see squall state --help'],
+    [['state', 'get'], "missing required argument 'topology'", 'see squall state get --help'],
     [['run', ''], 'the name of the file is empty', 'name a definition file'],
     [['run'], "missing required argument 'file'", 'squall run --help'],
     [['run', 'a.ts', 'b.ts'], 'too many arguments', 'squall run --help'],
@@ -280,6 +283,23 @@ describe('run', () => {
     expect(log).toContain('ERROR log[1]: boom\n    tuple {"word":"x"}\n    at execute (/somewhere/else.ts:3:4)\n')
     expect(log).toContain('boom (3 times in all)')
     expect(log).toContain('another')
+  })
+
+  test('each batch makes RDDs anew: their numbers make no other error, and the remedy is told once', async () => {
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const code = main(['run', tiny()], io)
+    const { onError } = await run.whenStarted()
+    for (let i = 0; i < 3; i++) {
+      const fault = new SquallError('rdd-failed', { rdd: `map[${i}]`, partition: 0, times: 4, reason: 'boom' }, { file: 'a.ts', line: 3 })
+      onError?.({ ...error, message: fault.message, stack: fault.stack ?? '' })
+    }
+    run.finish({ state: 'failed' })
+    await code
+    const log = written.mock.calls.map(([text]) => String(text)).join('')
+    written.mockRestore()
+    expect(log.match(/at a\.ts/g)).toHaveLength(1)
+    expect(log.match(/help: /g)).toHaveLength(1)
+    expect(log).toContain('boom (3 times in all)')
   })
 
   test('many more executors than cores are warned of', async () => {

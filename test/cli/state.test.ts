@@ -110,4 +110,5 @@ test('help', async () => {
     stdout: expect.stringContaining('Example:\n  squall state dump') as string,
   })
   expect((await squall('state', '--help')).stdout).toContain('list')
+  expect((await squall('help', 'state', 'get')).stdout).toContain('squall state get [options] <topology> <operator> <key>')
 })

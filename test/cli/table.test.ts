@@ -97,6 +97,40 @@ describe('streams of batches', () => {
     )
   })
 
+  test('without spouts beside them there is nothing else to tell', () => {
+    const only = (more: object): Snapshot => {
+      const { components, ...rest } = batches(12_000, more)
+      const batch: ComponentSnapshot = { id: 'batch', kind: 'bolt', latencyMs, tasks: [task({ executed: { 'batches.process': 1_234 } })] }
+      return { ...rest, totals: noTotals, components: [...components.filter(({ id }) => id === 'batches'), batch] }
+    }
+    expect(tableLines(only({}), rates, wide)).toEqual([
+      'word-count  running 00:12',
+      'batches 1,234  records 98,765  25,000 records/s  batch p50 12.3 ms  p99 140 ms  delay 0.200 ms',
+    ])
+    const end = { state: 'finished', seconds: 2, ...noTotals, emitted: 2_468, acked: 2_468 } as const
+    expect(summaryLine(only({}), end)).toBe('word-count finished after 2.00 s: batches 1,234, records 98,765 (49,383/s)')
+    expect(summaryLine(only({ batches: 0, records: 0 }), end)).toMatch(/records 0 \(0\/s\): there was nothing new$/)
+    // failures are told in any case
+    const failed = { ...only({}), totals: { ...noTotals, failed: 3 } }
+    expect(tableLines(failed, rates, wide)[2]).toBe('failed 3')
+    expect(summaryLine(failed, { ...end, state: 'failed', failed: 3 })).toMatch(/, failed 3$/)
+  })
+
+  test('a job has no figures of tuples', () => {
+    const job: Snapshot = {
+      ...snapshot(2_000, 1),
+      topology: 'sales',
+      totals: { ...noTotals, emitted: 1 },
+      components: [
+        { id: 'start', kind: 'spout', latencyMs, tasks: [task({ emitted: { run: 1 } })] },
+        { id: 'program', kind: 'bolt', latencyMs, tasks: [task({ counters: { jobAttempts: 1 } })] },
+      ],
+    }
+    expect(tableLines(job, rates, wide)).toEqual(['sales  running 00:02'])
+    expect(progressLine(job, rates)).toBe('00:02  running')
+    expect(summaryLine(job, { state: 'finished', seconds: 2, ...noTotals, emitted: 1, acked: 1 })).toBe('sales finished after 2.00 s')
+  })
+
   test('a spout that is only called so has no such line', () => {
     const own = snapshot(1_000, 5, [{ id: 'batches', kind: 'spout', latencyMs, tasks: [task({ counters: { batches: 1 } })] }])
     expect(tableLines(own, new RateMeter().add(own), wide)[1]).toMatch(/^emitted 5/)
@@ -137,13 +171,13 @@ test('a line of progress and the last line', () => {
   expect(progressLine(now, new RateMeter().add(now))).toBe(
     '1:02:05  emitted 1,500  acked 1,500  failed 2  pending 3  0/s  p50 0.500 ms  p99 12.3 ms',
   )
-  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1_000, acked: 1_000 })).toBe(
-    'x finished after 2.00 s: emitted 1,000, acked 1,000 (500/s), failed 0, expired 0, replayed 0, dead letters 0',
+  expect(summaryLine(now, { state: 'finished', seconds: 2, ...noTotals, emitted: 1_000, acked: 1_000 })).toBe(
+    'word-count finished after 2.00 s: emitted 1,000, acked 1,000 (500/s), failed 0, expired 0, replayed 0, dead letters 0',
   )
-  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 3, acked: 1, deadLettered: 2 })).toMatch(
+  expect(summaryLine(now, { state: 'finished', seconds: 2, ...noTotals, emitted: 3, acked: 1, deadLettered: 2 })).toMatch(
     /dead letters 2\n2 tuples were given up after all their replays: they are dead letters$/,
   )
-  expect(summaryLine('x', { state: 'finished', seconds: 2, ...noTotals, emitted: 1, deadLettered: 1 })).toMatch(
+  expect(summaryLine(now, { state: 'finished', seconds: 2, ...noTotals, emitted: 1, deadLettered: 1 })).toMatch(
     /dead letters 1\n1 tuple was given up after all its replays: it is a dead letter$/,
   )
 })

@@ -48,11 +48,11 @@ test('the picture in README.md is what squall graph draws', async () => {
 })
 
 function settingsTable(): string {
-  const kinds = { boolean: 'yes or no', count: 'a number', durationMs: 'a duration', bytes: 'bytes' }
+  const kinds = { boolean: 'yes or no', count: 'a number', durationMs: 'a duration', bytes: 'bytes', choice: '' }
   const rows = Object.entries(settings as Readonly<Record<string, Setting>>).map(
-    ([key, { type, doc, perComponent, storm, ...setting }]) => [
+    ([key, { type, choices, doc, perComponent, storm, ...setting }]) => [
       `\`${key}\``,
-      kinds[type],
+      choices?.map((choice) => `\`${choice}\``).join(' or ') ?? kinds[type],
       `\`${setting.default}\``,
       perComponent === true ? 'yes' : '',
       storm === undefined ? '' : `\`${storm}\``,
@@ -64,8 +64,9 @@ function settingsTable(): string {
 }
 
 interface Setting {
-  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes'
-  readonly default: boolean | number
+  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes' | 'choice'
+  readonly choices?: readonly string[]
+  readonly default: boolean | number | string
   readonly perComponent?: boolean
   readonly storm?: string
   readonly doc: string

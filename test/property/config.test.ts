@@ -13,11 +13,18 @@ const value = fc.oneof(
   fc.double(),
   fc.boolean(),
   fc.string(),
-  fc.constantFrom('true', 'false', '30s', '1.5m', '10', '0', '-1', '1e3', null, undefined, {}, []),
+  fc.constantFrom('log', 'lmdb', 'true', 'false', '30s', '1.5m', '10', '0', '-1', '1e3', null, undefined, {}, []),
 )
 const input = fc.dictionary(fc.oneof(fc.constantFrom(...keys, ...stormKeys, 'topology.acker.executors'), fc.string()), value, {
   maxKeys: 8,
 }) as fc.Arbitrary<ConfigInput>
+
+interface Rules {
+  readonly type: string
+  readonly choices?: readonly string[]
+  readonly min?: number
+  readonly max?: number
+}
 
 function resolved(given: ConfigInput): { readonly config: Readonly<Record<string, unknown>>; readonly faults: readonly SquallError[] } {
   const faults: SquallError[] = []
@@ -29,10 +36,11 @@ test('whatever is given, each setting is of its type and in its range', () => {
     fc.property(input, (given) => {
       const { config } = resolved(given)
       for (const key of keys) {
-        const { type, min = 0, max = Infinity }: { readonly type: string; readonly min?: number; readonly max?: number } = settings[key]
+        const { type, choices, min = 0, max = Infinity }: Rules = settings[key]
         const is = config[key]
         const isInRange = typeof is === 'number' && is >= min && is <= max && (type === 'durationMs' || Number.isSafeInteger(is))
-        expect([key, is, type === 'boolean' ? typeof is === 'boolean' : isInRange]).toEqual([key, is, true])
+        const isSound = choices !== undefined ? choices.includes(is as string) : type === 'boolean' ? typeof is === 'boolean' : isInRange
+        expect([key, is, isSound]).toEqual([key, is, true])
       }
     }),
   )

@@ -26,6 +26,7 @@ test.each<[ConfigInput, Record<string, unknown>]>([
   [{ 'topology.max.spout.pending': null }, { spoutPendingMax: 1_024 }],
   [{ 'topology.acker.executors': 0 }, { ack: false }],
   [{ 'topology.acker.executors': 3 }, { ack: true }],
+  [{ stateStore: 'lmdb' }, { stateStore: 'lmdb' }],
   [{ 'my.own.key': { a: 1 } }, { 'my.own.key': { a: 1 } }],
 ])('%j', (input, expected) => {
   expect(faultsOf(input)).toEqual([])
@@ -42,7 +43,9 @@ describe('faults', () => {
     [{ spoutPendingMax: '' }, 'bad-config'],
     [{ ack: 'yes' }, 'bad-config'],
     [{ ringBytes: 1 }, 'bad-config'],
+    [{ stateStore: 'rocksdb' as 'lmdb' }, 'bad-config'],
     [{ messageTimeoutsMs: 5 }, 'unknown-config'],
+    [{ stateStor: 'lmdb' }, 'unknown-config'],
     [{ 'topology.max.spout.pendin': 5 }, 'unknown-config'],
   ])('%j: %s', (input, code) => {
     expect(faultsOf(input).map((fault) => fault.code)).toEqual([code])
@@ -55,6 +58,9 @@ describe('faults', () => {
 
   test('the hint names the setting that was meant', () => {
     expect(faultsOf({ spoutPendingMx: 5 })[0]?.help).toBe('did you mean spoutPendingMax?')
+    // as one writes it who does not know that names end in their unit
+    expect(faultsOf({ spoutPending: 5 })[0]?.help).toBe('did you mean spoutPendingMax?')
+    expect(faultsOf({ messageTimeout: '5s' })[0]?.help).toBe('did you mean messageTimeoutMs?')
   })
 })
 

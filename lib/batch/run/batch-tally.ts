@@ -34,6 +34,8 @@ export class BatchTally {
   constructor(options: BatchTallyOptions, context: SpoutContext) {
     this.#options = options
     this.#context = context
+    // they tell streams of batches from spouts and bolts before there is a batch, and when there is none
+    for (const name of ['batches', 'records', 'batchP50Ms', 'batchP99Ms', 'delayMs']) context.count(name, 0)
   }
 
   done({ txid, timeMs, tries, startedMs = 0, startedDate }: DoneBatch): void {

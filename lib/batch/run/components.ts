@@ -173,7 +173,7 @@ function statePlace(graph: StreamGraph, context: TaskContext, files: FileSystem)
     folder,
     topology,
     tasks,
-    store: config['stateStore'] === 'lmdb' ? 'lmdb' : 'log',
+    store: config.stateStore,
     operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
     run: `${process.pid}`,
     files,

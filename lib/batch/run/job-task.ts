@@ -37,6 +37,8 @@ export class JobTask {
   constructor(program: JobProgram, context: TaskContext) {
     this.#program = program
     this.#context = context
+    // it tells a job from spouts and bolts
+    context.count('jobAttempts', 0)
     this.#peers = context.tasksOf(context.component)
   }
 
@@ -45,6 +47,7 @@ export class JobTask {
     if (attempt < this.#attempt) return out.fail(tuple, this.#superseded(attempt))
     this.#abandonUpTo(attempt - 1)
     this.#attempt = attempt
+    this.#context.count('jobAttempts')
     const exchange = this.#exchangeOf(attempt)
     exchange.begin((to, block) => out.emitDirect(this.#peers[to] as number, 'blocks', { attempt, ...block }, { anchors: tuple }))
     const { taskIndex: index, taskCount: count, config } = this.#context
