@@ -73,7 +73,7 @@ const table = {
     help: 'check constructorArgs, properties and configMethods at this place',
   },
   // -- declaring a topology; reported together, as many as there are
-  'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout and bolt of a topology an id of its own' },
+  'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout, bolt and stream of a topology an id of its own' },
   'bad-name': {
     what: '{name} cannot be the name of a {what}',
     help: 'begin with a letter or "$"; after that use letters, digits, "-", "_", "." and "$"; at most 128 characters',
@@ -82,6 +82,7 @@ const table = {
     what: '{component} is {value}, not a {what}',
     help: 'give it what {define} returned, or a class that has its streams as static members',
   },
+  'not-a-source': { what: 'the source of the stream {stream} is {value}', help: 'give it {expected}' },
   'bad-definition': { what: '{what} of {component} is {value}', help: 'give it {expected}' },
   'unknown-component': { what: 'there is no component {component}', help: '{hint}' },
   'unknown-stream': { what: '{component} has no stream {stream}', help: '{hint}' },
@@ -432,7 +433,7 @@ const table = {
   },
   'no-output': {
     what: 'the streams of {topology} have no output',
-    help: 'end at least one of them with foreachRDD, foreachPartition, print, saveAsTextFiles or a state',
+    help: 'end at least one of them with print, foreachRDD, foreachPartition, toTuples, a sink (saveOnce, saveTo, ...) or a state',
   },
   'slides-differ': {
     what: '{of}: the streams have batches every {slideMs} and every {other} ms',

@@ -7,8 +7,11 @@
 import { SquallError, allFaults } from '../errors.ts'
 import { durationMs } from '../std/clock.ts'
 import type { Duration } from '../std/clock.ts'
+import { calledFrom } from '../std/stack.ts'
+import { hintFor, shown } from '../std/words.ts'
 import { topology as topologyOfBolts } from '../topology/builder.ts'
 import type { StreamHandle, TopologyBuilder } from '../topology/builder.ts'
+import { isDefinition } from '../topology/component.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
 import type { StreamOutline } from '../topology/outline.ts'
 import type { BatchStats } from './run/batch-stats.ts'
@@ -24,6 +27,7 @@ import { RDD } from './rdd/rdd.ts'
 import { rateFaults } from './rate-control.ts'
 import type { RateOptions } from './rate-control.ts'
 import { ReceivedSource } from './receiver/received.ts'
+import type { Receiver } from './receiver/receiver.ts'
 import type { BatchSource } from './source.ts'
 
 export interface StreamOptions extends RateOptions {
@@ -36,15 +40,7 @@ export interface StreamOptions extends RateOptions {
 }
 
 export interface StreamTopologyBuilder extends TopologyBuilder {
-  /**
-   * A stream of micro-batches of what a source gives, or receivers get. All streams of a topology share their batches, and so the interval.
-   *
-   * ```ts
-   * const words = t.stream('lines', textLines('book.txt'), { batchInterval: '500ms' }).flatMap((line) => line.split(' '))
-   * words.countByValue().print()
-   * ```
-   */
-  stream<T>(id: string, source: BatchSource<T> | ReceivedSource<T>, options?: StreamOptions): DStream<T>
+  // the compiler tells what is wrong with regard to the last of the two: the one that is meant more often
   /**
    * A stream of micro-batches of tuples: what a spout or a bolt emits on a stream. A tuple is acked when its batch is committed: at least once. Set
    * `spoutPendingMax` to what a batch shall hold of each spout. Without an interval, a batch is begun every 50 ms.
@@ -55,6 +51,15 @@ export interface StreamTopologyBuilder extends TopologyBuilder {
    * ```
    */
   stream<T extends object>(id: string, tuples: StreamHandle<T>, options?: StreamOptions): DStream<T>
+  /**
+   * A stream of micro-batches of what a source gives, or receivers get. All streams of a topology share their batches, and so the interval.
+   *
+   * ```ts
+   * const words = t.stream('lines', textLines('book.txt'), { batchInterval: '500ms' }).flatMap((line) => line.split(' '))
+   * words.countByValue().print()
+   * ```
+   */
+  stream<T>(id: string, source: BatchSource<T> | ReceivedSource<T>, options?: StreamOptions): DStream<T>
   /** Keeps the RDDs of all streams with an output at least so long, and those of what they are made of accordingly; see `DStream.remember`. */
   remember(duration: Duration): void
   /**
@@ -127,6 +132,16 @@ export function topology(name: string, build: (t: StreamTopologyBuilder) => void
   })
 }
 
+/** of `t.stream` */
+const optionKeys: readonly string[] = [
+  'batchInterval',
+  'watermarkPolicy',
+  'noDataBatches',
+  'maxRate',
+  'maxRatePerPartition',
+  'backpressure',
+] satisfies readonly (keyof StreamOptions)[]
+
 class Streams {
   readonly #topology: string
   #graph: StreamGraph | undefined
@@ -140,14 +155,14 @@ class Streams {
     this.#topology = name
   }
 
-  add<T>(
-    id: string,
-    source: BatchSource<T> | ReceivedSource<T> | StreamHandle<object>,
-    { batchInterval = 0, ...options }: StreamOptions = {},
-  ): DStream<T> {
+  add<T>(id: string, source: BatchSource<T> | ReceivedSource<T> | StreamHandle<object>, streamOptions: StreamOptions = {}): DStream<T> {
+    const { batchInterval = 0, ...options } = streamOptions
     const intervalMs = durationMs(batchInterval)
     const graph = (this.#graph ??= new StreamGraph(this.#topology, intervalMs ?? 0))
     const where = graph.where(id)
+    for (const key of Object.keys(streamOptions))
+      if (!optionKeys.includes(key))
+        graph.fault(new SquallError('unknown-key', { place: 'the options of t.stream()', key, hint: hintFor(key, optionKeys) }, where))
     if (options.watermarkPolicy !== undefined) graph.watermarkPolicy = watermarkPolicy(options.watermarkPolicy)
     if (options.noDataBatches !== undefined) graph.noDataBatches = options.noDataBatches
     if (intervalMs === undefined || intervalMs < 0 || !Number.isSafeInteger(intervalMs))
@@ -166,10 +181,11 @@ class Streams {
     graph.rates.set(id, options)
     if (graph.sources.has(id) || graph.received.has(id)) graph.fault(new SquallError('duplicate-id', { id }, where))
     if (source instanceof ReceivedSource) graph.received.set(id, source)
-    else if ('streamName' in source) {
+    else if (isOfTuples(source)) {
       graph.intakes.set(id, source)
       graph.sources.set(id, new Intake(graph.intervalMs, () => graph.rememberMs))
-    } else graph.sources.set(id, source)
+    } else if (isSource(source)) graph.sources.set(id, source)
+    else graph.fault(new SquallError('not-a-source', { stream: id, ...noSource(id, source) }, where))
     return new DStream<T>(graph, { name: id, parents: [] }, (scope) => scope.source<T>(id))
   }
 
@@ -179,7 +195,7 @@ class Streams {
       throw new SquallError(
         'bad-option',
         { option: 'duration', of: 'remember', value: String(duration), expected: "a duration such as '10s'" },
-        { topology: this.#topology },
+        Object.assign(calledFrom(), { topology: this.#topology }),
       )
     this.#rememberMs = Math.max(this.#rememberMs, ms)
   }
@@ -227,4 +243,22 @@ class Streams {
   get outline(): StreamOutline | undefined {
     return this.#outline
   }
+}
+
+function isOfTuples(source: object): source is StreamHandle<object> {
+  return Object(source) === source && 'streamName' in source
+}
+
+function isSource<T>(source: BatchSource<T>): boolean {
+  return Object(source) === source && typeof source.planner === 'function' && typeof source.reader === 'function'
+}
+
+/** What was given in the place of a source, and what may have been meant. */
+function noSource(id: string, given: unknown): { readonly value: string; readonly expected: string } {
+  for (const kind of ['spout', 'bolt'] as const)
+    if (isDefinition(given, kind))
+      return { value: `a ${kind} that is not in the topology`, expected: `its tuples: t.stream(${shown(id)}, t.${kind}(...))` }
+  if (typeof (given as Partial<Receiver<unknown>> | undefined)?.onStart === 'function')
+    return { value: 'a receiver', expected: `what it receives: t.stream(${shown(id)}, received(receiver))` }
+  return { value: shown(given), expected: "a source such as textLines('book.txt'), or a spout or bolt of the topology" }
 }

@@ -1,12 +1,12 @@
 /** What no task can be blamed for: errors that nothing caught, a component that ends the process, our own mistakes. */
-import { SquallError } from '../errors.ts'
+import { SquallError, placed } from '../errors.ts'
 import type { Place } from '../errors.ts'
 import { deepTrace, displayPath, frameOf, isOwnFault } from '../std/stack.ts'
 import { isCoded, messageOf } from './faults.ts'
 
-/** An error that nothing caught: a coded one stays what it is. */
+/** An error that nothing caught: a coded one stays what it is, with where the user's code met it. */
 export function uncaught(error: unknown): SquallError {
-  if (isCoded(error)) return error
+  if (isCoded(error)) return error.where.line === undefined ? placed(error, placeOf(error)) : error
   if (isOwnFault(error)) return executorFailed(error)
   return new SquallError('uncaught', { reason: messageOf(error) }, placeOf(error), { cause: error })
 }

@@ -115,7 +115,7 @@ export function drawnOf(plan: Plan): Drawn {
           id,
           kind,
           title: operators.join(' · '),
-          note: kind === 'stage' ? `${what} × ${tasks}` : what,
+          note: kind === 'stage' && tasks > 1 ? `${what} × ${tasks}` : what,
           isMany: kind === 'stage' && tasks > 1,
         }
       }),

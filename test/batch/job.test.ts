@@ -136,6 +136,14 @@ describe.each([1, 2, 3])('on %d executors', (executors) => {
       })
     })
 
+    test('by a coded error in what it does itself: with the line', async () => {
+      const broken = run((sc) => void sc.range(0, 10).sortBy((n) => n, false as unknown as object), executors)
+      await expect(broken).rejects.toMatchObject({
+        code: 'bad-option',
+        where: { file: 'test/batch/job.test.ts', line: expect.any(Number) as number, component: 'program' },
+      })
+    })
+
     test('by itself in one task, while others wait for it: job-threw, with the line', async () => {
       const broken = run(async (sc) => {
         await sc.range(0, 10).count()

@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import type { Duration } from '../../std/clock.ts'
+import { calledFrom } from '../../std/stack.ts'
 import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import type { WatermarkPolicy } from '../event-time.ts'
@@ -97,6 +98,8 @@ export class StreamGraph {
   rememberOutputsMs = 0
   readonly intervalMs: number
   #stateful: readonly StreamNode<unknown>[] = []
+  /** where the first stream is declared */
+  #begins: Place | undefined
 
   constructor(topology: string, intervalMs: number) {
     this.topology = topology
@@ -106,6 +109,7 @@ export class StreamGraph {
   add(stream: StreamNode<unknown>): void {
     for (const { number, name } of stream.parents.filter((parent) => this.streams[parent.number] !== parent))
       this.fault(new SquallError('foreign-stream', { stream: `${name} (${number + 1})`, topology: this.topology }, this.where(stream.name)))
+    this.#begins ??= this.where(stream.name)
     this.streams.push(stream)
   }
 
@@ -137,9 +141,9 @@ export class StreamGraph {
     this.faults.push(error)
   }
 
-  /** Where an error of a stream is. */
+  /** Where an error of a stream is: in the user's code while the topology is declared. */
   where(stream: string): Place {
-    return { topology: this.topology, stream }
+    return Object.assign(calledFrom(), { topology: this.topology, stream })
   }
 
   /** The streams with state that outputs depend on, parents first. Each is evaluated at every batch of its own, whoever looks at it then. */
@@ -160,7 +164,8 @@ export class StreamGraph {
   /** What was declared is whole: how long each stream's RDDs are needed. Faults go to the plan. */
   finish(): void {
     for (const finisher of this.finishers) finisher()
-    if (this.streams.length > 0 && this.outputs.length === 0) this.fault(new SquallError('no-output', { topology: this.topology }))
+    if (this.streams.length > 0 && this.outputs.length === 0)
+      this.fault(new SquallError('no-output', { topology: this.topology }, this.#begins))
     for (const { stream } of this.outputs) stream.rememberMs = Math.max(stream.rememberMs, this.rememberOutputsMs)
     // children were declared after their parents
     for (const stream of this.streams.toReversed())

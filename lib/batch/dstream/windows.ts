@@ -99,7 +99,7 @@ export function inverseWindow<K, V>(
 }
 
 function labelOf(lengthMs: number, slideMs: number): string {
-  return `window(${shortDuration(lengthMs)} every ${shortDuration(slideMs)})`
+  return lengthMs === slideMs ? `window(${shortDuration(lengthMs)})` : `window(${shortDuration(lengthMs)} every ${shortDuration(slideMs)})`
 }
 
 /** The times of a stream's batches after one time, up to another. */

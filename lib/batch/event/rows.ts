@@ -54,10 +54,14 @@ export function passesAt(value: unknown): number | undefined {
   return msOf(time) ?? undefined
 }
 
+function windowOf({ sizeMs, slideMs }: TimeWindows): string {
+  return sizeMs === slideMs ? shortDuration(sizeMs) : `${shortDuration(sizeMs)} every ${shortDuration(slideMs)}`
+}
+
 /** How a grouping is drawn. */
 export function groupingOf(fields: readonly string[], windows?: TimeWindows | SessionWindows<never>): string {
   if (windows === undefined) return `groupBy(${fields.join(', ')})`
-  const window = windows instanceof TimeWindows ? `${shortDuration(windows.sizeMs)} every ${shortDuration(windows.slideMs)}` : 'sessions'
+  const window = windows instanceof TimeWindows ? windowOf(windows) : 'sessions'
   return `groupBy(${[...fields, window].join(', ')})`
 }
 

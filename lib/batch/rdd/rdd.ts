@@ -5,6 +5,7 @@
  * Every task of a run makes the same RDDs in the same order and computes the partitions that it owns.
  */
 import { SquallError } from '../../errors.ts'
+import { shown } from '../../std/words.ts'
 import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import { KeyMap, isSameKey } from '../keyed.ts'
@@ -243,8 +244,8 @@ export class RDD<T> {
   }
 
   /** In the order of what `keyOf` says of each value. */
-  sortBy<K>(keyOf: (value: T) => K, { ascending, compare, partitions }: SortOptions<K> = {}): RDD<T> {
-    return this.keyBy(keyOf).sortByKey({ ascending, compare, partitions }).values()
+  sortBy<K>(keyOf: (value: T) => K, options?: SortOptions<K>): RDD<T> {
+    return this.keyBy(keyOf).sortByKey(options).values()
   }
 
   /** The values by what `keyOf` says of each. */
@@ -334,10 +335,11 @@ export class RDD<T> {
   }
 
   /** The pairs in the order of their keys, in ranges of about the same size; equal keys keep their order. */
-  sortByKey<K, V>(
-    this: RDD<readonly [K, V]>,
-    { ascending = true, compare = natural, partitions = this.partitions }: SortOptions<K> = {},
-  ): RDD<[K, V]> {
+  sortByKey<K, V>(this: RDD<readonly [K, V]>, options: SortOptions<K> = {}): RDD<[K, V]> {
+    // in Spark the order is given as a boolean
+    if (typeof options !== 'object')
+      throw new SquallError('bad-option', { option: 'order', of: 'sortByKey', value: shown(options), expected: '{ ascending: false }' })
+    const { ascending = true, compare = natural, partitions = this.partitions } = options
     const partitioner = new RangePartitioner<K>(Math.max(1, partitions), this.node, { ascending, compare })
     const order: Compare<K> = ascending ? compare : (a, b) => compare(b, a)
     return new RDD(partitioned(this.node, 'sortByKey', partitioner as Partitioner, order) as Node<[K, V]>)

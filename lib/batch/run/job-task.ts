@@ -1,6 +1,6 @@
 /** One task of a job: runs the program in its executor, one attempt after the other. */
 import { join } from 'node:path'
-import { SquallError, reasonOf } from '../../errors.ts'
+import { SquallError, placed, reasonOf } from '../../errors.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
 import type { ManualOutput, TaskContext, Tuple } from '../../topology/component.ts'
 import { RddContext } from '../context.ts'
@@ -106,9 +106,9 @@ export class JobTask {
   }
 
   #coded(error: unknown): SquallError {
-    if (error instanceof SquallError) return error
     const frame = frameOf(error)
     const where = frame === undefined ? {} : { file: displayPath(frame.file), line: frame.line, column: frame.column }
+    if (error instanceof SquallError) return error.where.line === undefined ? placed(error, where) : error
     return new SquallError('job-threw', { job: this.#context.topology, reason: reasonOf(error) }, where, { cause: error })
   }
 }

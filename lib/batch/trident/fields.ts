@@ -1,5 +1,6 @@
 /** The fields of a stream's tuples while a topology is built. What is wrong with them becomes a fault of the plan, and building goes on. */
 import { SquallError } from '../../errors.ts'
+import type { Place } from '../../errors.ts'
 import type { StreamGraph } from '../dstream/graph.ts'
 import type { Row } from './aggregates.ts'
 import { TupleLayout, TupleView } from './tuple-view.ts'
@@ -80,8 +81,8 @@ export class Fields {
     this.#graph.fault(error)
   }
 
-  #where(operator: string): { topology: string; stream: string } {
-    return { topology: this.#graph.topology, stream: `${this.#stream}.${operator}` }
+  #where(operator: string): Place {
+    return this.#graph.where(`${this.#stream}.${operator}`)
   }
 }
 

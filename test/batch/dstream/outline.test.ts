@@ -1,6 +1,17 @@
 /** Streams of batches as `squall graph` draws them. */
 import { expect, test } from 'vitest'
-import { builtIns, defineBolt, defineSpout, memorySource, sessionWindow, state, topology, trident, z } from '../../../lib/index.ts'
+import {
+  builtIns,
+  defineBolt,
+  defineSpout,
+  memorySource,
+  sessionWindow,
+  state,
+  topology,
+  trident,
+  tumblingWindow,
+  z,
+} from '../../../lib/index.ts'
 import type { DStream, StreamTopologyBuilder } from '../../../lib/index.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { graphSvg } from '../../../lib/topology/graph-svg.ts'
@@ -183,4 +194,15 @@ test.each(operators)('%s is drawn with an exchange if its RDDs have one', async 
   const stage = streams?.nodes.find(({ kind, operators: [first] }) => kind === 'stage' && first?.replace(/\(.*/, '') === name)
   const into = stage?.from ?? streams?.nodes.find(({ id }) => id === 'stage 1')?.from
   expect(into?.some(({ isExchange }) => isExchange)).toBe(lineages[0]?.includes('+-'))
+})
+
+test('a window that slides by its own length is drawn with one length; of one task, the number says nothing', () => {
+  const tumbling = (t: StreamTopologyBuilder): void => {
+    const clicks = t.stream('clicks', memorySource<Click>(), { batchInterval: '1s' })
+    clicks.withWatermark('at', '1m').groupBy('user', tumblingWindow('10s')).count().print()
+    clicks.window('2s', '2s').print()
+  }
+  const drawn = graphMermaid(planTopology(topology('tumbling', tumbling).draft({}), {}, 1))
+  expect(drawn).toContain('"groupBy(user, 10s)<br>state clicks.groupBy"')
+  expect(drawn).toContain('"window(2s)<br>stage"')
 })

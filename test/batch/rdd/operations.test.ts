@@ -57,6 +57,14 @@ test('a sort is total, stable, and in ranges of about the same size', async () =
   expect(sizes.reduce((a, b) => a + b)).toBe(10_000)
 })
 
+test("Spark's boolean for the order is refused, not taken for ascending", () => {
+  const descending = false as unknown as object
+  const pairs = rdd.parallelize([[1, 'a']] as [number, string][])
+  const refused = { code: 'bad-option', help: 'give it { ascending: false }' }
+  expect(() => pairs.sortByKey(descending)).toThrow(expect.objectContaining(refused))
+  expect(() => pairs.sortBy(([key]) => key, descending)).toThrow(expect.objectContaining(refused))
+})
+
 test('values of a key are in the order of the input, in however many tasks', async () => {
   const groups = await everywhere(
     async (sc) =>
