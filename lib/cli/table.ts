@@ -81,9 +81,7 @@ function batchFacts({ batches, records, batchP50Ms, batchP99Ms, delayMs }: Batch
     `batches ${count(batches)}`,
     `records ${count(records)}`,
     `${count(rates.records)} records/s`,
-    `batch p50 ${ms(batchP50Ms)} ms`,
-    `p99 ${ms(batchP99Ms)} ms`,
-    `delay ${ms(delayMs)} ms`,
+    ...(batches > 0 ? [`batch p50 ${ms(batchP50Ms)} ms`, `p99 ${ms(batchP99Ms)} ms`, `delay ${ms(delayMs)} ms`] : ['batch p50 -', 'p99 -']),
   ]
 }
 
@@ -133,7 +131,7 @@ export function tableLines(
   const head = `${cut(topology, columns - 24)}  ${state} ${clock(uptimeMs)}`
   const batches = batchesOf(snapshot)
   const ofBatches = batches === undefined ? [] : batchFacts(batches, rates).map((text) => [text, paint('bold', text)] as const)
-  const head2 = [...wrap(ofBatches, columns), ...wrap(facts, columns)]
+  const head2 = hasTrees ? [...wrap(ofBatches, columns), ...wrap(facts, columns)] : wrap([...ofBatches, ...facts], columns)
   const room = Math.max(1, rows - head2.length - 5)
   const shown = components.slice(0, components.length > room ? room - 1 : room)
   const hidden = components.length - shown.length

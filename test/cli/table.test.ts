@@ -112,7 +112,9 @@ describe('streams of batches', () => {
     expect(summaryLine(only({ batches: 0, records: 0 }), end)).toMatch(/records 0 \(0\/s\): there was nothing new$/)
     // failures are told in any case
     const failed = { ...only({}), totals: { ...noTotals, failed: 3 } }
-    expect(tableLines(failed, rates, wide)[2]).toBe('failed 3')
+    expect(tableLines(failed, rates, wide)[1]).toMatch(/ {2}delay 0.200 ms {2}failed 3$/)
+    // nothing measured is no latency
+    expect(progressLine(only({ batches: 0 }), rates)).toMatch(/ {2}batch p50 - {2}p99 - {2}failed 0$/)
     expect(summaryLine(failed, { ...end, state: 'failed', failed: 3 })).toMatch(/, failed 3$/)
   })
 
