@@ -327,7 +327,7 @@ describe('run', () => {
     io.signals.emit('uncaught', new SquallError('emit-outside', { component: 'late' }, { component: 'late', task: 3 }))
     expect(io.exited).toBe(1)
     expect(io.stderr).toMatch(
-      /error\[uncaught\]: .*stray\n.*\nhelp: .*\nerror\[emit-outside\]: late .*\n {2}at component late task 3\nhelp: .*\n$/,
+      /error\[uncaught\]: .*stray\n.*\nhelp: .*\nerror\[emit-outside\]: late .*\n {2}at test\/cli\/main\.test\.ts:\d+:\d+, component late task 3\nhelp: .*\n$/,
     )
   })
 
