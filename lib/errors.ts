@@ -222,8 +222,8 @@ const table = {
     help: 'run the version of Squall that wrote it, or a newer one',
   },
   'metadata-broken': {
-    what: 'an entry of the log of {log} cannot be read: {reason}',
-    help: 'bring the log back from a copy, or begin anew without its folder',
+    what: 'the log of {log} is broken: {reason}',
+    help: 'bring the log back from a copy, or begin anew: with another state directory, or without the folder of the log',
   },
   'metadata-unwritable': {
     what: 'an entry of the log of {log} cannot be written: {reason}',

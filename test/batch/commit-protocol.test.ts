@@ -293,6 +293,15 @@ describe('a state that does not fit the commit log is refused', () => {
     const disk = await diskWithout(isGone)
     await expect(run(counts(disk, new Random(1), new Map()), disk, 2)).rejects.toMatchObject({ code })
   })
+
+  test.each([
+    ['are gone', () => Buffer.alloc(0)],
+    ['have lost their last', (bytes: Buffer) => bytes.subarray(0, -3)],
+  ])('and neither do offsets that %s: what a committed batch took is not made up anew', async (_, change) => {
+    const disk = await diskWithout(() => false)
+    disk.tamper(disk.paths.find((path) => path.startsWith(`${batchesOnDisk}offsets`)) as string, change)
+    await expect(run(counts(disk, new Random(1), new Map()), disk, 2)).rejects.toMatchObject({ code: 'metadata-broken' })
+  })
 })
 
 describe('a damaged file', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { watermarkPolicy } from '../event-time.ts'
 import type { WatermarkPolicy } from '../event-time.ts'
 import type { FileSystem } from '../log/file-system.ts'
-import { MetadataLog } from './metadata-log.ts'
+import { checkBegun, MetadataLog } from './metadata-log.ts'
 import { commitFormat, offsetFormat, pinnedConf } from './metadata.ts'
 import type { OffsetEntry } from './metadata.ts'
 import type { Range } from '../source.ts'
@@ -73,6 +73,8 @@ export async function openBatchLog(
     watermarkPolicy: policy,
     async read() {
       const committed = await committedTxid()
+      // a batch that is planned anew and taken for committed would leave out what it takes
+      if (committed > 0) checkBegun(committed, offsets.latest?.batch, { file: logFolder(folder) })
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
         const { batchTimestampMs: timeMs = 0, offsets: ranges = {}, conf: { positions = '{}' } = {} } = entry ?? {}

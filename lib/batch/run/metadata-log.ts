@@ -5,6 +5,7 @@
  * file would need a second one. Before each entry stands a line with its batch, so that people can read the files as well.
  */
 import { SquallError } from '../../errors.ts'
+import type { Place } from '../../errors.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { cutReport } from '../log/framed-log.ts'
@@ -176,11 +177,7 @@ export interface Resumption {
 export function resumption(offsets: MetadataLog<OffsetEntry>, commits: MetadataLog<CommitEntry>, firstBatch = 1): Resumption {
   const begun = offsets.latest
   const done = commits.latest
-  if (done !== undefined && (begun === undefined || begun.batch < done.batch))
-    throw new SquallError('metadata-broken', {
-      log: 'commits',
-      reason: `batch ${done.batch} is committed, but the last one with offsets is ${begun?.batch ?? 'none'}`,
-    })
+  if (done !== undefined) checkBegun(done.batch, begun?.batch)
   if (begun === undefined) return { batch: firstBatch, again: undefined, previous: undefined, watermarkMs: 0 }
   if (done?.batch === begun.batch) {
     // a commit that tells no watermark holds 0; the watermark never goes back
@@ -189,6 +186,13 @@ export function resumption(offsets: MetadataLog<OffsetEntry>, commits: MetadataL
   }
   const { batch, entry } = begun
   return { batch, again: entry, previous: offsets.get(batch - 1), watermarkMs: entry.batchWatermarkMs }
+}
+
+/** Nothing is committed that was not begun, so offsets that end before have lost a part; what a batch takes is not to be made up anew. */
+export function checkBegun(committed: number, begun: number | undefined, where: Place = {}): void {
+  if (begun !== undefined && begun >= committed) return
+  const reason = `batch ${committed} is committed, but the last one with offsets is ${begun ?? 'none'}`
+  throw new SquallError('metadata-broken', { log: 'offsets', reason }, where)
 }
 
 /** An entry for a batch that is there takes its place, and what came after it is void. */
