@@ -1,5 +1,5 @@
 /** `squall state list|get|dump TOPOLOGY`: what a topology keeps in its state directory, also while nothing runs. */
-import { viewState } from '../batch/state/inspect.ts'
+import { viewCommittedState } from '../batch/run/committed-state.ts'
 import type { StateView } from '../batch/state/inspect.ts'
 import { SquallError } from '../errors.ts'
 import { exitCodes } from './exit.ts'
@@ -62,7 +62,7 @@ export function stateDump(topology: string, operator: string | undefined, flags:
 async function withView(topology: string, { stateDir }: StateFlags, show: (view: StateView) => void): Promise<number> {
   if (stateDir === undefined || stateDir === '')
     throw new SquallError('usage', { problem: 'no state directory given', hint: 'add --state-dir DIR, as when the topology ran' })
-  const view = await viewState(stateDir, topology)
+  const view = await viewCommittedState(stateDir, topology)
   try {
     show(view)
   } finally {

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { addBatchComponents } from '../../lib/batch/run/components.ts'
 import { DStream } from '../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../lib/batch/dstream/graph.ts'
+import { viewCommittedState } from '../../lib/batch/run/committed-state.ts'
 import { MetadataLog } from '../../lib/batch/run/metadata-log.ts'
 import { commitFormat, offsetFormat } from '../../lib/batch/run/metadata.ts'
 import type { BatchSource, SourceKind } from '../../lib/batch/source.ts'
@@ -301,6 +302,24 @@ describe('a state that does not fit the commit log is refused', () => {
     const disk = await diskWithout(() => false)
     disk.tamper(disk.paths.find((path) => path.startsWith(`${batchesOnDisk}offsets`)) as string, change)
     await expect(run(counts(disk, new Random(1), new Map()), disk, 2)).rejects.toMatchObject({ code: 'metadata-broken' })
+  })
+})
+
+describe.each([1, 2])('where nothing is left to do, on %i executors, a damaged state shows all the same', (executors) => {
+  const changes = `${stateDir}/state/1/task-0/changes-00000001.log`
+
+  test.each([
+    ['cut short', (bytes: Buffer) => bytes.subarray(0, -3), 'state-behind'],
+    ['emptied', () => Buffer.alloc(0), 'state-behind'],
+    ['broken before its end', (bytes: Buffer) => bytes.fill(0, 12, 16), 'log-corrupt'],
+  ])('%s', async (_, change, code) => {
+    const random = new Random(1)
+    const disk = new FaultDisk(random)
+    await run(counts(disk, random, new Map()), disk, executors)
+    await run(counts(disk, random, new Map()), disk, executors)
+    disk.tamper(changes, change)
+    await expect(run(counts(disk, random, new Map()), disk, executors)).rejects.toMatchObject({ code })
+    await expect(viewCommittedState(stateDir, 'counting', disk)).rejects.toMatchObject({ code })
   })
 })
 

@@ -64,15 +64,10 @@ export async function openBatchLog(
   const policy = watermarkPolicy(conf['watermarkPolicy'] ?? asked)
   if (policy !== asked)
     warn(`the watermark policy stays '${policy}', as the topology began; '${asked}' would make other results of what is kept`)
-  /** What is committed last: the driver, perhaps in another thread, writes it. */
-  const committedTxid = async (): Promise<number> => {
-    const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
-    return Math.max(0, ...commits.map(({ batch }) => batch))
-  }
   return {
     watermarkPolicy: policy,
     async read() {
-      const committed = await committedTxid()
+      const committed = await committedTxid(folder, files)
       // a batch that is planned anew and taken for committed would leave out what it takes
       if (committed > 0) checkBegun(committed, offsets.latest?.batch, { file: logFolder(folder) })
       return offsets.batches().map((txid) => {
@@ -91,10 +86,16 @@ export async function openBatchLog(
       await offsets.add(batch.txid, entryOf(batch, positions, policy))
     },
     plannedAgain: (batch, positions) => offsets.replace(batch.txid, entryOf(batch, positions, policy)),
-    isCommitted: async (txid) => (await committedTxid()) >= txid,
+    isCommitted: async (txid) => (await committedTxid(folder, files)) >= txid,
     forget: (txid) => offsets.purge(txid),
     close: () => offsets.close(),
   }
+}
+
+/** The batch that is committed last, 0 for none. The driver writes it, perhaps in another thread or process. */
+export async function committedTxid(folder: string, files: FileSystem): Promise<number> {
+  const commits = await MetadataLog.read({ folder: logFolder(folder), format: commitFormat, files })
+  return Math.max(0, ...commits.map(({ batch }) => batch))
 }
 
 /** What is known of the batches that are committed. */

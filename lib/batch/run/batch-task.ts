@@ -17,6 +17,7 @@ import type { CommitLog, Committed } from './batch-log.ts'
 import { sumOfReads } from './batch-stats.ts'
 import type { BatchReads } from './batch-stats.ts'
 import { RddContext } from '../context.ts'
+import { behind } from './committed-state.ts'
 import type { CommitOrder, ProcessOrder } from './orders.ts'
 import { prepareAhead } from '../dstream/ahead.ts'
 import type { StreamGraph } from '../dstream/graph.ts'
@@ -46,6 +47,8 @@ export interface BatchTaskOptions {
   readonly graph: StreamGraph
   /** Opens this task's part of the state. The driver has prepared its directory by then. */
   readonly openState: () => Promise<StateStore>
+  /** Throws when the state of all tasks is not whole; they have not opened it. */
+  readonly checkState: () => Promise<void>
   readonly commits: CommitLog
   /** where the coordinator of this executor, if it has one, finds what batches have read */
   readonly reads: BatchReads
@@ -78,6 +81,7 @@ export class BatchTask {
   readonly #graph: StreamGraph
   readonly #context: TaskContext
   readonly #openState: () => Promise<StateStore>
+  readonly #checkWhole: () => Promise<void>
   readonly #commits: CommitLog
   readonly #reads: BatchReads
   readonly #files: FileSystem
@@ -100,10 +104,11 @@ export class BatchTask {
   #endedTxid: number | undefined
   #orders: Promise<void> = Promise.resolve()
 
-  constructor({ graph, openState, commits, reads, files, keeper }: BatchTaskOptions, context: TaskContext) {
+  constructor({ graph, openState, checkState, commits, reads, files, keeper }: BatchTaskOptions, context: TaskContext) {
     this.#graph = graph
     this.#context = context
     this.#openState = openState
+    this.#checkWhole = checkState
     this.#commits = commits
     this.#reads = reads
     this.#files = files
@@ -198,7 +203,10 @@ export class BatchTask {
 
   /** All batches are committed and no more will come. */
   async finish(): Promise<void> {
-    if (this.#context.taskIndex === 0) for (const end of this.#graph.endings) await end()
+    if (this.#context.taskIndex !== 0) return
+    // nothing was left to do, so nobody has looked at the state yet
+    if (this.#running === undefined) await this.#checkWhole()
+    for (const end of this.#graph.endings) await end()
   }
 
   async close(): Promise<void> {
@@ -345,7 +353,7 @@ export class BatchTask {
     const { topology, component, task } = this.#context
     const where = { topology, component, task }
     if (found > committed + 1) throw new SquallError('state-ahead', { txid: committed + 1, found }, where)
-    if (found < committed) throw new SquallError('state-behind', { committed, found: found === 0 ? 'none' : found }, where)
+    if (found < committed) throw behind(committed, found, where)
   }
 
   /** What every task says, by task. */

@@ -8,6 +8,7 @@ import { noBatchLog, noCommitLog, openBatchLog, openCommitLog } from './batch-lo
 import { BatchReads } from './batch-stats.ts'
 import { BatchTask } from './batch-task.ts'
 import type { BatchStreams } from './batch-task.ts'
+import { viewCommittedState } from './committed-state.ts'
 import { Coordinator } from './coordinator.ts'
 import type { ProcessOrder } from './orders.ts'
 import type { StreamGraph } from '../dstream/graph.ts'
@@ -98,8 +99,11 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
           : noCommitLog
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
+      const checkState = async (): Promise<void> => {
+        if (place !== undefined) await (await viewCommittedState(place.folder, place.topology, files)).close()
+      }
       const receiving = receives ? await openBlockKeeper(graph, context, place?.folder, files) : undefined
-      const task = new BatchTask({ graph, openState, commits, reads, files, keeper: receiving?.keeper }, context)
+      const task = new BatchTask({ graph, openState, checkState, commits, reads, files, keeper: receiving?.keeper }, context)
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),
