@@ -26,6 +26,8 @@ interface Lines {
 }
 
 const chunkBytes = 256 << 10
+/** The longest line: one of twice as much would be no string of JavaScript's. */
+const lineBytesMax = 256 << 20
 const newline = 0x0a
 const carriageReturn = 0x0d
 
@@ -51,7 +53,9 @@ export function linesOf(path: string, minPartitions: number): Lines {
 function filesOf(path: string): readonly { file: string; bytes: number }[] {
   try {
     const stat = statSync(path)
-    if (!stat.isDirectory()) return [{ file: path, bytes: stat.size }]
+    if (stat.isFile()) return [{ file: path, bytes: stat.size }]
+    // a pipe has no length, and would give nothing
+    if (!stat.isDirectory()) throw new Error('it is neither a regular file nor a folder')
     const names = readdirSync(path).filter((name) => !/^[._]/.test(name))
     return names.sort().flatMap((name) => {
       const file = join(path, name)
@@ -90,7 +94,7 @@ function scan(file: string, fd: number, from: number, to: number, push: PushLine
   let filled = 0
   for (;;) {
     // what is left of a line goes to the front; a line that fills the buffer gets a larger one
-    buffer = roomFor(buffer, lineStart, filled)
+    buffer = roomFor(file, buffer, lineStart, filled)
     bufferAt += lineStart
     filled -= lineStart
     lineStart = 0
@@ -110,6 +114,7 @@ function scan(file: string, fd: number, from: number, to: number, push: PushLine
       lineStart = end + 1
       if (bufferAt + lineStart >= to) return
     }
+    if (isSkipping) lineStart = filled
     if (bytes > 0) continue
     if (bufferAt + filled < to) throw shortened(file, to, bufferAt + filled)
     if (!isSkipping && filled > lineStart) push(buffer.toString(encoding, lineStart, filled), bufferAt + lineStart)
@@ -117,12 +122,14 @@ function scan(file: string, fd: number, from: number, to: number, push: PushLine
   }
 }
 
-function roomFor(buffer: Buffer, lineStart: number, filled: number): Buffer {
+function roomFor(file: string, buffer: Buffer, lineStart: number, filled: number): Buffer {
   if (lineStart > 0) {
     buffer.copyWithin(0, lineStart, filled)
     return buffer
   }
   if (filled < buffer.length) return buffer
+  if (buffer.length >= lineBytesMax)
+    throw new SquallError('bad-record', { file, reason: `a line is longer than ${lineBytesMax} bytes` }, { file })
   const larger = Buffer.allocUnsafeSlow(2 * buffer.length)
   buffer.copy(larger, 0, 0, filled)
   return larger

@@ -126,9 +126,10 @@ class FilePlanner implements Planner {
     this.#path = path
     this.#options = options
     try {
+      // before it is opened: a pipe would hold up the thread until somebody writes to it
+      if (!statSync(path).isFile()) throw new Error('it is no regular file')
       this.#file = openSync(path, 'r')
       const found = fstatSync(this.#file)
-      if (!found.isFile()) throw new Error('it is no regular file')
       this.#size = found.size
       this.#inode = found.ino
     } catch (error) {
@@ -138,8 +139,9 @@ class FilePlanner implements Planner {
 
   next(last: unknown, recordsMax: number): ByteRange | undefined {
     const from = last === undefined ? 0 : (last as ByteRange).to
-    this.#taken = from
     this.#look(from)
+    if (from !== this.#taken) this.#checkEnd(from)
+    this.#taken = from
     const range = from < this.#size ? this.#rangeFrom(from, recordsMax) : undefined
     if (range !== undefined) this.#taken = range.to
     return range
@@ -166,6 +168,15 @@ class FilePlanner implements Planner {
       throw new SquallError('source-changed', { source: this.#path, reason: 'there is another file in its place' })
     if (found.size < known) throw shortened(this.#path, known, found.size)
     if (this.#options.follow) this.#size = found.size
+  }
+
+  /** What a run before this one has taken ends with a record. If none ends there, the last one was added to, or it is another file. */
+  #checkEnd(from: number): void {
+    if (from === this.#size) return
+    const before = Buffer.alloc(1)
+    readSync(this.#file, before, 0, 1, from - 1)
+    if (before[0] !== newline)
+      throw new SquallError('source-changed', { source: this.#path, reason: `it was taken up to byte ${from}, and no record ends there` })
   }
 
   #rangeFrom(from: number, recordsMax: number): ByteRange | undefined {

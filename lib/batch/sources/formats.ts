@@ -165,11 +165,14 @@ class Bad implements BadRecord {
 
 /** The names that a CSV file begins with. */
 function headerOf({ file: path, from, to }: FilePart, file: number, separator: string): readonly string[] {
-  const limit = from === 0 ? to : from
+  const limit = Math.min(from === 0 ? to : from, recordBytesMax)
   const { end, isFull } = scanRecords(path, file, 0, limit, { until: 1, recordsMax: 1, separator: separator.charCodeAt(0) })
+  if (!isFull && limit === recordBytesMax) throw tooLong(path)
   let names: readonly string[] = []
   splitCsv(withoutMark(textAt(path, file, 0, isFull ? end : limit)), separator, (fields, problem) => {
-    if (problem === undefined) names = fields
+    if (problem !== undefined)
+      throw new SquallError('bad-record', { file: path, reason: `it should name the fields, but ${problem}` }, { file: path, line: 1 })
+    names = fields
   })
   return names
 }
@@ -179,8 +182,7 @@ function eachPiece({ file: path, from, to }: FilePart, file: number, separator: 
   for (let at = from; at < to;) {
     const limit = Math.min(to, at + recordBytesMax)
     const { end, isFull } = scanRecords(path, file, at, limit, { until: at + pieceBytes, recordsMax: Infinity, separator })
-    if (end === at && limit < to)
-      throw new SquallError('bad-record', { file: path, reason: `it is longer than ${recordBytesMax} bytes` }, { file: path })
+    if (end === at && limit < to) throw tooLong(path)
     // the last record may have no line end
     const until = isFull || limit < to ? end : to
     const text = textAt(path, file, at, until)
@@ -188,6 +190,10 @@ function eachPiece({ file: path, from, to }: FilePart, file: number, separator: 
     take(plain, plain === text ? at : at + 3)
     at = until
   }
+}
+
+function tooLong(file: string): SquallError {
+  return new SquallError('bad-record', { file, reason: `it is longer than ${recordBytesMax} bytes` }, { file })
 }
 
 function withoutMark(text: string): string {

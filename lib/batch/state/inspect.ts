@@ -5,6 +5,7 @@ import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { missing, readManifest, taskFolder } from './directory.ts'
 import type { Manifest } from './directory.ts'
+import { hasLmdbData } from './lmdb-file.ts'
 import { LmdbStore } from './lmdb-store.ts'
 import { readLogState } from './log-store.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -80,7 +81,7 @@ async function leveled(stores: StateStore[], files: FileSystem, folder: string, 
 async function openReader(files: FileSystem, folder: string, manifest: Manifest, task: number, upTo?: number): Promise<StateStore> {
   const path = taskFolder(folder, manifest, task)
   // the task has not begun yet
-  if ((await files.list(path)).length === 0) return new MemoryStore()
+  if ((await files.list(path)).length === 0 || (manifest.store === 'lmdb' && !hasLmdbData(path))) return new MemoryStore()
   if (manifest.store === 'lmdb') return await LmdbStore.open({ folder: path, isReadOnly: true })
   return new MemoryStore(await readLogState(files, path, upTo))
 }

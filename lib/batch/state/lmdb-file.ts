@@ -10,7 +10,7 @@
  *
  * Pages have no checksums, so what is broken inside of a file shows only in what is read from it.
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SquallError } from '../../errors.ts'
 
@@ -23,9 +23,14 @@ const txidAt = 152
 /** of a tree without pages */
 const noPage = 0xffff_ffff_ffff_ffffn
 
+/** Whether there is something to read: LMDB, asked only to read what is empty, ends the process. */
+export function hasLmdbData(folder: string): boolean {
+  return (statSync(dataPath(folder), { throwIfNoEntry: false })?.size ?? 0) > 0
+}
+
 /** Throws `lmdb-corrupt` if the file of a folder cannot be what LMDB has left; one that is not there, or empty, is fine. */
 export function checkLmdbFile(folder: string): void {
-  const path = join(folder, 'data.mdb')
+  const path = dataPath(folder)
   if (!existsSync(path)) return
   const file = openSync(path, 'r')
   try {
@@ -35,6 +40,10 @@ export function checkLmdbFile(folder: string): void {
   } finally {
     closeSync(file)
   }
+}
+
+function dataPath(folder: string): string {
+  return join(folder, 'data.mdb')
 }
 
 function faultOf(file: number, size: number): string | undefined {

@@ -1,10 +1,11 @@
 /** Files and folders as sources: what a batch takes of them, bad records, and files that go or change while a topology runs. */
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { csvFolder, csvRecords, jsonFolder, jsonLines, textFolder, textLines, topology, z } from '../../../lib/index.ts'
+import { csvFolder, csvRecords, jsonFolder, jsonLines, rdd, textFolder, textLines, topology, z } from '../../../lib/index.ts'
 import type { BadRecord, BatchSource } from '../../../lib/index.ts'
 import { splitCsv } from '../../../lib/batch/sources/csv.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
@@ -242,6 +243,53 @@ describe('a file that goes or changes while it is read', () => {
     await expect(cluster.complete(graph)).rejects.toMatchObject({ code: 'source-changed', where: { stream: 'in' } })
     expect(given).toEqual([])
   })
+})
+
+test('a last line without an end that is added to after a run has taken it is refused, not left out', async () => {
+  const path = fileOf('one\ntwo')
+  const config = { stateDir: join(folder, 'added-to') }
+  expect(await batchesOf(textLines(path), { config })).toEqual([['one', 'two']])
+  expect(await batchesOf(textLines(path), { config })).toEqual([])
+  appendFileSync(path, '\nthree\n')
+  await expect(batchesOf(textLines(path), { config })).rejects.toMatchObject({ code: 'source-changed', where: { stream: 'in' } })
+
+  const whole = fileOf('one\ntwo\n')
+  const other = { stateDir: join(folder, 'continued') }
+  expect(await batchesOf(textLines(whole), { config: other })).toEqual([['one', 'two']])
+  appendFileSync(whole, 'three\n')
+  expect(await batchesOf(textLines(whole), { config: other })).toEqual([['three']])
+})
+
+test.skipIf(process.platform === 'win32')('a pipe is refused, and not waited for', async () => {
+  const path = join(folder, 'pipe')
+  execFileSync('mkfifo', [path])
+  await expect(batchesOf(textLines(path))).rejects.toMatchObject({ code: 'file-unreadable', where: { stream: 'in' } })
+  expect(() => rdd.textFile(path).partitions).toThrow(expect.objectContaining({ code: 'file-unreadable' }))
+})
+
+describe('what never ends', () => {
+  /** A file of zeros, which takes no room on the disk. */
+  function zeros(bytes: number): string {
+    const path = fileOf('')
+    truncateSync(path, bytes)
+    return path
+  }
+
+  test.each([1, 2])('a line is refused when it is longer than texts may be, on %i executors', async (executors) => {
+    const path = zeros((256 << 20) + 1)
+    appendFileSync(path, '\nnext\n')
+    await expect(batchesOf(textLines(path), { executors })).rejects.toMatchObject({ code: 'bad-record', where: { file: path } })
+  })
+
+  test('so are names of fields', async () => {
+    const path = zeros((64 << 20) + 1)
+    await expect(batchesOf(csvRecords(path, Sale))).rejects.toMatchObject({ code: 'bad-record', where: { file: path } })
+  })
+})
+
+test('names of fields that are no record of CSV are told, and not taken for none', async () => {
+  const path = fileOf('shop,"cen"ts\na,1\n')
+  await expect(batchesOf(csvRecords(path, Sale))).rejects.toMatchObject({ code: 'bad-record', where: { file: path, line: 1 } })
 })
 
 test('a batch takes at most so many lines', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -69,6 +69,20 @@ describe.each(['log', 'lmdb'] as const)('a look into %s', (store) => {
     await view.close()
     for (const one of stores) await one.close()
   })
+})
+
+test('a data file of LMDB that is empty, or gone, has nothing', async () => {
+  const folder = await temporary()
+  const stores = await storesOf({ ...base, folder, store: 'lmdb' })
+  await batch(stores, 1)
+  for (const one of stores) await one.close()
+  const file = join(folder, 'state', '1', 'task-1', 'data.mdb')
+  for (const damage of [() => truncate(file, 0), () => rm(file)]) {
+    await damage()
+    const view = await viewState(folder, 'words')
+    expect([view.txid, [...view.entries('counts')]]).toEqual([undefined, []])
+    await view.close()
+  }
 })
 
 test('before a task has begun there is nothing of it', async () => {
