@@ -112,7 +112,8 @@ async function writing(path: string, work: () => Promise<void>): Promise<void> {
   }
 }
 
-function writeError(file: string, error: unknown): SquallError {
+/** What keeps a file from being written. */
+export function writeError(file: string, error: unknown): SquallError {
   const code = codeOf(error)
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return new SquallError('disk-full', { file }, {}, { cause: error })
   return new SquallError('file-unwritable', { file, reason: reasonOf(error) }, {}, { cause: error })

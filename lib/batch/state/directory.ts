@@ -9,6 +9,7 @@
  * manifest is switched, and the old epoch removed. A crash leaves the one or the other.
  */
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { readWholeFile, replaceFile } from '../log/whole-file.ts'
@@ -54,8 +55,8 @@ const Manifest = z.object({
   operators: z.record(z.string(), z.number()),
 })
 export type Manifest = z.infer<typeof Manifest>
-/** what a manifest of any version has */
-const AnyManifest = z.looseObject({ format: z.number() })
+/** what a manifest of any version has; one that was written before there were checksums has none */
+const AnyManifest = z.looseObject({ format: z.number(), checksum: z.string().optional() })
 
 /** A state directory that this run has to itself. */
 export interface StateDirectory {
@@ -107,7 +108,10 @@ export async function readManifest(files: FileSystem, folder: string): Promise<M
   const found = parsed(text.toString(), path)
   if (found.format > formatVersion)
     throw new SquallError('state-format', { folder, found: found.format, known: formatVersion }, { file: path })
-  const result = Manifest.safeParse(found)
+  const { checksum, ...rest } = found
+  if (checksum !== undefined && checksum !== checksumOf(rest))
+    throw new SquallError('file-unreadable', { file: path, reason: 'it is damaged: its checksum is another' }, { file: path })
+  const result = Manifest.safeParse(rest)
   if (!result.success) throw new SquallError('file-unreadable', { file: path, reason: z.prettifyError(result.error) }, { file: path })
   return result.data
 }
@@ -146,12 +150,20 @@ async function preparedManifest(options: StateDirectoryOptions, files: FileSyste
     epoch: found?.epoch ?? 1,
     operators: { ...found?.operators, ...operators },
   }
+  const names = Object.keys(operators)
+  const fresh = names.filter((name) => found !== undefined && !Object.hasOwn(found.operators, name))
+  const unused = Object.keys(found?.operators ?? {}).filter((name) => !names.includes(name))
+  if (fresh.length > 0 && unused.length > 0)
+    options.report?.(
+      `${folder} has nothing of the state ${fresh.join(', ')}, which begins anew; it keeps ${unused.join(', ')}, which the topology does not have any more`,
+    )
   const isMoved = found !== undefined && (found.tasks !== tasks || found.store !== store)
   if (isMoved) {
     manifest.epoch++
     await redistribute(manifest, folder, (of) => openAll(options, of), found)
   }
-  await replaceFile(files, join(root, 'manifest.json'), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
+  const written = { ...manifest, checksum: checksumOf(manifest) }
+  await replaceFile(files, join(root, 'manifest.json'), Buffer.from(`${JSON.stringify(written, null, 2)}\n`))
   if (isMoved) await files.remove(join(root, String(found.epoch)))
   return manifest
 }
@@ -186,7 +198,12 @@ async function openStore(options: Omit<StateDirectoryOptions, 'run'>, manifest: 
   return manifest.store === 'lmdb' ? await LmdbStore.open({ folder, check }) : await LogStore.open({ folder, files, check, report })
 }
 
-function parsed(text: string, path: string): { readonly format: number } {
+/** A digit that changes in a manifest may name other tasks, or another epoch, whose files would be taken for all there are. */
+function checksumOf(manifest: object): string {
+  return crc32(JSON.stringify(manifest)).toString(16)
+}
+
+function parsed(text: string, path: string): z.infer<typeof AnyManifest> {
   try {
     return AnyManifest.parse(JSON.parse(text))
   } catch (cause) {

@@ -5,7 +5,8 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { SquallError, reasonOf } from '../../errors.ts'
+import { SquallError } from '../../errors.ts'
+import { writeError } from '../log/file-system.ts'
 
 const Holder = z.object({ pid: z.int(), started: z.string(), run: z.string() })
 type Holder = z.infer<typeof Holder>
@@ -27,7 +28,7 @@ export function lockFolder(folder: string, run: string): FolderLock {
     if (!linked(aside, path)) takeOver(folder, path, aside, mine)
   } catch (error) {
     if (error instanceof SquallError) throw error
-    throw new SquallError('file-unwritable', { file: path, reason: reasonOf(error) }, {}, { cause: error })
+    throw writeError(path, error)
   } finally {
     rmSync(aside, { force: true })
   }

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import fs, { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -108,6 +109,40 @@ describe('a state directory', () => {
       disk.tamper('/d/state/manifest.json', () => Buffer.from(text))
       await expect(open(disk)).rejects.toMatchObject({ code: 'file-unreadable' })
     }
+  })
+
+  test('of which one digit of the manifest has changed is refused, and nothing in it is removed', async () => {
+    const disk = new FaultDisk(new Random(1))
+    const directory = await open(disk)
+    await batch(await storesOf(directory), 1, { a: 1, b: 2 })
+    // other tasks, whose files would not be looked for; another epoch, in whose favour this one would be removed
+    for (const [from, to] of [
+      ['"tasks": 2', '"tasks": 1'],
+      ['"epoch": 1', '"epoch": 3'],
+      ['"keyGroups": 16', '"keyGroups": 17'],
+    ] as const) {
+      const copy = disk.killed()
+      copy.tamper('/d/state/manifest.json', (bytes) => Buffer.from(bytes.toString().replace(from, to)))
+      const { paths } = copy
+      await expect(open(copy)).rejects.toMatchObject({ code: 'file-unreadable' })
+      expect(copy.paths).toEqual(paths)
+    }
+    const older = disk.killed()
+    older.tamper('/d/state/manifest.json', (bytes) => Buffer.from(bytes.toString().replace(/,\n *"checksum": "[0-9a-f]+"/, '')))
+    expect(all(await storesOf(await open(older)))).toEqual({ '"a"': 1, '"b"': 2 })
+  })
+
+  test('whose operator has got another name is told: the new name begins anew', async () => {
+    const disk = new FaultDisk(new Random(1))
+    const told: string[] = []
+    const report = (message: string): void => void told.push(message)
+    await open(disk, { operators: { counts: 1, sums: 1 }, report })
+    await open(disk, { operators: { counts: 1 }, report })
+    await open(disk, { operators: { counts: 1, sums: 1, more: 1 }, report })
+    expect(told).toEqual([])
+    await open(disk, { operators: { words: 1, sums: 1, more: 1 }, report })
+    await open(disk, { operators: { words: 1, sums: 1, more: 1 }, report })
+    expect(told).toEqual([expect.stringMatching(/the state words, which begins anew.* keeps counts,/)])
   })
 
   test('that has lost a part is refused', async () => {
@@ -259,6 +294,20 @@ describe('the lock', () => {
     ;(await openStateDirectory({ ...base, folder, tasks: 1 })).release()
     await expect(openStateDirectory({ ...base, folder, tasks: 1, topology: 'other' })).rejects.toMatchObject({ code: 'state-of-another' })
     ;(await openStateDirectory({ ...base, folder, tasks: 1, run: 'r3' })).release()
+  })
+
+  test('for which the disk has no room says so', async () => {
+    const folder = await temporary()
+    const write = fs.writeFileSync
+    fs.writeFileSync = () => {
+      throw Object.assign(new Error('no room'), { code: 'ENOSPC' })
+    }
+    syncBuiltinESMExports()
+    onTestFinished(() => {
+      fs.writeFileSync = write
+      syncBuiltinESMExports()
+    })
+    expect(() => lockFolder(folder, 'r1')).toThrow(expect.objectContaining({ code: 'disk-full' }) as Error)
   })
 
   test('of a process that was killed holds nothing, nor does one whose number is another process now', async () => {
