@@ -76,7 +76,7 @@ const table = {
   'duplicate-id': { what: 'the id {id} is used twice', help: 'give each spout, bolt and stream of a topology an id of its own' },
   'bad-name': {
     what: '{name} cannot be the name of a {what}',
-    help: 'begin with a letter or "$"; after that use letters, digits, "-", "_", "." and "$"; at most 128 characters',
+    help: 'begin with a letter or "$"; after that use letters, digits, "-", "_", "." and "$"; at most 128 characters. A stream of batches cannot be called what every object has, such as "constructor"',
   },
   'not-a-component': {
     what: '{component} is {value}, not a {what}',

@@ -163,6 +163,8 @@ class Streams {
     for (const key of Object.keys(streamOptions))
       if (!optionKeys.includes(key))
         graph.fault(new SquallError('unknown-key', { place: 'the options of t.stream()', key, hint: hintFor(key, optionKeys) }, where))
+    // what batches take and read is written down by stream, in plain objects
+    if (id === '' || id in Object.prototype) graph.fault(new SquallError('bad-name', { name: id, what: 'stream of batches' }, where))
     if (options.watermarkPolicy !== undefined) graph.watermarkPolicy = watermarkPolicy(options.watermarkPolicy)
     if (options.noDataBatches !== undefined) graph.noDataBatches = options.noDataBatches
     if (intervalMs === undefined || intervalMs < 0 || !Number.isSafeInteger(intervalMs))

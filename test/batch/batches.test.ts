@@ -203,3 +203,10 @@ test('a batch that fails is tried again after a wait that doubles', async () => 
   const waits = triedMs.slice(1).map((at, i) => at - (triedMs[i] as number))
   expect(waits.map((ms) => Math.round(ms / 50))).toEqual([1, 2, 4])
 })
+
+test.each(['__proto__', 'constructor', 'toString', ''])('a stream cannot be called %j', async (name) => {
+  const words = memorySource<string>()
+  const graph = topology('named', (t) => t.stream(name, words).print())
+  await using cluster = await LocalCluster.start({ seed: 1 })
+  await expect(Promise.resolve().then(() => cluster.submit(graph))).rejects.toMatchObject({ code: 'bad-name' })
+})

@@ -40,9 +40,12 @@ export function rowsOf<T>(stream: DStream<T>, time: TimeOf<T>, input?: string): 
   })
 }
 
+/** How far dates go from 1970. One record with a time far beyond would put the watermark there, and all others would be late. */
+const timeMsMax = 8.64e15
+
 /** `undefined` where it is no time. */
 function msOf(time: unknown): number | null | undefined {
-  if (typeof time === 'number') return Number.isFinite(time) ? time : undefined
+  if (typeof time === 'number') return Math.abs(time) <= timeMsMax ? time : undefined
   if (time === null || time === undefined) return null
   const ms = time instanceof Date ? time.getTime() : Number.NaN
   return Number.isNaN(ms) ? undefined : ms

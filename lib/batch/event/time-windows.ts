@@ -39,6 +39,9 @@ export function slidingWindow(size: Duration, slide: Duration, options: TimeWind
   return new TimeWindows('slidingWindow', size, slide, options.startTime ?? 0)
 }
 
+/** Windows that a time falls in. */
+const windowsMax = 1_000_000
+
 /** Which windows a time falls in; made by `tumblingWindow` and `slidingWindow`. */
 export class TimeWindows {
   readonly sizeMs: number
@@ -49,6 +52,7 @@ export class TimeWindows {
     this.sizeMs = lengthMs(of, 'size', size)
     this.slideMs = lengthMs(of, 'slide', slide)
     if (this.slideMs > this.sizeMs) throw bad(of, 'slide', slide, `at most the size (${size})`)
+    if (this.sizeMs / this.slideMs > windowsMax) throw bad(of, 'slide', slide, `at least a millionth of the size (${size})`)
     const startTimeMs = windowMs(startTime)
     if (startTimeMs === undefined || Math.abs(startTimeMs) >= this.slideMs)
       throw bad(of, 'startTime', startTime, `a duration nearer to 0 than the slide (${slide})`)

@@ -52,6 +52,7 @@ describe('windows of event time', () => {
     ['no duration', () => tumblingWindow('ten seconds')],
     ['a slide longer than the size', () => slidingWindow('1s', '2s')],
     ['a slide of nothing', () => slidingWindow('1s', 0)],
+    ['more than a million windows at a time', () => slidingWindow('1d', '80ms')],
     ['a start as far away as the slide is long', () => slidingWindow('10s', '5s', { startTime: '-5s' })],
     ['a gap of nothing', () => sessionWindow('0s')],
     ['a gap that is none', () => sessionWindow(() => 'soon').of(1, {})],
