@@ -91,17 +91,18 @@ function ownKey(scope: Scope): readonly [number, number] {
   for (let k = 0; ; k++) if (partitioner.partitionOf([scope.timeMs, k]) === scope.sc.index) return [scope.timeMs, k]
 }
 
+/** Runs an operator in this task; what it returns gives the results, as often as it is asked. */
+type Run<K, V, R> = (read: (push: Push<Pair<K, V>>) => void) => (push: Push<R>) => void
+
 class UpdateStage<K, V, R> implements StateStage {
   readonly changesState = true
   readonly #input: Node<Pair<K, V>>
-  readonly #update: Update<K, V, R>
-  readonly #keep: ((results: readonly R[]) => void) | undefined
-  #results: R[] | undefined
+  readonly #run: Run<K, V, R>
+  #results: ((push: Push<R>) => void) | undefined
 
-  constructor(input: Node<Pair<K, V>>, update: Update<K, V, R>, keep: ((results: readonly R[]) => void) | undefined) {
+  constructor(input: Node<Pair<K, V>>, run: Run<K, V, R>) {
     this.#input = input
-    this.#update = update
-    this.#keep = keep
+    this.#run = run
   }
 
   get inputs(): readonly Node<unknown>[] {
@@ -115,18 +116,12 @@ class UpdateStage<K, V, R> implements StateStage {
   // the keys of a task are its own: nothing is traded
   run(): Promise<void> {
     const { index } = this.#input.context
-    const results: R[] = []
-    this.#update(
-      (push) => this.#input.read(index, push),
-      (result) => results.push(result),
-    )
-    this.#keep?.(results)
-    this.#results = results
+    this.#results = this.#run((push) => this.#input.read(index, push))
     return Promise.resolve()
   }
 
   read(push: Push<R>): void {
-    for (const result of this.#results ?? []) push(result)
+    this.#results?.(push)
   }
 }
 
@@ -141,7 +136,39 @@ export function updated<K, V, R>(
   keepsKeys: boolean,
   keep?: (results: readonly R[]) => void,
 ): RDD<R> {
-  const stage = new UpdateStage(input.node, update, keep)
+  const run: Run<K, V, R> = (read) => {
+    const results: R[] = []
+    update(read, (result) => results.push(result))
+    keep?.(results)
+    return (push) => {
+      for (const result of results) push(result)
+    }
+  }
+  return staged(input, name, run, keepsKeys)
+}
+
+/** The same where each result has something beside it, such as its time. There are many and they are kept: in columns, not as pairs. */
+export function updatedBeside<K, V, A, B>(
+  input: RDD<Pair<K, V>>,
+  name: string,
+  update: (read: (push: Push<Pair<K, V>>) => void, push: (beside: A, result: B) => void) => void,
+): RDD<readonly [A, B]> {
+  const run: Run<K, V, readonly [A, B]> = (read) => {
+    const beside: A[] = []
+    const results: B[] = []
+    update(read, (a, b) => {
+      beside.push(a)
+      results.push(b)
+    })
+    return (push) => {
+      for (let i = 0; i < results.length; i++) push([beside[i] as A, results[i] as B])
+    }
+  }
+  return staged(input, name, run, false)
+}
+
+function staged<K, V, R>(input: RDD<Pair<K, V>>, name: string, run: Run<K, V, R>, keepsKeys: boolean): RDD<R> {
+  const stage = new UpdateStage(input.node, run)
   return new RDD(
     new Node<R>(input.context, {
       name,

@@ -8,11 +8,11 @@
  */
 import type { DStream, Pair } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
-import { partitionerOf, updated } from '../dstream/state-rdd.ts'
+import { partitionerOf } from '../dstream/state-rdd.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { Aggregator, Aggregators } from './aggregators.ts'
 import { TaskDeadlines } from './deadlines.ts'
-import { groupingOf, keyBy, passesAt, putFields, tallied } from './rows.ts'
+import { givenBy, groupingOf, keyBy, passesAt, putFields } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 export type OutputMode = 'append' | 'update' | 'complete'
@@ -59,6 +59,11 @@ export class States<in T> {
     return this.#all.map(({ zero }) => zero())
   }
 
+  pushZero(list: unknown[]): void {
+    const all = this.#all
+    for (let i = 0; i < all.length; i++) list.push((all[i] as Aggregator<T, unknown, unknown>).zero())
+  }
+
   add(list: unknown[], at: number, record: T): void {
     const all = this.#all
     for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).add(list[at + i], record)
@@ -70,10 +75,10 @@ export class States<in T> {
     for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).merge(list[at + i], other[atOther + i])
   }
 
-  /** Appends to a list what the states in two others come to. */
-  pushMerged(list: unknown[], a: readonly unknown[], atA: number, b: readonly unknown[], atB: number): void {
+  /** Puts into a list, from `at` on, what the states in two others come to. */
+  putMerged(list: unknown[], at: number, a: readonly unknown[], atA: number, b: readonly unknown[], atB: number): void {
     const all = this.#all
-    for (let i = 0; i < all.length; i++) list.push((all[i] as Aggregator<T, unknown, unknown>).merge(a[atA + i], b[atB + i]))
+    for (let i = 0; i < all.length; i++) list[at + i] = (all[i] as Aggregator<T, unknown, unknown>).merge(a[atA + i], b[atB + i])
   }
 
   /** Puts the results into a row, by name: of the states at `from`, and of those every `width` behind it before `to` together. */
@@ -88,7 +93,7 @@ export class States<in T> {
 
   merge(a: readonly unknown[], b: readonly unknown[]): unknown[] {
     const merged: unknown[] = []
-    this.pushMerged(merged, a, 0, b, 0)
+    this.putMerged(merged, 0, a, 0, b, 0)
     return merged
   }
 }
@@ -100,56 +105,51 @@ export function grouped<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>): DStrea
   const deadlines = new TaskDeadlines<unknown>()
   const passes = passing(plan)
   const evicts = mode !== 'complete' && plan.timeField !== undefined
-  const rowOf = (key: unknown, group: readonly unknown[]): Row<R> => {
+  const rowOf = (key: unknown, group: readonly unknown[]): R => {
     const row: Record<string, unknown> = {}
     putFields(row, fields, key)
     states.putResults(row, group)
-    return [passes(key) ?? null, row as R]
+    return row as R
   }
   return rows.derive<Given<T, R>>(
     { name: 'aggregate', label: groupingOf(fields), parents: [rows], isStateful: true, state: name },
     (scope) => {
       const input = scope.of(rows)
       if (input === undefined) return undefined
-      return updated<unknown, Part<T>, Given<T, R>>(
-        partsOf(input, plan, states, scope),
-        'aggregate',
-        (read, push) =>
-          tallied(scope, name, (tally) => {
-            const table = scope.state.table<unknown, readonly unknown[]>(name)
-            const due = deadlines.of(scope.state, scope.txid, (all) => {
-              if (!evicts) return
-              for (const [key] of table.entries()) {
-                const at = passes(key)
-                if (at !== undefined) all.add(at, key)
-              }
-            })
-            read(([key, part]) => {
-              const at = evicts ? passes(key) : undefined
-              if (at !== undefined && at <= scope.lateMs) {
-                tally.dropped += part.records
-                for (const record of part.late) push([undefined, record])
-                return
-              }
-              const before = table.get(key)
-              const group = before === undefined ? part.states : states.merge(before, part.states)
-              table.put(key, group)
-              tally.updated++
-              if (before === undefined && at !== undefined) due.add(at, key)
-              if (mode === 'update') push(rowOf(key, group))
-            })
-            due.take(scope.watermarkMs, (key) => {
-              const group = table.get(key)
-              if (group === undefined) return
-              if (mode === 'append') push(rowOf(key, group))
-              table.delete(key)
-              tally.removed++
-            })
-            if (mode === 'complete') for (const [key, group] of table.entries()) push(rowOf(key, group))
-            return table.size
-          }),
-        false,
-      )
+      return givenBy<Part<T>, T, R>(scope, partsOf(input, plan, states, scope), { name: 'aggregate', state: name }, (read, give, tally) => {
+        const table = scope.state.table<unknown, readonly unknown[]>(name)
+        const due = deadlines.of(scope.state, scope.txid, (all) => {
+          if (!evicts) return
+          for (const [key] of table.entries()) {
+            const at = passes(key)
+            if (at !== undefined) all.add(at, key)
+          }
+        })
+        const giveRow = (key: unknown, group: readonly unknown[]): void => give(passes(key) ?? null, rowOf(key, group))
+        read(([key, part]) => {
+          const at = evicts ? passes(key) : undefined
+          if (at !== undefined && at <= scope.lateMs) {
+            tally.dropped += part.records
+            for (const record of part.late) give(undefined, record)
+            return
+          }
+          const before = table.get(key)
+          const group = before === undefined ? part.states : states.merge(before, part.states)
+          table.put(key, group)
+          tally.updated++
+          if (before === undefined && at !== undefined) due.add(at, key)
+          if (mode === 'update') giveRow(key, group)
+        })
+        due.take(scope.watermarkMs, (key) => {
+          const group = table.get(key)
+          if (group === undefined) return
+          if (mode === 'append') giveRow(key, group)
+          table.delete(key)
+          tally.removed++
+        })
+        if (mode === 'complete') for (const [key, group] of table.entries()) giveRow(key, group)
+        return table.size
+      })
     },
   )
 }

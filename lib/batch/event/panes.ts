@@ -43,23 +43,37 @@ export class Panes {
     return this.#lastStart(start) + this.windows.sizeMs
   }
 
-  /** How many windows of a pane have passed at `atMs`. */
-  passed(start: number, atMs: number): number {
-    const { slideMs } = this.windows
-    if (start >= atMs) return 0
-    let passed = 0
-    for (let end = this.endOf(start); end > start; end -= slideMs) if (end <= atMs) passed++
-    return passed
+  /** How many windows of a pane end after `atMs`. */
+  endsAfter(start: number, atMs: number): number {
+    return Math.max(0, Math.ceil((this.endOf(start) - Math.max(start, atMs)) / this.windows.slideMs))
   }
 
-  /**
-   * Visits the starts of the windows that a pane is in, which have not passed at `atMs`, and which neither of its neighbours is in: the
-   * pane before and the one behind it, of those that there are. So the windows that some panes are in come once each.
-   */
-  ownWindows(start: number, { before, behind, atMs }: Neighbours, visit: (windowStart: number) => void): void {
-    const { sizeMs, slideMs } = this.windows
-    const least = Math.max(start - sizeMs, atMs - sizeMs, before === undefined ? -Infinity : this.#lastStart(before))
-    for (let at = this.#lastStart(start); at > least; at -= slideMs) if (behind === undefined || at + sizeMs <= behind) visit(at)
+  /** When the first of them ends. */
+  firstEnd(start: number, atMs: number): number {
+    return this.endOf(start) - (this.endsAfter(start, atMs) - 1) * this.windows.slideMs
+  }
+
+  /** How many windows the panes of a list, from one place up to another, are in that end after `atMs`; each counts once. */
+  countEnds(list: PaneList, width: number, atMs: number, from = 0, to = list.length): number {
+    let count = 0
+    let after = atMs
+    for (let i = from; i < to; i += width) {
+      const start = list[i] as number
+      count += this.endsAfter(start, after)
+      after = Math.max(after, this.endOf(start))
+    }
+    return count
+  }
+
+  /** Visits the ends of those windows, in order. */
+  eachEnd(list: PaneList, width: number, atMs: number, visit: (endMs: number) => void, from = 0): void {
+    let after = atMs
+    for (let i = from; i < list.length; i += width) {
+      const start = list[i] as number
+      const last = this.endOf(start)
+      for (let end = this.firstEnd(start, after); end <= last; end += this.windows.slideMs) visit(end)
+      after = Math.max(after, last)
+    }
   }
 
   #lastStart(start: number): number {
@@ -67,17 +81,10 @@ export class Panes {
   }
 }
 
-/** Where a pane stands among those of its key. */
-export interface Neighbours {
-  readonly before: number | undefined
-  readonly behind: number | undefined
-  readonly atMs: number
-}
-
-/** The place in a list of the first pane that starts at `fromMs` or later; behind the last one where there is none. */
-export function placeOf(list: PaneList, width: number, fromMs: number): number {
+/** The place in a list of the first pane that starts at `fromMs` or later; behind the last one, at `length`, where there is none. */
+export function placeOf(list: PaneList, width: number, fromMs: number, length = list.length): number {
   let low = 0
-  let high = list.length / width
+  let high = length / width
   while (low < high) {
     const middle = (low + high) >>> 1
     if ((list[middle * width] as number) < fromMs) low = middle + 1

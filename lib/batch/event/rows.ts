@@ -2,9 +2,11 @@
 import { SquallError } from '../../errors.ts'
 import { shortDuration } from '../../std/clock.ts'
 import { shown } from '../../std/words.ts'
-import type { DStream } from '../dstream/dstream.ts'
+import type { DStream, Pair } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
+import { updatedBeside } from '../dstream/state-rdd.ts'
 import { over } from '../rdd/narrow.ts'
+import type { Push } from '../rdd/node.ts'
 import { RDD } from '../rdd/rdd.ts'
 import { TimeWindows } from './time-windows.ts'
 import type { SessionWindows, TimeWindow } from './time-windows.ts'
@@ -87,7 +89,7 @@ export function putFields(row: Record<string, unknown>, fields: readonly string[
 /** A record that came too late: it has no time any more. */
 export type Late<T> = readonly [timeMs: undefined, record: T]
 
-/** What an operator with state gives: a row, or a record that came too late. Alike in form, as there are many and they are kept. */
+/** What an operator with state gives: a row, or a record that came too late. */
 export type Given<T, R> = Row<R> | Late<T>
 
 /** What an operator has done so far in a task's batch. */
@@ -98,9 +100,23 @@ export interface Tally {
   duplicates: number
 }
 
-/** Runs `step` and notes what it has done; it returns how many rows are kept. */
-export function tallied(scope: Scope, operator: string, step: (tally: Tally) => number): void {
-  const tally: Tally = { updated: 0, removed: 0, dropped: 0, duplicates: 0 }
-  const rows = step(tally)
-  scope.operators.set(operator, { operator, rows, ...tally })
+/** Takes what an operator gives: a row behind its time, or a record that came too late behind `undefined`. */
+export type Give<T, R> = (timeMs: number | null | undefined, record: R | T) => void
+
+/** What an operator does in one task with one batch: `read` gives the task's records. Returns how many rows it keeps. */
+export type Step<V, T, R> = (read: (push: Push<Pair<unknown, V>>) => void, give: Give<T, R>, tally: Tally) => number
+
+/** What an operator makes of `input`, which is already divided by the key groups; what it has done is noted under the name of its state. */
+export function givenBy<V, T, R>(
+  scope: Scope,
+  input: RDD<Pair<unknown, V>>,
+  { name, state }: { readonly name: string; readonly state: string },
+  step: Step<V, T, R>,
+): RDD<Given<T, R>> {
+  const given = updatedBeside<unknown, V, number | null | undefined, R | T>(input, name, (read, give) => {
+    const tally: Tally = { updated: 0, removed: 0, dropped: 0, duplicates: 0 }
+    const rows = step(read, give, tally)
+    scope.operators.set(state, { operator: state, rows, ...tally })
+  })
+  return given as RDD<Given<T, R>>
 }

@@ -1,7 +1,7 @@
 /** Sessions over event time: of each key the sessions that are open, merged as records come between them. */
 import type { DStream } from '../dstream/dstream.ts'
 import type { Scope } from '../dstream/scope.ts'
-import { partitionerOf, updated } from '../dstream/state-rdd.ts'
+import { partitionerOf } from '../dstream/state-rdd.ts'
 import { over } from '../rdd/narrow.ts'
 import { RDD } from '../rdd/rdd.ts'
 import { mergeSessions, windowTime } from './time-windows.ts'
@@ -9,7 +9,7 @@ import type { SessionWindows, TimeWindow } from './time-windows.ts'
 import { TaskDeadlines } from './deadlines.ts'
 import { States } from './group-state.ts'
 import type { GroupPlan } from './group-state.ts'
-import { groupingOf, keyBy, putFields, tallied } from './rows.ts'
+import { givenBy, groupingOf, keyBy, putFields } from './rows.ts'
 import type { Given, Row } from './rows.ts'
 
 /** What is kept of a session. */
@@ -34,72 +34,72 @@ export function sessions<T, R>(rows: DStream<Row<T>>, plan: GroupPlan<T>, window
   const width = 3 + states.count
   const deadlines = new TaskDeadlines<unknown>()
   const merge = (a: Session, b: Session): Session => ({ ...a, states: states.merge(a.states, b.states) })
-  const rowOf = (key: unknown, { start, end, states: group }: Session): Row<R> => {
+  const rowOf = (key: unknown, { start, end, states: group }: Session): R => {
     const row: Record<string, unknown> = {}
     putFields(row, fields, key)
-    const window = (row['window'] = { start, end })
+    row['window'] = { start, end }
     states.putResults(row, group)
-    return [windowTime(window), row as R]
+    return row as R
   }
   const shape = { name: 'aggregate', label: groupingOf(fields, windows), parents: [rows], isStateful: true, state: name }
   return rows.derive<Given<T, R>>(shape, (scope) => {
     const input = scope.of(rows)
     if (input === undefined) return undefined
-    return updated<unknown, Opened, Given<T, R>>(
+    return givenBy<Opened, T, R>(
+      scope,
       openedBy(input, plan, windows, states, scope),
-      'sessions',
-      (read, push) =>
-        tallied(scope, name, (tally) => {
-          const table = scope.state.table<unknown, readonly Session[]>(name)
-          const due = deadlines.of(scope.state, scope.txid, (all) => {
-            for (const [key, open] of table.entries()) {
-              all.rows += open.length
-              if (mode === 'append') for (const { end } of open) all.add(end, key)
+      { name: 'sessions', state: name },
+      (read, give, tally) => {
+        const table = scope.state.table<unknown, readonly Session[]>(name)
+        const due = deadlines.of(scope.state, scope.txid, (all) => {
+          for (const [key, open] of table.entries()) {
+            all.rows += open.length
+            if (mode === 'append') for (const { end } of open) all.add(end, key)
+          }
+        })
+        const giveRow = (key: unknown, session: Session): void => give(windowTime(session), rowOf(key, session))
+        read(([key, opened]) => {
+          const fresh: { start: number; end: number; states: unknown[] }[] = []
+          eachByStart(opened, width, (at) => {
+            const [start, end] = [opened[at] as number, opened[at + 1] as number]
+            if (mode !== 'complete' && end <= scope.lateMs) {
+              const records = opened[at + 2] as number | readonly T[]
+              tally.dropped += typeof records === 'number' ? records : records.length
+              if (typeof records !== 'number') for (const record of records) give(undefined, record)
+              return
+            }
+            const last = fresh.at(-1)
+            if (last === undefined || start > last.end) fresh.push({ start, end, states: opened.slice(at + 3, at + width) })
+            else {
+              last.end = Math.max(last.end, end)
+              states.mergeInto(last.states, 0, opened, at + 3)
             }
           })
-          read(([key, opened]) => {
-            const fresh: { start: number; end: number; states: unknown[] }[] = []
-            eachByStart(opened, width, (at) => {
-              const [start, end] = [opened[at] as number, opened[at + 1] as number]
-              if (mode !== 'complete' && end <= scope.lateMs) {
-                const records = opened[at + 2] as number | readonly T[]
-                tally.dropped += typeof records === 'number' ? records : records.length
-                if (typeof records !== 'number') for (const record of records) push([undefined, record])
-                return
-              }
-              const last = fresh.at(-1)
-              if (last === undefined || start > last.end) fresh.push({ start, end, states: opened.slice(at + 3, at + width) })
-              else {
-                last.end = Math.max(last.end, end)
-                states.mergeInto(last.states, 0, opened, at + 3)
-              }
-            })
-            if (fresh.length === 0) return
-            const before = table.get(key) ?? []
-            const open = mergeSessions([...before, ...fresh], merge)
-            table.put(key, open)
-            due.rows += open.length - before.length
-            for (const session of open) {
-              if (before.includes(session)) continue
-              tally.updated++
-              if (mode === 'append') due.add(session.end, key)
-            }
+          if (fresh.length === 0) return
+          const before = table.get(key) ?? []
+          const open = mergeSessions([...before, ...fresh], merge)
+          table.put(key, open)
+          due.rows += open.length - before.length
+          for (const session of open) {
+            if (before.includes(session)) continue
+            tally.updated++
+            if (mode === 'append') due.add(session.end, key)
+          }
+        })
+        if (mode === 'append')
+          due.take(scope.watermarkMs, (key) => {
+            const open = table.get(key) ?? []
+            const stay = open.filter(({ end }) => end > scope.watermarkMs)
+            if (stay.length === open.length) return
+            for (const session of open) if (session.end <= scope.watermarkMs) giveRow(key, session)
+            if (stay.length === 0) table.delete(key)
+            else table.put(key, stay)
+            tally.removed += open.length - stay.length
+            due.rows -= open.length - stay.length
           })
-          if (mode === 'append')
-            due.take(scope.watermarkMs, (key) => {
-              const open = table.get(key) ?? []
-              const stay = open.filter(({ end }) => end > scope.watermarkMs)
-              if (stay.length === open.length) return
-              for (const session of open) if (session.end <= scope.watermarkMs) push(rowOf(key, session))
-              if (stay.length === 0) table.delete(key)
-              else table.put(key, stay)
-              tally.removed += open.length - stay.length
-              due.rows -= open.length - stay.length
-            })
-          else for (const [key, open] of table.entries()) for (const session of open) push(rowOf(key, session))
-          return due.rows
-        }),
-      false,
+        else for (const [key, open] of table.entries()) for (const session of open) giveRow(key, session)
+        return due.rows
+      },
     )
   })
 }
