@@ -41,6 +41,7 @@ export default topology('trending-hashtags', (t) => {
   const tags = t
     .stream('tweets', jsonLines(input, Tweet, { batchBytes }))
     .flatMap(({ text, at, received }) => hashtagsOf(text).map((tag) => ({ tag, at: Date.parse(at), received: Date.parse(received) })))
+    .cache() // they are counted twice, and read once
 
   const counts = tags.withWatermark('at', delay).groupBy('tag', slidingWindow(window, every)).count({ name: 'counts' })
 

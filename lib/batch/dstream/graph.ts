@@ -48,14 +48,20 @@ export interface StreamNode<T> {
   makeAgain?(scope: Scope): RDD<T>
 }
 
+/** A part of an output in one task. */
+export type Act = () => void | Promise<void>
+
 /** What is done with each batch of a stream. */
 export interface Output<T = unknown> {
   readonly name: string
   readonly stream: StreamNode<T>
   /** it does nothing, and is there to let its stream run */
   readonly isInner?: boolean
-  /** Runs in every task, one output after the other. */
-  readonly run: (rdd: RDD<T>, scope: Scope) => Promise<void>
+  /**
+   * Runs in every task, one output after the other. What comes last of it, if its outcome is to be known in all tasks, it may return: that
+   * is run then, and told with what they trade next.
+   */
+  readonly run: (rdd: RDD<T>, scope: Scope) => Promise<Act | undefined>
   /** The task ends. */
   readonly close?: (task: number) => Promise<void>
 }

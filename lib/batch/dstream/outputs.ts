@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { RddContext } from '../context.ts'
 import { EventTimeStats } from '../event-time.ts'
 import { replaceFile } from '../log/whole-file.ts'
-import { share, trade } from '../rdd/trade.ts'
+import { trade } from '../rdd/trade.ts'
 import { prepare } from '../rdd/job.ts'
 import type { RDD } from '../rdd/rdd.ts'
 import type { StateStore } from '../state/store.ts'
-import type { Output, StreamNode } from './graph.ts'
+import type { Act, Output, StreamNode } from './graph.ts'
 import type { BatchInfo, BatchReport, Scope, StateMetrics } from './scope.ts'
 
 export interface PartitionInfo extends BatchInfo {
@@ -24,22 +24,21 @@ export function foreachRdd<T>(stream: StreamNode<T>, f: (rdd: RDD<T>, info: Batc
       const { sc } = scope
       // state changes and event times are seen whatever `f` does with the values
       await prepare(rdd.node)
-      if (sc.count === 1) return f(rdd, { ...infoOf(scope), ...(await reportOf(scope)) })
-      const partitions = await gathered(rdd, 'foreachRDD')
-      const report = await reportOf(scope)
-      await together(scope, 'foreachRDD', async () => {
+      if (sc.count === 1) return () => f(rdd, { ...infoOf(scope), ...reportOf(scope, [reportPartOf(scope)]) })
+      const { partitions, beside } = await gathered(rdd, 'foreachRDD', () => reportPartOf(scope))
+      return async () => {
         if (sc.index !== 0) return
         const here = new RddContext()
         try {
           const source = { name: rdd.name, partitions: partitions.map((values, index) => ({ index, values })) }
           await f(
             here.source<T, { index: number; values: readonly T[] }>({ ...source, read: ({ values }, push) => values.forEach(push) }),
-            { ...infoOf(scope), ...report },
+            { ...infoOf(scope), ...reportOf(scope, beside) },
           )
         } finally {
           await here.stop()
         }
-      })
+      }
     },
   }
 }
@@ -50,12 +49,12 @@ export function eachPartition<T>(stream: StreamNode<T>, f: (values: readonly T[]
     stream,
     async run(rdd, scope) {
       await prepare(rdd.node)
-      await together(scope, 'foreachPartition', async () => {
+      return async () => {
         for (let partition = 0; partition < rdd.partitions; partition++) {
           if (rdd.node.owner(partition) !== scope.sc.index) continue
           await f(rdd.node.gather(partition), { ...infoOf(scope), partition })
         }
-      })
+      }
     },
   }
 }
@@ -67,13 +66,13 @@ export function tuplesOf<T>(stream: StreamNode<T>, name: string, toTuple: (recor
     stream,
     async run(rdd, scope) {
       await prepare(rdd.node)
-      await together(scope, 'toTuples', async () => {
+      return () => {
         for (let partition = 0; partition < rdd.partitions; partition++) {
           if (rdd.node.owner(partition) !== scope.sc.index) continue
           const info = { ...infoOf(scope), partition }
           rdd.node.read(partition, (record) => scope.emit(name, toTuple(record, info)))
         }
-      })
+      }
     },
   }
 }
@@ -91,6 +90,7 @@ export function foldersOf<T>(stream: StreamNode<T>, format: FolderFormat, prefix
       // there only when the batch is run again
       if (sc.index === 0) rmSync(folder, { recursive: true, force: true })
       await rdd[format](folder)
+      return undefined
     },
   }
 }
@@ -111,14 +111,14 @@ export function onceFiles<T>(stream: StreamNode<T>, folder: string): Output<T> {
         // nothing may be left to write: then no other file makes it durable that these are gone
         if (old.length > 0) await files.syncFolder(folder)
       })
-      await together(scope, 'saveOnce', async () => {
+      return async () => {
         for (let partition = 0; partition < rdd.partitions; partition++) {
           if (rdd.node.owner(partition) !== sc.index) continue
           const lines: string[] = []
           rdd.node.read(partition, (value) => void lines.push(`${lineOf(value)}\n`))
           if (lines.length > 0) await replaceFile(files, join(folder, `batch-${txid}.part-${partition}`), Buffer.from(lines.join('')))
         }
-      })
+      }
     },
   }
 }
@@ -161,22 +161,32 @@ export function lineOf(value: unknown): string {
   return Array.isArray(value) ? value.join('\t') : String(value)
 }
 
-/** The values of all partitions, by partition, in the driver; the other tasks get nothing. */
-export async function gathered<T>(rdd: RDD<T>, place: string): Promise<readonly (readonly T[])[]> {
+/** The values of all partitions, by partition, and what each task has to say beside them, in the driver; the other tasks get nothing. */
+export async function gathered<T, B>(
+  rdd: RDD<T>,
+  place: string,
+  besideOf: () => B,
+): Promise<{ readonly partitions: readonly (readonly T[])[]; readonly beside: readonly B[] }> {
   const { node, partitions } = rdd
   const { index, count } = node.context
   const mine = Array.from({ length: partitions }, (_, partition) => partition).filter((partition) => node.owner(partition) === index)
   const got = (await trade(node.context, place, () => {
     const values = mine.map((partition) => [partition, node.gather(partition)])
-    return Array.from({ length: count }, (_, task) => (task === 0 ? values : []))
-  })) as (readonly (readonly [number, readonly T[]])[])[]
+    return Array.from({ length: count }, (_, task) => (task === 0 ? [values, besideOf()] : null))
+  })) as readonly (readonly [values: (readonly [number, readonly T[]])[], beside: B] | null)[]
   const all: (readonly T[])[] = new Array<readonly T[]>(partitions).fill([])
-  for (const values of got) for (const [partition, one] of values) all[partition] = one
-  return all
+  const told = got.filter((one) => one !== null)
+  for (const [values] of told) for (const [partition, one] of values) all[partition] = one
+  return { partitions: all, beside: told.map(([, beside]) => beside) }
 }
 
 /** Runs `act` in every task; what one of them throws, all throw. */
-export async function together(scope: Pick<Scope, 'sc'>, place: string, act: () => Promise<void>): Promise<void> {
+export async function together(scope: Pick<Scope, 'sc'>, place: string, act: Act): Promise<void> {
+  await toldTogether(scope, place, act, () => null)
+}
+
+/** The same; when all have run theirs, each says something to all. */
+export async function toldTogether<R>({ sc }: Pick<Scope, 'sc'>, place: string, act: Act, tell: () => R): Promise<R[]> {
   let fault: unknown
   let hasFailed = false
   try {
@@ -185,25 +195,29 @@ export async function together(scope: Pick<Scope, 'sc'>, place: string, act: () 
     fault = error
     hasFailed = true
   }
-  await trade(scope.sc, place, () => {
+  return (await trade(sc, place, () => {
     if (hasFailed) throw fault
-    return new Array<null>(scope.sc.count).fill(null)
-  })
+    return new Array<R>(sc.count).fill(tell())
+  })) as R[]
 }
 
 export function infoOf({ topology, txid, timeMs, watermarkMs }: Scope): BatchInfo {
   return { topology, txid, timeMs, watermarkMs }
 }
 
+/** What this task has seen and done. */
+function reportPartOf(scope: Scope): BatchReport {
+  return { operators: [...scope.operators.values()], eventTimes: scope.eventTimes() }
+}
+
 /** Of all tasks together. */
-async function reportOf(scope: Scope): Promise<BatchReport> {
-  if (!scope.hasEventTime) return { operators: [], eventTimes: {} }
-  const mine = { operators: [...scope.operators.values()], eventTimes: scope.eventTimes() }
+function reportOf({ hasEventTime }: Scope, parts: readonly BatchReport[]): BatchReport {
+  if (!hasEventTime) return { operators: [], eventTimes: {} }
   const operators = new Map<string, StateMetrics>()
   const eventTimes: Record<string, EventTimeStats> = {}
-  for (const report of await share(scope.sc, 'what was seen', () => mine)) {
-    for (const metrics of report.operators) operators.set(metrics.operator, sum(operators.get(metrics.operator), metrics))
-    for (const [input, stats] of Object.entries(report.eventTimes)) (eventTimes[input] ??= new EventTimeStats()).merge(stats)
+  for (const part of parts) {
+    for (const metrics of part.operators) operators.set(metrics.operator, sum(operators.get(metrics.operator), metrics))
+    for (const [input, stats] of Object.entries(part.eventTimes)) (eventTimes[input] ??= new EventTimeStats()).merge(stats)
   }
   return { operators: [...operators.values()], eventTimes }
 }

@@ -43,9 +43,7 @@ export function toSink<T>(stream: StreamNode<T>, open: OpenSink<T>): Output<T> {
         for (let partition = 0; partition < rdd.partitions; partition++)
           if (rdd.node.owner(partition) === taskIndex) await sink.write(rdd.node.gather(partition), { ...infoOf(scope), partition })
       })
-      await together(scope, 'saveTo', async () => {
-        await sinks.get(sc.index)?.sink.commit?.(infoOf(scope))
-      })
+      return () => sinks.get(sc.index)?.sink.commit?.(infoOf(scope))
     },
     async close(task) {
       await sinks.get(task)?.sink.close?.()
@@ -61,8 +59,8 @@ export function growingFile<T>(stream: StreamNode<T>, file: string, files: FileS
     stream,
     async run(rdd, scope) {
       await prepare(rdd.node)
-      const partitions = await gathered(rdd, 'appendOnce')
-      await together(scope, 'appendOnce', async () => {
+      const { partitions } = await gathered(rdd, 'appendOnce', () => null)
+      return async () => {
         if (scope.sc.index !== 0) return
         const state = new FileState<T>({ file, format: lineOf }, files)
         try {
@@ -72,7 +70,7 @@ export function growingFile<T>(stream: StreamNode<T>, file: string, files: FileS
         } finally {
           await state.close()
         }
-      })
+      }
     },
   }
 }

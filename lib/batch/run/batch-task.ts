@@ -20,8 +20,8 @@ import { RddContext } from '../context.ts'
 import { behind } from './committed-state.ts'
 import type { CommitOrder, ProcessOrder } from './orders.ts'
 import { prepareAhead } from '../dstream/ahead.ts'
-import type { StreamGraph } from '../dstream/graph.ts'
-import { together } from '../dstream/outputs.ts'
+import type { Act, StreamGraph } from '../dstream/graph.ts'
+import { together, toldTogether } from '../dstream/outputs.ts'
 import { StreamRuns } from '../dstream/runs.ts'
 import type { Scope } from '../dstream/scope.ts'
 import { WatermarkTracker } from '../event-time.ts'
@@ -160,11 +160,21 @@ export class BatchTask {
           const rdd = scope.of(stream)
           if (rdd !== undefined) await prepare(rdd.node)
         }
-        for (const { stream, run } of this.#graph.outputs) {
+        // how an output ends, all tasks are told before the next one begins; of the last one, with the end of the batch
+        let ending: { readonly name: string; readonly act: Act } | undefined
+        for (const { name, stream, run } of this.#graph.outputs) {
           const rdd = scope.of(stream)
-          if (rdd !== undefined) await run(rdd, scope)
+          if (rdd === undefined) continue
+          if (ending !== undefined) await together(scope, ending.name, ending.act)
+          const act = await run(rdd, scope)
+          ending = act && { name, act }
         }
-        const seen = await this.#share('the end of the batch', { eventTimes: scope.eventTimes(), reads: scope.reads() })
+        const seen = await toldTogether(
+          scope,
+          'the end of the batch',
+          () => ending?.act(),
+          () => ({ eventTimes: scope.eventTimes(), reads: scope.reads() }),
+        )
         await state.commit(txid)
         if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
         watermark.endBatch(merged(seen.map(({ eventTimes }) => eventTimes)))
