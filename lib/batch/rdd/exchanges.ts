@@ -203,7 +203,9 @@ export class Combine<K, V, C> implements Stage {
   /** by partition: what this task had, and then what the partitions of this task are once they were read */
   #cells: (readonly Cell<K, C>[])[] | undefined
   /** by partition: keys and combined values in turn, a list from each of the other tasks; until they were read */
-  #received = new Map<number, (readonly unknown[])[]>()
+  readonly #received = new Map<number, (readonly unknown[])[]>()
+  /** the cells by key, as long as anything that was received has to find its own */
+  #byKey: KeyMap<K, C> | undefined
 
   constructor(parent: Node<readonly [K, V]>, partitioner: Partitioner, combiner: Combiner<V, C>) {
     this.#parent = parent
@@ -227,8 +229,10 @@ export class Combine<K, V, C> implements Stage {
     const { context } = this.#parent
     if (this.#partitioner instanceof RangePartitioner) await this.#partitioner.sample()
     let divided: Cell<K, C>[][] = []
+    let byKey: KeyMap<K, C> | undefined
     const got = await trade(context, `exchange of ${this.#parent.title}`, () => {
-      divided = this.#divide(this.#combine())
+      byKey = this.#combine()
+      divided = this.#divide(byKey)
       return Array.from({ length: context.count }, (_, task) => (task === context.index ? [] : flat(divided, task, context.count)))
     })
     for (const block of got as readonly (readonly unknown[])[])
@@ -238,6 +242,7 @@ export class Combine<K, V, C> implements Stage {
         this.#received.set(partition, lists)
         lists.push(block[i + 1] as readonly unknown[])
       }
+    if (this.#received.size > 0) this.#byKey = byKey
     this.#cells = divided.map((cells, partition) => (partition % context.count === context.index ? cells : []))
   }
 
@@ -268,18 +273,38 @@ export class Combine<K, V, C> implements Stage {
     const own = all[partition] as readonly Cell<K, C>[]
     const lists = this.#received.get(partition)
     if (lists === undefined) return own
-    const { mergeCombined } = this.#combiner
-    const merged = new KeyMap<K, C>()
-    for (const { key, value } of own) merged.add(key, value)
-    for (const list of lists)
-      for (let i = 0; i < list.length; i += 2) {
-        const [key, value] = [list[i] as K, list[i + 1] as C]
-        const cell = merged.find(key)
-        if (cell === undefined) merged.add(key, value)
-        else cell.value = mergeCombined(cell.value, value)
-      }
+    const added = this.#mergeAll(this.#byKey as KeyMap<K, C>, lists)
     this.#received.delete(partition)
-    return (all[partition] = [...merged.cells()])
+    if (this.#received.size === 0) this.#byKey = undefined
+    return (all[partition] = added.length === 0 ? own : [...own, ...added])
+  }
+
+  /** Merges what was received with the cells of its keys; returns those of new keys. After a fault, all is as it was. */
+  #mergeAll(byKey: KeyMap<K, C>, lists: readonly (readonly unknown[])[]): readonly Cell<K, C>[] {
+    const { mergeCombined } = this.#combiner
+    const added: Cell<K, C>[] = []
+    const changed: Cell<K, C>[] = []
+    const before: C[] = []
+    try {
+      for (const list of lists)
+        for (let i = 0; i < list.length; i += 2) {
+          const [key, value] = [list[i] as K, list[i + 1] as C]
+          const cell = byKey.find(key)
+          if (cell === undefined) {
+            added.push(byKey.add(key, value))
+            continue
+          }
+          const combined = mergeCombined(cell.value, value)
+          changed.push(cell)
+          before.push(cell.value)
+          cell.value = combined
+        }
+    } catch (error) {
+      for (let i = changed.length - 1; i >= 0; i--) (changed[i] as Cell<K, C>).value = before[i] as C
+      for (const { key } of added) byKey.delete(key)
+      throw error
+    }
+    return added
   }
 }
 

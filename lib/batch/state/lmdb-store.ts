@@ -129,8 +129,8 @@ export class LmdbStore implements StateStore, Reader {
     const meta = this.#metaAfter(txid)
     const changes = [...this.#tables.values()].map((table) => this.#encoded(table))
     const undo = [...this.#tables.values()].flatMap((table) => {
-      const old = table.old()
-      return encodeEntries(table.operator, [...old.keys()], [...old.values()])
+      const { keys, values } = table.old()
+      return encodeEntries(table.operator, keys, values)
     })
     try {
       this.#db.transactionSync(() => {
@@ -208,9 +208,8 @@ export class LmdbStore implements StateStore, Reader {
 
   /** What is to be written of a table, in the order of the keys, or nearly: LMDB is quicker that way. */
   #encoded(table: LmdbTable): (readonly [Buffer, Buffer | undefined])[] {
-    const changes = table.changes()
-    return [...changes.keys()].sort(inOrder).map((key) => {
-      const value = changes.get(key)
+    const inOrder = table.changed().sort((a, b) => ((a.key as string) < (b.key as string) ? -1 : 1))
+    return inOrder.map(({ key, value }) => {
       const [bytes, isHashed] = this.#keyBytes(table.operator, key)
       if (value === undefined) return [bytes, undefined]
       return [bytes, encodeValue(table.operator, key, isHashed ? [writtenKey(key), value] : value)]
@@ -266,11 +265,6 @@ async function loadLmdb(): Promise<typeof import('lmdb')> {
   } catch (error) {
     throw new SquallError('lmdb-missing', { reason: reasonOf(error).split('\n')[0] }, {}, { cause: error })
   }
-}
-
-function inOrder(a: MapKey, b: MapKey): number {
-  if (a === b) return 0
-  return (a as string) < (b as string) ? -1 : 1
 }
 
 function undoKey(number: number): Buffer {

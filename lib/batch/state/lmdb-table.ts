@@ -70,22 +70,20 @@ export class LmdbTable implements StateTable {
   }
 
   *entries(): Iterable<readonly [unknown, unknown]> {
-    const changes = this.changes()
+    const changes = new Map(this.changed().map(({ key, value }) => [key, value]))
     for (const [key, value] of this.#reader.readAll(this.operator)) if (!changes.has(key)) yield [keyOf(key), value]
     for (const [key, value] of changes) if (value !== undefined) yield [keyOf(key), value]
   }
 
-  /** What the batch at hand leaves changed, against what is committed. */
-  changes(): Changes {
-    const changes: Changes = new Map()
-    for (const { cell } of this.#undone) changes.set(cell.key, cell.value)
-    for (const { key, value } of this.#put) changes.set(key, value)
-    return changes
+  /** What the batch at hand leaves changed, against what is committed; each key once. */
+  changed(): { readonly key: MapKey; readonly value: unknown }[] {
+    const undone = this.#undone.flatMap(({ cell }) => (cell.isPut ? [] : [cell]))
+    return [...undone, ...this.#put]
   }
 
-  /** Values before the batch at hand of what it has put; `undefined` = there was none. */
-  old(): Changes {
-    return new Map(this.#put.map(({ key, old }) => [key, old]))
+  /** Keys that the batch at hand has put and their values before it, in step; `undefined` = there was none. */
+  old(): { readonly keys: readonly MapKey[]; readonly values: readonly unknown[] } {
+    return { keys: this.#put.map(({ key }) => key), values: this.#put.map(({ old }) => old) }
   }
 
   goBack(undo: Changes, size: number): void {

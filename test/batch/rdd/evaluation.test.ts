@@ -331,6 +331,31 @@ test('what a try has given before it failed does not count', async () => {
   expect((await failsOnce().persist().glom().collect()).map((all) => all.length)).toEqual([6, 6])
 })
 
+test.each([2, 3])('a merge that fails midway begins again from what there was (%i tasks)', async (tasks) => {
+  let failures = 0
+  const results = await inTasks(tasks, async (sc) => {
+    let merges = 0
+    const add = (a: number, b: number): number => {
+      if (++merges !== 3) return a + b
+      failures++
+      throw new Error('just once')
+    }
+    const pairs = sc.range(0, 60, 1, tasks).map((x) => [x % 10 === 0 ? `only in one task: ${x}` : `in all: ${x % 10}`, 1])
+    return await pairs
+      .combineByKey(
+        (n) => n,
+        (sum, n) => sum + n,
+        add,
+      )
+      .collectAsMap()
+  })
+  expect(failures).toBe(tasks)
+  const expected = new Map<string, number>()
+  for (let i = 0; i < 6; i++) expected.set(`only in one task: ${10 * i}`, 1)
+  for (let i = 1; i < 10; i++) expected.set(`in all: ${i}`, 6)
+  for (const sums of results) expect(sums).toEqual(expected)
+})
+
 test.each([1, 2, 3])('a function that throws fails the action in every task, with its place and its cause (%i tasks)', async (tasks) => {
   const cause = new TypeError('no such thing')
   const faults = await inTasks(tasks, async (sc) => {
