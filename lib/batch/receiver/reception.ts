@@ -69,9 +69,9 @@ export class Reception {
     return this.#watches.get(watch.for) === watch && this.#watches.delete(watch.for)
   }
 
-  /** What batch `txid` takes: the blocks that wait when it is processed, or nothing. */
-  take(txid: number, rateOf: (stream: string) => number | undefined): Record<string, Range> {
-    if (!this.#hasData) return {}
+  /** What batch `txid` takes: the blocks that wait when it is processed, or that it `isGiven` already; or nothing. */
+  take(txid: number, isGiven: boolean, rateOf: (stream: string) => number | undefined): Record<string, Range> {
+    if (!this.#hasData && !isGiven) return {}
     this.#hasData = false
     const rangeOf = (rate: number | undefined): ReceivedRange => ({ batch: txid, ...(rate !== undefined && { rate }) })
     return Object.fromEntries(this.#streams.map((stream) => [stream, rangeOf(rateOf(stream))]))

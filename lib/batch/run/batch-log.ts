@@ -16,13 +16,16 @@ export interface BatchRecord {
   readonly ranges: Readonly<Record<string, Range>>
 }
 
-/** What was taken last of each source. */
-type Positions = Readonly<Record<string, Range>>
+/** What is written with a batch of those around it. */
+export interface Around {
+  /** what batches before it took last of each source, for when those are forgotten */
+  readonly positions: Readonly<Record<string, Range>>
+  /** up to here batches were ordered before, perhaps: what was written of those is void, but they were given blocks of receivers */
+  readonly orderedTxid: number
+}
 
-export interface KnownBatch extends BatchRecord {
+export interface KnownBatch extends BatchRecord, Around {
   readonly isCommitted: boolean
-  /** what batches before it took last of each source, as far as that was written with it */
-  readonly positions: Positions
 }
 
 /** The coordinator's side: what batches consist of. */
@@ -31,10 +34,10 @@ export interface BatchLog {
   readonly watermarkPolicy: WatermarkPolicy | undefined
   /** The batches that are known, oldest first: those that may be needed again, and those that are not committed. */
   read(): Promise<readonly KnownBatch[]>
-  /** Durable when it resolves. `positions`: what batches before it took last of each source, for when those are forgotten. */
-  planned(batch: BatchRecord, positions: Positions): Promise<void>
+  /** Durable when it resolves. */
+  planned(batch: BatchRecord, around: Around): Promise<void>
   /** In the place of what was written down of this batch; what was of later ones is forgotten. */
-  plannedAgain(batch: BatchRecord, positions: Positions): Promise<void>
+  plannedAgain(batch: BatchRecord, around: Around): Promise<void>
   isCommitted(txid: number): Promise<boolean>
   /** Batches before this one are not needed any more. */
   forget(txid: number): Promise<void>
@@ -72,20 +75,21 @@ export async function openBatchLog(
       if (committed > 0) checkBegun(committed, offsets.latest?.batch, { file: logFolder(folder) })
       return offsets.batches().map((txid) => {
         const entry = offsets.get(txid)
-        const { batchTimestampMs: timeMs = 0, offsets: ranges = {}, conf: { positions = '{}' } = {} } = entry ?? {}
+        const { batchTimestampMs: timeMs = 0, offsets: ranges = {}, conf: { positions = '{}', ordered = txid } = {} } = entry ?? {}
         return {
           txid,
           timeMs,
           ranges: ranges as Readonly<Record<string, Range>>,
           isCommitted: txid <= committed,
-          positions: JSON.parse(positions) as Positions,
+          positions: JSON.parse(positions) as Around['positions'],
+          orderedTxid: Number(ordered),
         }
       })
     },
-    async planned(batch, positions) {
-      await offsets.add(batch.txid, entryOf(batch, positions, policy))
+    async planned(batch, around) {
+      await offsets.add(batch.txid, entryOf(batch, around, policy))
     },
-    plannedAgain: (batch, positions) => offsets.replace(batch.txid, entryOf(batch, positions, policy)),
+    plannedAgain: (batch, around) => offsets.replace(batch.txid, entryOf(batch, around, policy)),
     isCommitted: async (txid) => (await committedTxid(folder, files)) >= txid,
     forget: (txid) => offsets.purge(txid),
     close: () => offsets.close(),
@@ -107,8 +111,12 @@ export interface Committed {
   readonly lateMs: number
 }
 
-function entryOf({ timeMs, ranges }: BatchRecord, positions: Positions, policy: WatermarkPolicy): OffsetEntry {
-  const conf = { watermarkPolicy: policy, ...(Object.keys(positions).length > 0 && { positions: JSON.stringify(positions) }) }
+function entryOf({ txid, timeMs, ranges }: BatchRecord, { positions, orderedTxid }: Around, policy: WatermarkPolicy): OffsetEntry {
+  const conf = {
+    watermarkPolicy: policy,
+    ...(Object.keys(positions).length > 0 && { positions: JSON.stringify(positions) }),
+    ...(orderedTxid > txid && { ordered: String(orderedTxid) }),
+  }
   return { batchWatermarkMs: 0, batchTimestampMs: timeMs, conf, offsets: ranges }
 }
 

@@ -15,7 +15,7 @@
 import { SquallError, placed } from '../../errors.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../../topology/component.ts'
 import { noBatchLog } from './batch-log.ts'
-import type { BatchLog, BatchRecord } from './batch-log.ts'
+import type { Around, BatchLog, BatchRecord } from './batch-log.ts'
 import type { BatchReads, BatchStats } from './batch-stats.ts'
 import { BatchTally } from './batch-tally.ts'
 import type { CommitOrder, Orders } from './orders.ts'
@@ -84,6 +84,8 @@ export class Coordinator {
   /** by txid, the oldest first */
   #active: Active[] = []
   #last: BatchRecord | undefined
+  /** up to here batches were ordered at some time, in this process or before: they may have been given blocks */
+  #orderedTxid = 0
   /** batches that are done and may be needed again, the oldest first */
   #history: BatchRecord[] = []
   /** no batch of this coordinator's own was planned yet */
@@ -140,6 +142,7 @@ export class Coordinator {
   async #recover(): Promise<void> {
     for (const record of await this.#options.log.read()) {
       this.#last = record
+      this.#orderedTxid = Math.max(this.#orderedTxid, record.orderedTxid)
       if (record.isCommitted) {
         this.#history.push(record)
         this.#noteCommitted(record.positions)
@@ -167,8 +170,10 @@ export class Coordinator {
       out.emitTo('commit', { txid: head.txid, attempt: head.attempt }, idOf(head))
       return
     }
-    const waiting = this.#active.find(({ phase, dueMs }) => phase === 'waiting' && dueMs <= this.#context.now())
-    if (waiting !== undefined) return waiting.isOpen ? this.#planAgain(waiting, out) : this.#process(waiting, out)
+    // in the order of their txids: what a later one takes of an opaque source depends on those before it
+    const waiting = this.#active.find(({ phase }) => phase === 'waiting')
+    if (waiting !== undefined && waiting.dueMs <= this.#context.now())
+      return waiting.isOpen ? this.#planAgain(waiting, out) : this.#process(waiting, out)
     if (this.#context.now() < this.#askAgainMs) return
     if (this.#active.length < this.#options.pendingMax && this.#isDue && !this.#active.some(({ isOpen }) => isOpen)) return this.#plan(out)
   }
@@ -188,7 +193,8 @@ export class Coordinator {
   #drain(): void {
     if (!this.#isDraining) return
     if (this.#out !== undefined) Promise.resolve(this.nextTuple(this.#out)).catch(this.#context.reportError)
-    if (this.#reception?.hasEnded !== true || this.#active.length > 0) this.#context.after(drainMs, () => this.#drain())
+    if (this.#reception?.hasEnded !== true || this.#active.length > 0 || this.#isNextGiven)
+      this.#context.after(drainMs, () => this.#drain())
   }
 
   ack(id: unknown): Promise<void> | void {
@@ -233,13 +239,22 @@ export class Coordinator {
 
   get #isDue(): boolean {
     // the last batch does not wait for its time
-    if (this.#isDraining) return this.#reception?.hasData === true
+    if (this.#isDraining) return this.#reception?.hasData === true || this.#isNextGiven
     return this.#options.intervalMs === 0 || this.#context.date() >= this.#nextTimeMs()
+  }
+
+  get #nextTxid(): number {
+    return (this.#last?.txid ?? 0) + 1
+  }
+
+  /** The next batch was ordered before a crash, and may have been given blocks then: it has to read them. */
+  get #isNextGiven(): boolean {
+    return this.#reception !== undefined && this.#nextTxid <= this.#orderedTxid
   }
 
   /** Decides what the next batch contains. Sources that know at once are not waited for: a spout that waits has something to do. */
   #plan(out: SpoutOutput<Orders>): void | Promise<void> {
-    const received = this.#reception?.take((this.#last?.txid ?? 0) + 1, (stream) => this.#rates.get(stream)?.rate) ?? {}
+    const received = this.#reception?.take(this.#nextTxid, this.#isNextGiven, (stream) => this.#rates.get(stream)?.rate) ?? {}
     if (this.#isDraining) return this.#planBatch(received, out)
     const nowMs = this.#context.now()
     const asked = [...this.#planners].map(([stream, planner]) => {
@@ -294,7 +309,7 @@ export class Coordinator {
     const { log } = this.#options
     batch.isOpen = false
     // a state may hold it as it was, and nothing would take it back after a restart
-    if (batch.mayBeCommitted && (await log.isCommitted(batch.txid))) return this.#process(batch, out)
+    if (batch.mayBeCommitted && (await log.isCommitted(batch.txid))) return batch.isOpen ? undefined : this.#process(batch, out)
     const ranges: Record<string, Range> = { ...batch.ranges }
     for (const [stream, { kind }] of this.#options.sources) {
       if (kind !== 'opaque') continue
@@ -307,11 +322,12 @@ export class Coordinator {
     }
     const { txid, timeMs } = batch
     const record: BatchRecord = { txid, timeMs, ranges }
-    await log.plannedAgain(record, this.#positionsBefore(txid))
+    await log.plannedAgain(record, this.#around(txid))
     const again: Active = { ...batch, ranges }
     this.#active = this.#active.map((other) => (other === batch ? again : other))
     if (this.#last?.txid === txid) this.#last = record
-    this.#process(again, out)
+    // one before it failed meanwhile
+    if (!again.isOpen) this.#process(again, out)
   }
 
   get #hasOpaque(): boolean {
@@ -322,6 +338,11 @@ export class Coordinator {
   #rangeBefore(txid: number, stream: string): Range | undefined {
     const taker = this.#active.findLast((batch) => batch.txid < txid && batch.ranges[stream] !== undefined)
     return taker === undefined ? this.#committed.get(stream) : taker.ranges[stream]
+  }
+
+  #around(txid: number): Around {
+    this.#orderedTxid = Math.max(this.#orderedTxid, txid)
+    return { positions: this.#positionsBefore(txid), orderedTxid: this.#orderedTxid }
   }
 
   /** Written with a batch behind which others are forgotten: sources may have given nothing for long. */
@@ -347,16 +368,17 @@ export class Coordinator {
 
   async #planBatch(ranges: Readonly<Record<string, Range>>, out: SpoutOutput<Orders>): Promise<void> {
     const timeMs = this.#nextTimeMs()
-    const record: BatchRecord = { txid: (this.#last?.txid ?? 0) + 1, timeMs, ranges }
-    await this.#options.log.planned(record, this.#positionsBefore(record.txid))
+    const record: BatchRecord = { txid: this.#nextTxid, timeMs, ranges }
+    await this.#options.log.planned(record, this.#around(record.txid))
     this.#last = record
     for (const [stream, rate] of this.#rates) if (this.#options.intervalMs > 0 || stream in ranges) rate.planned(this.#context.now())
     const batch = this.#waiting(record, this.#isFirst)
     this.#isFirst = false
-    // one before it failed while it was planned
-    batch.isOpen = this.#active.some(({ isOpen }) => isOpen)
+    // one before it failed while it was planned, or waits to be tried again
+    const mustWait = this.#active.some(({ phase }) => phase === 'waiting')
+    batch.isOpen = mustWait && this.#hasOpaque
     this.#active.push(batch)
-    if (!batch.isOpen) this.#process(batch, out)
+    if (!mustWait) this.#process(batch, out)
   }
 
   /** Batches are at multiples of the interval; none is left out when they come late. */

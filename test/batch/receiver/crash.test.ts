@@ -8,51 +8,14 @@ import { DStream } from '../../../lib/batch/dstream/dstream.ts'
 import { StreamGraph } from '../../../lib/batch/dstream/graph.ts'
 import { viewState } from '../../../lib/batch/state/inspect.ts'
 import { received, stateSpec } from '../../../lib/index.ts'
-import type { KeyState, Receiver, TopologyDefinition } from '../../../lib/index.ts'
+import type { KeyState, TopologyDefinition } from '../../../lib/index.ts'
 import { Random } from '../../../lib/std/random.ts'
 import { LocalCluster } from '../../../lib/testing/index.ts'
 import { topology } from '../../../lib/topology/builder.ts'
 import { FaultDisk } from '../fault-disk.ts'
+import { Client } from './client.ts'
 
 const stateDir = '/disk'
-const idsMax = 12
-
-/** Sends each id until it is told that it has arrived. */
-class Client {
-  readonly acknowledged = new Set<number>()
-  /** how often each was sent */
-  readonly sent = new Map<number, number>()
-  readonly #waiting = Array.from({ length: idsMax }, (_, id) => id)
-
-  /** One of several ways in; stops when all has arrived or the disk is down. */
-  receiver(disk: FaultDisk): Receiver<number> {
-    return {
-      onStart: (output) => {
-        const again = (): void => void output.schedule.after(5, () => void send())
-        const send = async (): Promise<void> => {
-          if (disk.isDown || this.acknowledged.size === idsMax) return output.stop('all is sent')
-          const ids = this.#waiting.splice(0, 2)
-          for (const id of ids) this.sent.set(id, (this.sent.get(id) ?? 0) + 1)
-          try {
-            await output.storeMany(ids)
-            for (const id of ids) this.acknowledged.add(id)
-          } catch {
-            this.#waiting.push(...ids)
-          }
-          again()
-        }
-        again()
-      },
-      onStop: () => undefined,
-    }
-  }
-
-  /** Those of a process that is no more were not acknowledged: they are sent again. */
-  crashed(): void {
-    for (const id of this.sent.keys()) if (!this.acknowledged.has(id) && !this.#waiting.includes(id)) this.#waiting.push(id)
-  }
-}
-
 const counting = stateSpec((_: number, n: number | undefined, state: KeyState<number>) => {
   state.update((state.getOption() ?? 0) + (n ?? 0))
   return state.get()
@@ -88,7 +51,7 @@ async function check(client: Client, disk: FaultDisk): Promise<void> {
   const view = await viewState(stateDir, 'counting', disk)
   const counted = new Map(view.entries('counts') as Iterable<[number, number]>)
   await view.close()
-  expect(client.acknowledged.size).toBe(idsMax)
+  expect(client.acknowledged.size).toBe(client.total)
   for (const [id, times] of client.sent) {
     const count = counted.get(id) ?? 0
     expect(count, `id ${id}, sent ${times} times`).toBeGreaterThanOrEqual(1)
@@ -101,7 +64,7 @@ describe.each([1, 2])('on %i executors', (executors) => {
     let crashes = 0
     for (let crashAt = 1, isOver = false; !isOver; crashAt++) {
       const random = new Random(crashAt)
-      const client = new Client()
+      const client = new Client(12)
       let disk = new FaultDisk(random)
       // the second crash comes somewhere in what the first one has left to do, with another number of executors
       for (const [at, tasks] of [
