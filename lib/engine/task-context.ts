@@ -81,10 +81,14 @@ export function spoutContext(
   }
   const others = plan.tasks
     .filter((other) => other.component !== component.index && plan.components[other.component]?.definition.kind === 'spout')
-    .map((other) => layout.head(other.task))
-  const haveOthersEnded = (): boolean => others.every((head) => cells[head + cell.ended] === 1 && cells[head + cell.pending] === 0)
+    .map((other) => other.task)
+  const hasEnded = (other: number): boolean => {
+    const head = layout.head(other)
+    return cells[head + cell.ended] === 1 && cells[head + cell.pending] === 0
+  }
+  const haveOthersEnded = (): boolean => others.every(hasEnded)
   // the context has a getter that a spread would call
-  return Object.assign(taskContext(host, options, component, task, random), { position, savePosition, haveOthersEnded })
+  return Object.assign(taskContext(host, options, component, task, random), { position, savePosition, haveOthersEnded, hasEnded })
 }
 
 /** A sum, a time or a place that is not a number would spoil all that is reckoned from it. */

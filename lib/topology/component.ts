@@ -79,6 +79,8 @@ export interface SpoutContext extends TaskContext {
   readonly savePosition: (position: number) => void
   /** all other spouts have ended, and all that they emitted is done */
   readonly haveOthersEnded: () => boolean
+  /** that task of a spout has ended, and all that it emitted is done; its executor may die, and it begin again */
+  readonly hasEnded: (task: number) => boolean
 }
 
 /** Why a tuple tree was not completed. */

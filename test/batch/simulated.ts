@@ -13,12 +13,14 @@ import { MetadataLog } from '../../lib/batch/run/metadata-log.ts'
 import { commitFormat, offsetFormat } from '../../lib/batch/run/metadata.ts'
 import type { BatchSource } from '../../lib/batch/source.ts'
 import { viewState } from '../../lib/batch/state/inspect.ts'
-import type { TopologyDefinition } from '../../lib/index.ts'
+import { received, stateSpec } from '../../lib/index.ts'
+import type { KeyState, TopologyDefinition } from '../../lib/index.ts'
 import { Random } from '../../lib/std/random.ts'
 import { LocalCluster } from '../../lib/testing/index.ts'
 import type { LocalTopology } from '../../lib/testing/index.ts'
 import { topology } from '../../lib/topology/builder.ts'
 import { FaultDisk, savedIn } from './fault-disk.ts'
+import { Client } from './receiver/client.ts'
 import { pipelines } from './simulated-pipelines.ts'
 import type { Pipeline } from './simulated-pipelines.ts'
 
@@ -52,6 +54,8 @@ export interface Case {
   readonly intervalMs: number
   readonly isOpaque: boolean
   readonly sources: number
+  /** whether ids come by receivers as well */
+  readonly receives: boolean
   /** of each source */
   readonly total: number
   readonly pendingMax: number
@@ -90,6 +94,7 @@ class Simulation implements Outcome {
   crashes = 0
   readonly #random: Random
   readonly #case: Case
+  readonly #client = new Client(8)
   #disk: FaultDisk
   /** changes whenever an executor starts: an opaque source then gives other records */
   #version = 0
@@ -108,6 +113,7 @@ class Simulation implements Outcome {
     const { intervalMs, isOpaque, pendingMax } = this.#case
     const names = this.#case.pipelines.map((pipeline) => pipeline.name).join(', ')
     this.trace.push(`${names}; interval ${intervalMs}, ${isOpaque ? 'opaque' : 'transactional'}, ${pendingMax} pending`)
+    if (this.#case.receives) this.trace.push('it receives')
   }
 
   async run(): Promise<void> {
@@ -126,6 +132,7 @@ class Simulation implements Outcome {
     disk.crashAt = 0
     await end()
     this.#disk = left
+    this.#client.crashed()
     this.crashes++
     this.trace.push('the process has ended')
   }
@@ -158,6 +165,8 @@ class Simulation implements Outcome {
       this.deaths++
       this.trace.push(`executor ${victim} dies`)
       live.topology.killExecutor(victim)
+      // its receivers will not hear of what they have sent
+      this.#client.crashed()
     }
     try {
       live.topology = await cluster.submit(this.#definition(), { config })
@@ -204,6 +213,14 @@ class Simulation implements Outcome {
           this.#passed(undefined)
         })
         if (pipeline === of.pipelines[0]) stream.map(textOf).saveOnce(outFolder)
+      }
+      if (of.receives) {
+        const ids = this.#client.receiver(this.#disk)
+        graph.received.set('ids', received([ids, ids]))
+        new DStream<number>(graph, { name: 'ids', parents: [] }, (scope) => scope.source<number>('ids'))
+          .map((id) => [this.#passed(id), 1])
+          .mapWithState(countingIds, { name: 'ids' })
+          .foreachPartition(() => undefined)
       }
       graph.finish()
       addBatchComponents(t, graph, this.#disk)
@@ -311,6 +328,14 @@ class Simulation implements Outcome {
           .join(' '),
       )
     }
+    if (this.#case.receives) {
+      const counted = new Map(view.entries('ids') as Iterable<[number, number]>)
+      same('ids that were acknowledged', this.#client.acknowledged.size, this.#client.total)
+      for (const [id, times] of this.#client.sent) {
+        const count = counted.get(id) ?? 0
+        if (count < 1 || count > times) problems.push(`id ${id}, sent ${times} times, is counted ${count} times`)
+      }
+    }
     await view.close()
     if (problems.length > 0) throw new Error(problems.join('\n'))
   }
@@ -352,10 +377,16 @@ function caseOf(random: Random): Case {
     sources: 1 + random.below(2),
     total: 6 + random.below(8),
     pendingMax: 1 + random.below(3),
+    receives: random.below(4) === 0,
   }
   const fitting = random.shuffle(pipelines.filter((pipeline) => pipeline.fits(base)))
   return { ...base, pipelines: fitting.slice(0, 1 + random.below(2)) }
 }
+
+const countingIds = stateSpec((_: number, n: number | undefined, state: KeyState<number>) => {
+  state.update((state.getOption() ?? 0) + (n ?? 0))
+  return null
+})
 
 function recordOf(source: number, n: number, version: number): Rec {
   const mixed = (n * 7 + source * 3) % 11

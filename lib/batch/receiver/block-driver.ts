@@ -23,9 +23,11 @@ export class BlockDriver {
   /** tasks with receivers */
   readonly #receiverTasks: number
   readonly #watches = new Map<WatchTuple['for'], Held>()
-  /** by task; those that have stopped stay */
+  /** by task, until all are still */
   readonly #states = new Map<number, StateTuple['state']>()
   readonly #heldStates = new Map<number, Held>()
+  /** tasks that do not receive any more, as the coordinator knows */
+  #over: readonly number[] = []
   /** batches that are to get the blocks that wait */
   readonly #awaiting = new Set<number>()
   /** batches that have blocks and are not committed */
@@ -40,9 +42,12 @@ export class BlockDriver {
     for (const blockId of tracker.knownBlockIds) this.#added.set(blockId, Promise.resolve())
   }
 
-  /** Takes the place of the tuple before it, if its sender gave that up. */
-  watch({ for: what }: WatchTuple, out: Out, tuple: Tuple): void {
+  /** Takes the place of the tuple before it, which its sender has given up. */
+  watch({ for: what, over }: WatchTuple, out: Out, tuple: Tuple): void {
+    const before = this.#watches.get(what)
     this.#watches.set(what, { tuple, out })
+    before?.out.ack(before.tuple)
+    if (what === 'end') this.#over = over
     this.#look()
   }
 
@@ -125,12 +130,14 @@ export class BlockDriver {
       this.#heldStates.clear()
       this.#tell('end')
       this.#tell('data') // it would wait for ever
-      for (const [task, state] of this.#states) if (state === 'paused') this.#states.delete(task)
+      // a task that has heard of it is over, as the coordinator will say, or paused; one that dies before will tell anew
+      this.#states.clear()
     }
   }
 
   get #areAllStill(): boolean {
-    return this.#states.size === this.#receiverTasks && [...this.#states.values()].every((state) => state !== 'receiving')
+    const known = new Set([...this.#over, ...this.#states.keys()])
+    return known.size === this.#receiverTasks && [...this.#states.values()].every((state) => state !== 'receiving')
   }
 
   #tell(what: WatchTuple['for']): void {

@@ -18,6 +18,9 @@ import type { ReceiverEvent } from './supervisor.ts'
 /** How often a block is sent whose tree was lost or has expired. */
 const triesMax = 5
 
+/** The position of a task that is over, also when its executor has died since. */
+const over = 1
+
 /** A block under way: the message id of its tree. */
 class Sending {
   readonly tuple: ReceivedTuple
@@ -51,6 +54,7 @@ export class ReceiverTask implements Spout<ReceiverStreams> {
     const tasks = tasksOf('batch')
     this.#local = tasks[taskIndex] as number
     this.#driver = tasks[0] as number
+    if (context.position === over) this.#phase = 'over'
   }
 
   nextTuple(out: SpoutOutput<ReceiverStreams>): void {
@@ -64,7 +68,11 @@ export class ReceiverTask implements Spout<ReceiverStreams> {
       this.#sending.delete(id)
       id.resolve()
     } else if (id === 'starting' && this.#phase === 'starting') void this.#receive()
-    else if (id === 'stopped' && this.#phase === 'stopped') this.#phase = 'over'
+    else if (id === 'stopped' && this.#phase === 'stopped') {
+      this.#phase = 'over'
+      // the run may be about to end: nobody would hear what is received from here on
+      this.#context.savePosition(over)
+    }
   }
 
   fail(id: unknown, failure: Failure): void {

@@ -5,24 +5,33 @@ import type { ReceivedRange, WatchTuple } from './streams.ts'
 
 /** The message id of a watch. */
 export class Watch {
-  readonly for: WatchTuple['for']
+  readonly tuple: WatchTuple
 
-  constructor(what: WatchTuple['for']) {
-    this.for = what
+  constructor(tuple: WatchTuple) {
+    this.tuple = tuple
   }
 }
 
+export interface ReceptionOptions {
+  /** those that receivers make */
+  readonly streams: readonly string[]
+  /** the task of the batch bolt */
+  readonly driver: number
+  /** the tasks of the receivers */
+  readonly tasks: readonly number[]
+  /** whether a task's receivers have stopped for good, and it knows that this was heard */
+  readonly hasEnded: (task: number) => boolean
+}
+
 export class Reception {
-  readonly #streams: readonly string[]
-  readonly #driver: number
+  readonly #options: ReceptionOptions
   #hasData = false
   #hasEnded = false
   /** those under way; an older one of the same kind says nothing any more */
   readonly #watches = new Map<WatchTuple['for'], Watch>()
 
-  constructor(streams: readonly string[], driver: number) {
-    this.#streams = streams
-    this.#driver = driver
+  constructor(options: ReceptionOptions) {
+    this.#options = options
   }
 
   /** Blocks wait for a batch. */
@@ -40,23 +49,28 @@ export class Reception {
     this.#hasEnded = false
   }
 
-  /** Asks the driver for news, where none is asked for. */
-  watch(out: SpoutOutput<{ readonly watch: WatchTuple }>): void {
+  /** Asks the driver for news, where none is asked for. `mayEnd`: the run does not pause. */
+  watch(out: SpoutOutput<{ readonly watch: WatchTuple }>, mayEnd: boolean): void {
+    const { tasks, hasEnded } = this.#options
+    const over = tasks.flatMap((task, index) => (hasEnded(task) ? [index] : []))
+    // one that had not heard of the end when its executor died receives again
+    if (this.#hasEnded && mayEnd && over.length < tasks.length) this.#hasEnded = false
     if (this.#hasEnded) return
-    this.#ask('end', out)
-    if (!this.#hasData) this.#ask('data', out)
+    this.#ask({ for: 'end', over }, out)
+    if (!this.#hasData) this.#ask({ for: 'data', over: [] }, out)
   }
 
-  #ask(what: WatchTuple['for'], out: SpoutOutput<{ readonly watch: WatchTuple }>): void {
-    if (this.#watches.has(what)) return
-    const watch = new Watch(what)
-    this.#watches.set(what, watch)
-    out.emitDirect(this.#driver, 'watch', { for: what }, watch)
+  #ask(tuple: WatchTuple, out: SpoutOutput<{ readonly watch: WatchTuple }>): void {
+    const { over } = this.#watches.get(tuple.for)?.tuple ?? {}
+    if (over?.length === tuple.over.length && over.every((index) => tuple.over.includes(index))) return
+    const watch = new Watch(tuple)
+    this.#watches.set(tuple.for, watch)
+    out.emitDirect(this.#options.driver, 'watch', tuple, watch)
   }
 
   acked(watch: Watch): void {
     if (!this.#over(watch)) return
-    if (watch.for === 'end') this.#hasEnded = true
+    if (watch.tuple.for === 'end') this.#hasEnded = true
     this.#hasData = !this.#hasEnded
   }
 
@@ -66,7 +80,7 @@ export class Reception {
   }
 
   #over(watch: Watch): boolean {
-    return this.#watches.get(watch.for) === watch && this.#watches.delete(watch.for)
+    return this.#watches.get(watch.tuple.for) === watch && this.#watches.delete(watch.tuple.for)
   }
 
   /** What batch `txid` takes: the blocks that wait when it is processed, or that it `isGiven` already; or nothing. */
@@ -74,6 +88,6 @@ export class Reception {
     if (!this.#hasData && !isGiven) return {}
     this.#hasData = false
     const rangeOf = (rate: number | undefined): ReceivedRange => ({ batch: txid, ...(rate !== undefined && { rate }) })
-    return Object.fromEntries(this.#streams.map((stream) => [stream, rangeOf(rateOf(stream))]))
+    return Object.fromEntries(this.#options.streams.map((stream) => [stream, rangeOf(rateOf(stream))]))
   }
 }

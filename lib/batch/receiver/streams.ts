@@ -36,8 +36,11 @@ export type ReplicaTuple = Omit<z.infer<typeof ReplicaSchema>, 'bytes'> & { read
 export const StateSchema = z.object({ task: z.int(), state: z.enum(['starting', 'receiving', 'paused', 'stopped']) })
 export type StateTuple = z.infer<typeof StateSchema>
 
-/** `data`: acked when blocks wait. `end`: when all receivers have stopped and all they stored is in batches that are committed. */
-export const WatchSchema = z.object({ for: z.enum(['data', 'end']) })
+/**
+ * `data`: acked when blocks wait. `end`: when all receivers have stopped and all they stored is in batches that are committed; `over` are the tasks
+ * whose receivers have stopped for good, of which a driver that is new does not hear any more.
+ */
+export const WatchSchema = z.object({ for: z.enum(['data', 'end']), over: z.array(z.int()) })
 export type WatchTuple = z.infer<typeof WatchSchema>
 
 /** What a batch takes of a stream that is received: the blocks that are allocated to it. */

@@ -14,6 +14,8 @@
  */
 import { SquallError, placed } from '../../errors.ts'
 import type { Failure, SpoutContext, SpoutOutput } from '../../topology/component.ts'
+import { idOf, waiting } from './active-batch.ts'
+import type { ActiveBatch } from './active-batch.ts'
 import { noBatchLog } from './batch-log.ts'
 import type { Around, BatchLog, BatchRecord } from './batch-log.ts'
 import type { BatchReads, BatchStats } from './batch-stats.ts'
@@ -50,23 +52,6 @@ export interface CoordinatorOptions {
   readonly listeners: readonly ((stats: BatchStats) => void)[]
 }
 
-interface Active extends BatchRecord {
-  attempt: number
-  /** tasks may not have the batches before it */
-  needsHistory: boolean
-  tries: number
-  phase: 'waiting' | 'processing' | 'processed' | 'committing'
-  /** not emitted again before */
-  dueMs: number
-  /** it failed: opaque sources say anew what it takes */
-  isOpen: boolean
-  /** its commit had been ordered when it failed: it may be written down as committed */
-  mayBeCommitted: boolean
-  /** when it was emitted first */
-  startedMs: number | undefined
-  startedDate: number
-}
-
 /** Batches between two times that old ones are forgotten. */
 const forgetEvery = 64
 /** How long planners that answer later, and had nothing, are left alone. */
@@ -82,7 +67,7 @@ export class Coordinator {
   readonly #planners = new Map<string, Planner>()
   readonly #rates = new Map<string, StreamRate>()
   /** by txid, the oldest first */
-  #active: Active[] = []
+  #active: ActiveBatch[] = []
   #last: BatchRecord | undefined
   /** up to here batches were ordered at some time, in this process or before: they may have been given blocks */
   #orderedTxid = 0
@@ -112,7 +97,10 @@ export class Coordinator {
     this.#firstMs = (Math.floor(context.date() / options.intervalMs) + 1) * options.intervalMs
     // whatever a coordinator before this one has under way has another number
     this.#attempt = context.random.below(1 << 20) * 4_096
-    if (options.received.length > 0) this.#reception = new Reception(options.received, context.tasksOf('batch')[0] as number)
+    if (options.received.length === 0) return
+    const { tasksOf, hasEnded } = context
+    const [driver = 0] = tasksOf('batch')
+    this.#reception = new Reception({ streams: options.received, driver, tasks: tasksOf('receivers'), hasEnded })
   }
 
   /** Opens the sources and goes on after the last batch that was committed. */
@@ -148,7 +136,7 @@ export class Coordinator {
         this.#noteCommitted(record.positions)
         this.#noteCommitted(record.ranges)
         // the driver may have written down meanwhile, or be about to, that it is committed
-      } else this.#active.push({ ...this.#waiting(record, true), mayBeCommitted: true })
+      } else this.#active.push({ ...waiting(record, true, ++this.#attempt), mayBeCommitted: true })
     }
   }
 
@@ -163,7 +151,7 @@ export class Coordinator {
   }
 
   #next(out: SpoutOutput<Orders>): void | Promise<void> {
-    this.#reception?.watch(out)
+    this.#reception?.watch(out, !this.#isDraining)
     const [head] = this.#active
     if (head?.phase === 'processed') {
       head.phase = 'committing'
@@ -171,9 +159,8 @@ export class Coordinator {
       return
     }
     // in the order of their txids: what a later one takes of an opaque source depends on those before it
-    const waiting = this.#active.find(({ phase }) => phase === 'waiting')
-    if (waiting !== undefined && waiting.dueMs <= this.#context.now())
-      return waiting.isOpen ? this.#planAgain(waiting, out) : this.#process(waiting, out)
+    const next = this.#active.find(({ phase }) => phase === 'waiting')
+    if (next !== undefined && next.dueMs <= this.#context.now()) return next.isOpen ? this.#planAgain(next, out) : this.#process(next, out)
     if (this.#context.now() < this.#askAgainMs) return
     if (this.#active.length < this.#options.pendingMax && this.#isDue && !this.#active.some(({ isOpen }) => isOpen)) return this.#plan(out)
   }
@@ -305,7 +292,7 @@ export class Coordinator {
    * Batches that failed are planned again, the oldest first, as far as sources are opaque. What is written down of later ones does not
    * hold any more; it is written anew.
    */
-  async #planAgain(batch: Active, out: SpoutOutput<Orders>): Promise<void> {
+  async #planAgain(batch: ActiveBatch, out: SpoutOutput<Orders>): Promise<void> {
     const { log } = this.#options
     batch.isOpen = false
     // a state may hold it as it was, and nothing would take it back after a restart
@@ -323,7 +310,7 @@ export class Coordinator {
     const { txid, timeMs } = batch
     const record: BatchRecord = { txid, timeMs, ranges }
     await log.plannedAgain(record, this.#around(txid))
-    const again: Active = { ...batch, ranges }
+    const again: ActiveBatch = { ...batch, ranges }
     this.#active = this.#active.map((other) => (other === batch ? again : other))
     if (this.#last?.txid === txid) this.#last = record
     // one before it failed meanwhile
@@ -372,7 +359,7 @@ export class Coordinator {
     await this.#options.log.planned(record, this.#around(record.txid))
     this.#last = record
     for (const [stream, rate] of this.#rates) if (this.#options.intervalMs > 0 || stream in ranges) rate.planned(this.#context.now())
-    const batch = this.#waiting(record, this.#isFirst)
+    const batch = waiting(record, this.#isFirst, ++this.#attempt)
     this.#isFirst = false
     // one before it failed while it was planned, or waits to be tried again
     const mustWait = this.#active.some(({ phase }) => phase === 'waiting')
@@ -401,24 +388,7 @@ export class Coordinator {
     return hadData || !this.#haveEnded
   }
 
-  #waiting({ txid, timeMs, ranges }: BatchRecord, needsHistory: boolean): Active {
-    return {
-      txid,
-      timeMs,
-      ranges,
-      needsHistory,
-      attempt: ++this.#attempt,
-      tries: 0,
-      phase: 'waiting',
-      dueMs: 0,
-      isOpen: false,
-      mayBeCommitted: false,
-      startedMs: undefined,
-      startedDate: 0,
-    }
-  }
-
-  #process(batch: Active, out: SpoutOutput<Orders>): void {
+  #process(batch: ActiveBatch, out: SpoutOutput<Orders>): void {
     batch.phase = 'processing'
     if (batch.startedMs === undefined) {
       batch.startedMs = this.#context.now()
@@ -433,7 +403,7 @@ export class Coordinator {
 
   // ---------------------------------------------------------------------------------------------- the end of a batch
 
-  async #done(batch: Active): Promise<void> {
+  async #done(batch: ActiveBatch): Promise<void> {
     this.#active = this.#active.filter((other) => other !== batch)
     this.#noteCommitted(batch.ranges)
     this.#tally.done(batch)
@@ -446,12 +416,8 @@ export class Coordinator {
   }
 
   /** The batch of an order that is still the newest of its txid. */
-  #find(id: unknown): Active | undefined {
+  #find(id: unknown): ActiveBatch | undefined {
     const { txid, attempt } = id as CommitOrder
     return this.#active.find((batch) => batch.txid === txid && batch.attempt === attempt)
   }
-}
-
-function idOf({ txid, attempt }: Active): CommitOrder {
-  return { txid, attempt }
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { defineSpout, received, stateSpec, topology, z } from '../../../lib/index.ts'
+import { defineSpout, memorySource, received, stateSpec, topology, z } from '../../../lib/index.ts'
 import type {
   BatchSource,
   KeyState,
@@ -267,6 +267,44 @@ describe('an executor that dies', () => {
     }
   })
 })
+
+test.each([0, 1])(
+  'executor %i dies when all receivers have stopped, and another source goes on: none starts again, and the run ends',
+  async (victim) => {
+    const [first, second, counts, stored] = [new Hand(), new Hand(), new Map<string, number>(), [] as string[]]
+    const numbers = memorySource<number>()
+    const seen: number[] = []
+    const stateDir = mkdtempSync(join(tmpdir(), 'squall-received-'))
+    try {
+      await using cluster = await LocalCluster.start({ seed: 14, executors: 2 })
+      const run = await cluster.submit(
+        topology('ending', (t) => {
+          t.stream('numbers', numbers).foreachRDD(async (rdd) => void seen.push(...(await rdd.collect())))
+          t.stream('words', received([first, second]))
+            .map((word) => [word, 1])
+            .reduceByKey((a, b) => a + b)
+            .foreachRDD(async (rdd) => {
+              for (const [word, count] of await rdd.collect()) counts.set(word, count)
+            })
+        }),
+        { config: { stateDir } },
+      )
+      await run.advance(100)
+      first.give(stored, 'x')
+      for (const { output } of [first, second]) output?.stop('no more')
+      numbers.add(1)
+      await run.advance(500)
+      run.killExecutor(victim)
+      await run.advance(500)
+      numbers.add(2)
+      numbers.end()
+      expect((await run.complete('1m')).state).toBe('finished')
+      expect([first.starts, second.starts, sorted(counts), seen]).toEqual([1, 1, ['x,1'], [1, 2]])
+    } finally {
+      rmSync(stateDir, { recursive: true, force: true })
+    }
+  },
+)
 
 describe('what cannot be', () => {
   test('a write-ahead log without a state directory', async () => {
