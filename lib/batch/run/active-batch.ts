@@ -7,7 +7,7 @@ export interface ActiveBatch extends BatchRecord {
   /** tasks may not have the batches before it */
   needsHistory: boolean
   tries: number
-  phase: 'waiting' | 'processing' | 'processed' | 'committing'
+  phase: 'waiting' | 'processing' | 'processed' | 'committing' | 'writing'
   /** not emitted again before */
   dueMs: number
   /** it failed: opaque sources say anew what it takes */

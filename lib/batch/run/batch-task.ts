@@ -3,7 +3,8 @@
  *
  *     process(t)   makes the RDDs of batch t, and does all the work that needs no state: sources, narrow operators, exchanges
  *     commit(t)    in the order of the txids: operators with state and what is behind them, the outputs one after the other;
- *                  when every task has come so far, each commits its state of t; when all have, batch t is written down as committed
+ *                  when every task has come so far, each commits its state of t; when all have, batch t is written down as committed,
+ *                  in a second step if it gives tuples to bolts: when all that these lead to is done
  *
  * Orders are carried out one at a time, in the order in which the coordinator gave them, which is the same in every task.
  *
@@ -18,7 +19,7 @@ import { sumOfReads } from './batch-stats.ts'
 import type { BatchReads } from './batch-stats.ts'
 import { RddContext } from '../context.ts'
 import { behind } from './committed-state.ts'
-import type { CommitOrder, ProcessOrder } from './orders.ts'
+import type { CommitOrder, CommitStep, ProcessOrder } from './orders.ts'
 import { prepareAhead } from '../dstream/ahead.ts'
 import type { Act, StreamGraph } from '../dstream/graph.ts'
 import { together, toldTogether } from '../dstream/outputs.ts'
@@ -144,52 +145,58 @@ export class BatchTask {
     })
   }
 
-  commit(order: CommitOrder, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
+  commit(order: CommitStep, out: ManualOutput<BatchStreams>, tuple: Tuple): Promise<void> {
     return this.#inOrder(order, out, tuple, async () => {
-      const { txid, attempt } = order
+      const { txid, attempt, step } = order
       const { isDone, scope: scopeOf } = this.#newest.get(txid) as { isDone: boolean; scope: () => Scope }
       const scope = scopeOf()
       this.#tellReaders(txid)
-      if (isDone) return await this.#committed(order, scope)
-      const { state, watermark } = this.#running as Running
-      this.#endedTxid = undefined
-      state.begin(txid)
+      const { state } = this.#running as Running
       try {
-        // state goes on at every batch, also where a window looks at it only now and then
-        for (const stream of this.#graph.stateful) {
-          const rdd = scope.of(stream)
-          if (rdd !== undefined) await prepare(rdd.node)
-        }
-        // how an output ends, all tasks are told before the next one begins; of the last one, with the end of the batch
-        let ending: { readonly name: string; readonly act: Act } | undefined
-        for (const { name, stream, run } of this.#graph.outputs) {
-          const rdd = scope.of(stream)
-          if (rdd === undefined) continue
-          if (ending !== undefined) await together(scope, ending.name, ending.act)
-          const act = await run(rdd, scope)
-          ending = act && { name, act }
-        }
-        const seen = await toldTogether(
-          scope,
-          'the end of the batch',
-          () => ending?.act(),
-          () => ({ eventTimes: scope.eventTimes(), reads: scope.reads() }),
-        )
-        await state.commit(txid)
-        if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
-        watermark.endBatch(merged(seen.map(({ eventTimes }) => eventTimes)))
-        this.#endedTxid = txid
-        await this.#share('the commit of the batch', null)
-        this.#reads.put(txid, sumOfReads(seen.map(({ reads }) => reads)))
+        if (!isDone && step !== 'log') await this.#commitState(txid, scope)
         // it may have been taken for lost, and an opaque source have given it other records
         if (this.#newest.get(txid)?.attempt !== attempt) throw superseded(order)
-        if (this.#context.taskIndex === 0) await this.#commits.committed(txid, watermark.watermarkMs)
+        if (step === 'state') return
+        if (!isDone && this.#context.taskIndex === 0) await this.#commits.committed(txid, (this.#running as Running).watermark.watermarkMs)
       } catch (error) {
         state.discard()
         throw error
       }
       await this.#committed(order, scope)
     })
+  }
+
+  /** The outputs run; then the state has the batch, in all tasks. */
+  async #commitState(txid: number, scope: Scope): Promise<void> {
+    const { state, watermark } = this.#running as Running
+    this.#endedTxid = undefined
+    state.begin(txid)
+    // state goes on at every batch, also where a window looks at it only now and then
+    for (const stream of this.#graph.stateful) {
+      const rdd = scope.of(stream)
+      if (rdd !== undefined) await prepare(rdd.node)
+    }
+    // how an output ends, all tasks are told before the next one begins; of the last one, with the end of the batch
+    let ending: { readonly name: string; readonly act: Act } | undefined
+    for (const { name, stream, run } of this.#graph.outputs) {
+      const rdd = scope.of(stream)
+      if (rdd === undefined) continue
+      if (ending !== undefined) await together(scope, ending.name, ending.act)
+      const act = await run(rdd, scope)
+      ending = act && { name, act }
+    }
+    const seen = await toldTogether(
+      scope,
+      'the end of the batch',
+      () => ending?.act(),
+      () => ({ eventTimes: scope.eventTimes(), reads: scope.reads() }),
+    )
+    await state.commit(txid)
+    if (this.#graph.isSnapshotDue(scope.timeMs)) await state.snapshot()
+    watermark.endBatch(merged(seen.map(({ eventTimes }) => eventTimes)))
+    this.#endedTxid = txid
+    await this.#share('the commit of the batch', null)
+    this.#reads.put(txid, sumOfReads(seen.map(({ reads }) => reads)))
   }
 
   async #committed({ txid, attempt }: CommitOrder, { timeMs, ranges }: Scope): Promise<void> {

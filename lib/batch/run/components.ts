@@ -24,6 +24,7 @@ import type { StateStore } from '../state/store.ts'
 import { BlockPartSchema } from './stream-exchange.ts'
 
 const CommitSchema = z.object({ txid: z.int(), attempt: z.int() })
+const CommitStepSchema = CommitSchema.extend({ step: z.enum(['all', 'state', 'log']) })
 /** ranges are whatever sources say: JSON */
 const ProcessSchema = CommitSchema.extend({
   timeMs: z.number(),
@@ -37,9 +38,9 @@ const ProcessSchema = CommitSchema.extend({
 const AnyTuple = z.object({})
 const BlockSchema = BlockPartSchema.extend(CommitSchema.shape)
 
-const orderOutputs = { process: ProcessSchema, commit: CommitSchema }
+const orderOutputs = { process: ProcessSchema, commit: CommitStepSchema }
 const watchOutputs = { watch: { schema: WatchSchema, direct: true } }
-const batchInputs = { process: ProcessSchema, commit: CommitSchema, blocks: BlockSchema }
+const batchInputs = { process: ProcessSchema, commit: CommitStepSchema, blocks: BlockSchema }
 const batchOutputs = { blocks: { schema: BlockSchema, direct: true } }
 
 /** `files`: the disk of the state directory and of the outputs. */
@@ -58,6 +59,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
         {
           sources: graph.sources,
           received: [...graph.received.keys()],
+          givesTuples: graph.tuples.size > 0,
           intervalMs: graph.intervalMs,
           pendingMax: batchesPendingMax,
           attemptsMax: batchAttemptsMax,

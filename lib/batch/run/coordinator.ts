@@ -6,6 +6,8 @@
  *        ^                     |                                          |
  *        +------ failed -------+------------------ failed ----------------+      with all later ones
  *
+ * Where batches give tuples to bolts, these are done when `committing` is acked; then comes `writing`, in which that is written down.
+ *
  * Processing of several batches overlaps; commits are strictly in the order of their txids, one at a time.
  *
  * **Invariant.** What a batch contains is in the offset log before the batch is first emitted, and never changes: whoever
@@ -31,6 +33,8 @@ export interface CoordinatorOptions {
   readonly sources: ReadonlyMap<string, BatchSource<unknown>>
   /** the streams that receivers make */
   readonly received: readonly string[]
+  /** batches give tuples to bolts */
+  readonly givesTuples: boolean
   /** 0 = a batch whenever there is something */
   readonly intervalMs: number
   /** batches under way */
@@ -155,7 +159,7 @@ export class Coordinator {
     const [head] = this.#active
     if (head?.phase === 'processed') {
       head.phase = 'committing'
-      out.emitTo('commit', { txid: head.txid, attempt: head.attempt }, idOf(head))
+      out.emitTo('commit', { ...idOf(head), step: this.#options.givesTuples ? 'state' : 'all' }, idOf(head))
       return
     }
     // in the order of their txids: what a later one takes of an opaque source depends on those before it
@@ -189,7 +193,10 @@ export class Coordinator {
     const batch = this.#find(id)
     if (batch === undefined) return
     if (batch.phase === 'processing') batch.phase = 'processed'
-    else return this.#done(batch)
+    else if (batch.phase === 'committing' && this.#options.givesTuples) {
+      batch.phase = 'writing'
+      this.#out?.emitTo('commit', { ...idOf(batch), step: 'log' }, idOf(batch))
+    } else return this.#done(batch)
   }
 
   /** A batch failed: it and all later ones run again. */
@@ -205,9 +212,12 @@ export class Coordinator {
       return
     }
     const dueMs = this.#context.now() + retryMs * 2 ** (batch.tries - 1)
+    const [head = batch] = this.#active
+    // the state has it and the log perhaps not: who starts anew behind it would not know its watermark
+    const isBetween = this.#options.givesTuples && (head.phase === 'committing' || head.phase === 'writing')
     for (const later of this.#active) {
-      if (later.txid < batch.txid) continue
-      later.mayBeCommitted ||= later.phase === 'committing'
+      if (later.txid < (isBetween ? head : batch).txid) continue
+      later.mayBeCommitted ||= later.phase === 'committing' || later.phase === 'writing'
       later.isOpen = this.#hasOpaque
       later.phase = 'waiting'
       later.attempt = ++this.#attempt

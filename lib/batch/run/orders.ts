@@ -4,12 +4,20 @@ import type { WatermarkPolicy } from '../event-time.ts'
 import type { WatchTuple } from '../receiver/streams.ts'
 
 /** The orders of the coordinator; every task of the batch bolt gets each, but watches: those are for the driver. */
-export type Orders = { readonly process: ProcessOrder; readonly commit: CommitOrder; readonly watch: WatchTuple }
+export type Orders = { readonly process: ProcessOrder; readonly commit: CommitStep; readonly watch: WatchTuple }
 
 export interface CommitOrder {
   readonly txid: number
   /** tells one try of a batch from another; the newest holds */
   readonly attempt: number
+}
+
+export interface CommitStep extends CommitOrder {
+  /**
+   * A batch that gives tuples to bolts is committed in two steps: its outputs and its state, and when all that its tuples lead to is done, that it
+   * is written down. So a crash between the two makes it run again, and its tuples come again.
+   */
+  readonly step: 'all' | 'state' | 'log'
 }
 
 export interface ProcessOrder extends CommitOrder, BatchRecord {
