@@ -357,6 +357,18 @@ const table = {
   },
   'rdd-stopped': { what: 'the context is stopped, {what} cannot be used any more', help: 'stop the context when all is done' },
   'rdd-empty': { what: '{action} has no value of an RDD without values', help: 'ask isEmpty() first, or use fold with a zero value' },
+  'lineage-deep': {
+    what: 'the lineage of the RDD {rdd} is {depth} operations deep, more than the stack holds',
+    help: 'cut it: call checkpoint() on an RDD every few hundred operations, and an action on it; 1000 are safe',
+  },
+  'too-many-partitions': {
+    what: '{name} would make an RDD of {partitions} partitions, {max} at most are possible',
+    help: 'coalesce what it is made from, or read a folder with fewer files',
+  },
+  'async-function': {
+    what: 'the function of {operation} gave a promise',
+    help: 'operations do not wait: give a function that is not async, or do what takes time in foreachRDD or in a bolt',
+  },
   'bad-partitions': {
     what: 'the partition at {at} of the RDD {rdd} has the index {index}',
     help: 'number the partitions of a source from 0, in order',
@@ -471,6 +483,10 @@ const table = {
   'log-flooded': {
     what: 'more than {max} records wait to be written to {folder}',
     help: 'await append now and then: its promise resolves when the record is written',
+  },
+  'multi-get': {
+    what: 'multiGet of the backing map gave {values} values for {keys} keys',
+    help: 'give a value for each key, in the order of the keys, null for one that is not there',
   },
   'bad-record': {
     what: 'a record of {file} cannot be taken: {reason}',

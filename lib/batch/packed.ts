@@ -39,6 +39,8 @@ addExtension({
 /** Throws a `TypeError` for what cannot be packed. */
 export function packed(value: unknown): Buffer {
   const bytes = packr.pack(value)
+  // msgpackr gives it another name when it reads it
+  if (bytes.includes('__proto__') && hasProtoField(value)) throw new TypeError('a field named __proto__ cannot be kept')
   if (!mayHaveLost(bytes)) return bytes
   const kept = withIllFormed(value)
   return kept === value ? bytes : packr.pack(kept)
@@ -58,6 +60,13 @@ function mayHaveLost(bytes: Buffer): boolean {
   for (let at = bytes.indexOf(0xed); at !== -1; at = bytes.indexOf(0xed, at + 1))
     if (((bytes[at + 1] ?? 0) & 0xe0) === 0xa0 && ((bytes[at + 2] ?? 0) & 0xc0) === 0x80) return true
   return false
+}
+
+function hasProtoField(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value) || value instanceof Set) return [...value].some(hasProtoField)
+  if (value instanceof Map) return [...value].flat().some(hasProtoField)
+  return Object.hasOwn(value, '__proto__') || Object.values(value).some(hasProtoField)
 }
 
 /** The same value if all its texts are well-formed. */

@@ -58,11 +58,16 @@ function checkMsgpack(bytes: Uint8Array, depthMax: number): void {
   if (at !== bytes.length) throw corrupt('a value without a type has bytes left over')
 }
 
+const proto = Buffer.from('__proto__')
+
 /** A key arrives as text, so it is text already or a simple value: a `Map` may have others. */
 function checkKey(bytes: Uint8Array, at: number): void {
   const head = bytes[at] as number
   const isText = (head >= 0xa0 && head < 0xc0) || (head >= 0xd9 && head < 0xdc)
   const isSimple = head < 0x80 || head >= 0xe0 || (head >= 0xc0 && head < 0xc4) || (head >= 0xca && head < 0xd4)
+  // msgpackr gives it another name when it reads it
+  if (head === 0xa9 && bytes[at + 1] === 0x5f && Buffer.from(bytes.buffer, bytes.byteOffset + at + 1, 9).equals(proto))
+    throw corrupt('a value without a type has a field named __proto__')
   if (!isText && !isSimple) throw corrupt('a value without a type holds a Map with keys that are no text and no number')
 }
 

@@ -310,6 +310,7 @@ describe('what does not fit its schema', () => {
     ['a symbol', Symbol('a')],
     ['a cycle', cyclic],
     ['too deep', deep],
+    ['a field named __proto__', JSON.parse('[{"__proto__": 1}]') as unknown],
   ])('%s as any', (_name, value) => {
     expect(thrownBy(() => bytesOf([{ name: 'x', type: of('any') }], { x: value })).code).toBe('value-mismatch')
     expect(hexOf(of('any'), 1)).toBe('01000000 01000000')

@@ -82,11 +82,30 @@ export function triedTogether(node: Node<unknown>, partitions: readonly number[]
       return
     } catch (error) {
       if (error instanceof SquallError || error instanceof AssertionError) throw error
+      if (error instanceof RangeError && error.message.includes('call stack')) checkDepth(node, error)
       const times = (failures.get(current) ?? 0) + 1
       if (times === attemptsMax) throw failed(node, current, error)
       failures.set(current, times)
     }
   }
+}
+
+/** As many operations fit on any stack; a function of the user's may fill it by itself. */
+const safeDepth = 1_000
+
+function checkDepth(node: Node<unknown>, cause: RangeError): void {
+  const depth = depthOf(node)
+  if (depth > safeDepth) throw new SquallError('lineage-deep', { rdd: node.title, depth }, {}, { cause })
+}
+
+/** How many operations a partition of a node goes through, at most. */
+function depthOf(node: Node<unknown>): number {
+  let depth = 0
+  for (let level = new Set([node]); level.size > 0; depth++) {
+    const parents = [...level].flatMap(({ dependencies }) => dependencies.filter(({ kind }) => kind === 'narrow'))
+    level = new Set(parents.map((parent) => parent.node))
+  }
+  return depth
 }
 
 /** Runs what must start no job and make no RDD. */

@@ -1,4 +1,5 @@
 /** Nodes of one parent whose partitions are its partitions. Each wraps the `push` of the next; nothing is allocated per value. */
+import { SquallError } from '../../errors.ts'
 import { narrow, Node } from './node.ts'
 import type { NodeOptions, Push } from './node.ts'
 import type { Partitioner } from './partitioners.ts'
@@ -25,13 +26,17 @@ export function mapped<T, U>(parent: Node<T>, name: string, f: (value: T) => U, 
 }
 
 export function flatMapped<T, U>(parent: Node<T>, name: string, f: (value: T) => Iterable<U>, kept?: Kept): Node<U> {
-  return over<T, U>(parent, name, (partition, push) => parent.read(partition, (value) => pushAll(f(value), push)), kept)
+  return over<T, U>(parent, name, (partition, push) => parent.read(partition, (value) => pushAll(f(value), push, name)), kept)
 }
 
 export function filtered<T>(parent: Node<T>, name: string, isWanted: (value: T) => boolean): Node<T> {
   const compute = (partition: number, push: Push<T>): void =>
     parent.read(partition, (value) => {
-      if (isWanted(value)) push(value)
+      const wanted: unknown = isWanted(value)
+      if (wanted === true) push(value)
+      // a promise would let every value through
+      else if (wanted instanceof Promise) throw new SquallError('async-function', { operation: name })
+      else if (wanted) push(value)
     })
   return over<T, T>(parent, name, compute, { keepsPartitioner: true })
 }
@@ -43,11 +48,12 @@ export function mappedPartitions<T, U>(
   f: (values: readonly T[], partition: number) => Iterable<U>,
   kept?: Kept,
 ): Node<U> {
-  return over<T, U>(parent, name, (partition, push) => pushAll(f(parent.gather(partition), partition), push), kept)
+  return over<T, U>(parent, name, (partition, push) => pushAll(f(parent.gather(partition), partition), push, name), kept)
 }
 
 /** Gives the items of any iterable; arrays, which most are, without an iterator. */
-export function pushAll<T>(items: Iterable<T>, push: Push<T>): void {
+export function pushAll<T>(items: Iterable<T>, push: Push<T>, operation: string): void {
   if (Array.isArray(items)) for (let i = 0; i < items.length; i++) push(items[i] as T)
+  else if (items instanceof Promise) throw new SquallError('async-function', { operation })
   else for (const item of items) push(item)
 }

@@ -10,6 +10,7 @@ import { SquallError } from '../../errors.ts'
 import type { StorageLevel } from '../blocks.ts'
 import type { RddContext } from '../context.ts'
 import { isComputing } from './attempts.ts'
+import { partitionsMax } from './partitioners.ts'
 import type { Partitioner } from './partitioners.ts'
 
 export type Push<T> = (value: T) => void
@@ -57,6 +58,7 @@ export class Node<T> {
 
   constructor(context: RddContext, { name, partitions, partitioner, owner, dependencies, compute }: NodeOptions<T>) {
     if (isComputing()) throw new SquallError('rdd-nested', { what: `the transformation ${name}` })
+    if (partitions > partitionsMax) throw new SquallError('too-many-partitions', { name, partitions, max: partitionsMax })
     this.context = context
     this.id = context.nextId()
     this.name = name

@@ -47,7 +47,11 @@ export function partitionOf(partitioner: Partitioner, key: unknown): number {
   throw new SquallError('bad-partition', { partition, key: String(key), max: partitioner.partitions - 1 })
 }
 
+/** Partitions of an RDD, asked for or however many it is made from: each costs a place in every exchange. */
+export const partitionsMax = 1 << 20
+
 export function checkPartitions(partitions: number, of: string, min = 1): void {
-  if (!Number.isSafeInteger(partitions) || partitions < min)
-    throw new SquallError('bad-option', { option: 'partitions', of, value: partitions, expected: `a whole number from ${min}` })
+  if (Number.isSafeInteger(partitions) && partitions >= min && partitions <= partitionsMax) return
+  const expected = `a whole number from ${min} to ${partitionsMax}`
+  throw new SquallError('bad-option', { option: 'partitions', of, value: partitions, expected })
 }

@@ -124,6 +124,7 @@ export function zippedPartitions<U>(
           partition,
         ),
         push,
+        name,
       ),
   })
 }

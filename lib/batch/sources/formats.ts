@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { z } from 'zod'
 import { SquallError, reasonOf } from '../../errors.ts'
+import { shown } from '../../std/words.ts'
 import { readLines, shortened, unreadable } from '../rdd/text.ts'
 import { scanRecords, splitCsv } from './csv.ts'
 
@@ -138,7 +139,7 @@ function judged<T>(value: unknown, schema: z.ZodType<T>): Parsed<T> {
 /** How many are left out: 1 or 0. */
 function takeBad<T, B>(onBadRecord: OnBadRecord<B>, bad: Bad, push: (record: T | B) => void): number {
   if (onBadRecord === 'fail')
-    throw new SquallError('bad-record', { file: bad.file, reason: bad.reason }, { file: bad.file, line: bad.line })
+    throw new SquallError('bad-record', { file: bad.file, reason: `${bad.reason}: ${shown(bad.text)}` }, { file: bad.file, line: bad.line })
   const instead = onBadRecord === 'skip' ? undefined : onBadRecord(bad)
   if (instead === undefined) return 1
   push(instead)

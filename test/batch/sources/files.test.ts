@@ -64,6 +64,8 @@ describe('JSON lines', () => {
       what: expect.stringContaining('x: ') as string,
     })
     await expect(batchesOf(jsonLines(fileOf('{'), Point))).rejects.toMatchObject({ code: 'bad-record', where: { line: 1 } })
+    const long = fileOf(`{"x":"${'long'.repeat(100)}"}`)
+    await expect(batchesOf(jsonLines(long, Point))).rejects.toThrow(/x: .*number.*: "\{\\"x\\":\\"longlong.{80,120}\.\.\.\n/)
   })
 
   test('bad ones are left out, or become what a function makes of them', async () => {

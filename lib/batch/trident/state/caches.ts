@@ -1,6 +1,5 @@
 /** Backing maps before backing maps: caches, which spare trips, and trips of a bounded size. Keys are compared by content. */
 import { SquallError } from '../../../errors.ts'
-import { assert } from '../../../std/assert.ts'
 import { mapKeyOf } from '../../state/keys.ts'
 import type { MapKey } from '../../state/keys.ts'
 import type { BackingMap } from './state.ts'
@@ -22,7 +21,7 @@ export class CachedMap<K, V> implements BackingMap<K, V> {
     const missing = keys.filter((_, i) => !this.#values.has(at[i] as MapKey))
     const found = new Map(at.map((key) => [key, this.#values.get(key) ?? null]))
     const read = missing.length === 0 ? [] : await this.#backing.multiGet(missing)
-    assert(read.length === missing.length, `multiGet gives a value for each key: ${missing.length} keys, ${read.length} values`)
+    checkRead(missing, read)
     for (const [i, key] of missing.entries()) found.set(mapKeyOf(key), read[i] ?? null)
     for (const [key, value] of found) this.#use(key, value)
     return at.map((key) => found.get(key) ?? null)
@@ -60,7 +59,7 @@ export class CachedBatchReadsMap<K, V> {
   async multiGet(keys: readonly K[]): Promise<readonly BatchRead<V>[]> {
     const others = keys.filter((key) => !this.#put.has(mapKeyOf(key)))
     const read = others.length === 0 ? [] : await this.#backing.multiGet(others)
-    assert(read.length === others.length, `multiGet gives a value for each key: ${others.length} keys, ${read.length} values`)
+    checkRead(others, read)
     let next = 0
     return keys.map((key) => {
       const value = this.#put.get(mapKeyOf(key))
@@ -112,7 +111,7 @@ export class SplitMap<K, V> implements BackingMap<K, V> {
     for (let at = 0; at < keys.length; at += this.#getMax) {
       const some = keys.slice(at, at + this.#getMax)
       const read = await this.#backing.multiGet(some)
-      assert(read.length === some.length, `multiGet gives a value for each key: ${some.length} keys, ${read.length} values`)
+      checkRead(some, read)
       values.push(...read)
     }
     return values
@@ -122,4 +121,9 @@ export class SplitMap<K, V> implements BackingMap<K, V> {
     for (let at = 0; at < keys.length; at += this.#putMax)
       await this.#backing.multiPut(keys.slice(at, at + this.#putMax), values.slice(at, at + this.#putMax))
   }
+}
+
+/** A backing map is the user's. */
+function checkRead(keys: readonly unknown[], values: readonly unknown[]): void {
+  if (values.length !== keys.length) throw new SquallError('multi-get', { values: values.length, keys: keys.length })
 }
