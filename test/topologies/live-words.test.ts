@@ -40,7 +40,11 @@ describe.each([1, 2])('on %d executors', (executors) => {
       },
     })
     expect(answers).toEqual([{ records: 2 }])
-    expect(outcome.stdout.split('\n').filter((line) => /^(no words|\w+ \d(, \w+ \d)*)$/.test(line))).toEqual(['no words', 'be 2, to 2', 'no words'])
+    expect(outcome.stdout.split('\n').filter((line) => /^(no words|\w+ \d(, \w+ \d)*)$/.test(line))).toEqual([
+      'no words',
+      'be 2, to 2',
+      'no words',
+    ])
     expect(outcome.code).toBe(130)
   })
 })

@@ -238,7 +238,7 @@ export class RDD<T> {
     return this.map((value): [T, null] => [value, null])
       .subtractByKey(
         other.map((value): [T, null] => [value, null]),
-        partitions ?? this.partitions,
+        partitions,
       )
       .keys()
   }
@@ -396,7 +396,8 @@ export class RDD<T> {
 
   /** The pairs whose keys the other does not have. Keeps the partitioner. */
   subtractByKey<K, V>(this: RDD<readonly [K, V]>, other: RDD<readonly [K, unknown]>, partitions?: Partitions): RDD<[K, V]> {
-    const partitioner = partitionerFor(partitions ?? this.partitioner ?? this.partitions, [this.node])
+    // one without partitions gives the keys of the other no place
+    const partitioner = partitionerFor(partitions ?? this.partitioner ?? Math.max(1, this.partitions), [this.node])
     return new RDD(withoutKeys(this.node, other.node, partitioner) as Node<[K, V]>)
   }
 

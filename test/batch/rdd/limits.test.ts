@@ -13,7 +13,10 @@ describe('numbers of partitions', () => {
     ['HashPartitioner', () => numbers.map((x) => [x, x] as const).reduceByKey((a) => a, 1_048_577)],
   ])('%s', (of, make) => {
     expect(make).toThrow(
-      expect.objectContaining({ code: 'bad-option', message: expect.stringMatching(new RegExp(`partitions of ${of}[^]*1048576`)) as string }),
+      expect.objectContaining({
+        code: 'bad-option',
+        message: expect.stringMatching(new RegExp(`partitions of ${of}[^]*1048576`)) as string,
+      }),
     )
   })
 
@@ -40,6 +43,16 @@ test.each([
   ['mapPartitions', numbers.mapPartitions((async () => []) as unknown as () => number[])],
 ])('an async function for %s', async (operation, rdd) => {
   await expect(rdd.collect()).rejects.toMatchObject({ code: 'async-function', message: expect.stringContaining(operation) as string })
+})
+
+test('what is not in an RDD without partitions', async () => {
+  expect(await sc.empty<number>().subtract(numbers).collect()).toEqual([])
+  expect(
+    await sc
+      .empty<readonly [number, string]>()
+      .subtractByKey(numbers.keyBy((x) => x))
+      .collect(),
+  ).toEqual([])
 })
 
 test('truth need not be a boolean', async () => {
