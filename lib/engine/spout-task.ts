@@ -44,6 +44,8 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum, TreeOwner {
   #spout: Spout = { nextTuple: () => undefined }
   /** a `nextTuple` that returned a promise has not settled */
   #isAsking = false
+  /** a call that took its time had nothing at this moment: it is not asked again before time has gone on, or that would never be */
+  #hadNothingMs = -1
   /** the source is an async iterable */
   #isPulled = false
   #emits = 0
@@ -148,7 +150,7 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum, TreeOwner {
   /** Asks for tuples while there is room; true if any came. */
   pump(): boolean {
     if (this.pending < this.#pendingMax) this.#emitsAtOnce = 0
-    if (!this.isActive || this.hasEnded || this.#isAsking) return false
+    if (!this.isActive || this.hasEnded || this.#isAsking || this.#host.nowMs === this.#hadNothingMs) return false
     if (this.#isPulled) {
       this.#pulled = 0
       if (this.pending < this.#pendingMax) this.#makeRoom()
@@ -368,7 +370,10 @@ export class SpoutTask implements SpoutOutput<Streams>, EdgeSum, TreeOwner {
     const over = (): void => {
       this.#isAsking = false
       this.#host.callsOver++
-      if (this.#emits === emits) this.#hadNothing()
+      if (this.#emits === emits) {
+        this.#hadNothing()
+        this.#hadNothingMs = this.#host.nowMs
+      }
       this.#host.wake()
     }
     Promise.resolve(asked).then(over, (error: unknown) => {
