@@ -38,6 +38,9 @@ export interface VectorCase {
  */
 export type Verdict = true | string | undefined | { readonly differs: string }
 
+/** Thrown by an adapter for what it does not understand, wherever that shows: the case is unsupported then. */
+export class Unknown extends Error {}
+
 export interface Adapter {
   /** whether it is for the cases of this file */
   readonly isFor: (file: VectorFile) => boolean
@@ -70,10 +73,18 @@ async function verdictOf(adapter: Adapter | undefined, one: VectorCase): Promise
     if (one.expectError !== undefined) return { ok: false, reason: `an error was expected: ${JSON.stringify(one.expectError)}` }
     return verdict === true ? { ok: true, reason: null } : { ok: false, reason: verdict }
   } catch (error) {
+    const unknown = unknownIn(error)
+    if (unknown !== undefined) return { ok: null, reason: `not understood in ${one.operation}: ${unknown.message}` }
     // a clear error is a coded one; anything else is a mistake of ours or of the adapter
     if (one.expectError !== undefined && error instanceof SquallError) return { ok: true, reason: null }
     return { ok: false, reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
   }
+}
+
+/** What an adapter did not understand; thrown while a graph was built, it is the cause of another error. */
+export function unknownIn(error: unknown): Unknown | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof Unknown) return at
+  return undefined
 }
 
 /** Every file of a folder. Throws `file-not-found`, `file-unreadable`. */

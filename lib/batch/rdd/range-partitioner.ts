@@ -43,14 +43,22 @@ interface Sample<K> {
 export class RangePartitioner<K = unknown> implements Partitioner {
   readonly partitions: number
   readonly ascending: boolean
+  /** the ranges that were asked for, of which there may be fewer: another number is another partitioner */
+  readonly asked: number
   readonly #compare: Compare<K>
   #source: Node<readonly [K, unknown]> | undefined
   #bounds: readonly K[] = []
 
   /** Use `of`. */
-  constructor(partitions: number, source: Node<readonly [K, unknown]> | readonly K[], options: RangeOptions<K> = {}) {
+  constructor(
+    partitions: number,
+    source: Node<readonly [K, unknown]> | readonly K[],
+    options: RangeOptions<K> = {},
+    asked: number = partitions,
+  ) {
     checkPartitions(partitions, 'RangePartitioner')
     this.partitions = partitions
+    this.asked = asked
     this.ascending = options.ascending ?? true
     this.#compare = options.compare ?? natural
     if (Array.isArray(source)) this.#bounds = source as readonly K[]
@@ -68,7 +76,7 @@ export class RangePartitioner<K = unknown> implements Partitioner {
       await prepare(node)
       await lazy.sample()
     })
-    return new RangePartitioner(lazy.bounds.length + 1, lazy.bounds, options)
+    return new RangePartitioner(lazy.bounds.length + 1, lazy.bounds, options, partitions)
   }
 
   /** Bounds that divide weighted keys into at most `partitions` ranges of about the same weight. */
@@ -130,6 +138,7 @@ export class RangePartitioner<K = unknown> implements Partitioner {
       other.unsampled === undefined &&
       other.ascending === this.ascending &&
       other.partitions === this.partitions &&
+      other.asked === this.asked &&
       other.bounds.length === this.#bounds.length &&
       this.#bounds.every((bound, i) => this.#compare(bound, other.bounds[i] as K) === 0)
     )

@@ -60,7 +60,9 @@ function windowed(one: VectorCase): Verdict {
     : rows.map((row) => [row])
   const result = ordered(groups, operation).map((group) => columns.map((column) => valueOf(column, group, params)))
   if (result.some((row) => row.includes(undefined))) return undefined
-  return sameRows('rows', result, expected, isOrdered)
+  // one column may stand without the list around it
+  const isBare = columns.length === 1 && expected.length > 0 && !expected.some(Array.isArray)
+  return sameRows('rows', isBare ? result.flat() : result, expected, isOrdered)
 }
 
 /** Of the settings, else of what the operation says: `window(time, "10 seconds", "3 seconds", "-5 seconds")`. */
@@ -101,7 +103,7 @@ function grouped(rows: readonly Placed[], by: string): Placed[][] {
 /** `ordered by start, value desc`. */
 function ordered(groups: readonly Placed[][], operation: string): Placed[][] {
   const [, list = ''] = /order(?:ed)? by (.*)$/i.exec(operation) ?? []
-  const keys = list.split(',').map((key) => ({ column: key.trim().split(/\s+/)[0] as string, isDown: /\bdesc/i.test(key) }))
+  const keys = list.split(/,| then /).map((key) => ({ column: key.trim().split(/\s+/)[0] as string, isDown: /\bdesc/i.test(key) }))
   return [...groups].sort((a, b) => {
     for (const { column, isDown } of keys) {
       const [left, right] = [valueOf(column, a, {}) ?? '', valueOf(column, b, {}) ?? ''] as (string | number)[]

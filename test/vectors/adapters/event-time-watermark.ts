@@ -12,10 +12,14 @@ export const eventTimeWatermark: Adapter = {
   run(one) {
     const { operation, params, input } = one
     if (/EventTimeStats/i.test(operation)) return stats(one)
-    if (/parse .*delay/i.test(operation)) return delays(one)
+    if (/parse .*delay|delay (in|of) months/i.test(operation) && Array.isArray(input) && input.every((text) => typeof text === 'string'))
+      return delays(one)
     if (/allowMultiple\s*[=:]\s*false/i.test(operation))
       return { differs: 'a stream has one watermark on the way to an operator with state' }
     if (/withWatermark on an? (int|long|numeric)/i.test(operation)) return { differs: 'a number is a time: milliseconds since 1970' }
+    if (/batch query/i.test(operation)) return { differs: 'RDDs have no watermarks' }
+    if (params['column'] !== undefined || /withWatermark on an? (missing|unknown|bad)|does not exist/i.test(operation))
+      return { differs: 'records have no columns to check: one without the field has no time' }
     const hasData = Array.isArray(input) && input.length > 0
     if (hasData) return streamed(one)
     if (/policy/i.test(operation) && typeof params['policy'] === 'string') return policy(one)

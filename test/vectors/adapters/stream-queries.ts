@@ -2,6 +2,8 @@
 import { aggregators, sessionWindow, slidingWindow, tumblingWindow } from '../../../lib/index.ts'
 import type { DStream, EventStream, OutputMode, StatefulStream, TimeWindow } from '../../../lib/index.ts'
 import type { VectorCase } from '../vectors.ts'
+import { evaluate, parse } from './rdd/language.ts'
+import { dayMs, isOfDays } from './stream-steps.ts'
 import type { Build, Built } from './stream-steps.ts'
 
 /** A row by columns; `eventTime` in ms where there is one. `any`: columns are what a case says. */
@@ -12,6 +14,8 @@ type Columns = Readonly<Record<string, any>>
 export function queryOf(one: VectorCase): Build | undefined {
   const { operation } = one
   if (/sessionWindow/i.test(operation)) return sessionQuery(one)
+  if ((operation.match(/withWatermark/g) ?? []).length > 1 || /\b(redefin|overrid)\w+/i.test(operation)) return watermarkTwice()
+  if (/\bunion\b/i.test(operation) && /dropDuplicates/.test(operation)) return unionWithDistinct(one)
   if (/^union of/i.test(operation)) return unionQuery(one)
   if (/join static/i.test(operation)) return staticJoin(one)
   return chain(one)
@@ -26,21 +30,18 @@ type Flow =
 function chain(one: VectorCase): Build | undefined {
   const { operation, params } = one
   const [, columnList, rest = operation] = /^\[([\w, ]+)\]\s*(.*)$/s.exec(operation) ?? []
-  const [body, output] = splitOutput(rest)
-  const steps = body
-    .replace(/\)\s*\.\s*(count|sum|avg|min|max)/g, ') -> $1')
-    .split(/\s+\.\s+/)
-    .map((step) => step.trim())
+  const [body, output] = splitOutput(inOneForm(rest))
+  const steps = body.split(/\s+\.\s+/).map((step) => step.trim())
   if (!steps.every((step) => known.some((pattern) => pattern.test(step)))) return undefined
   const names = columnList?.split(',').map((name) => name.trim()) ?? namesIn(steps)
   return (built) => {
     let flow: Flow = { kind: 'rows', stream: withColumns(built.stream(), names) }
-    const delay = params['watermarkDelay']
+    const delay = params['watermarkDelay'] ?? undefined
     const mode = params['mode'] as OutputMode | undefined
     let last: string[] | undefined
     // what goes before the watermark goes by the records alone
     for (const [i, step] of steps.entries()) {
-      if (flow.kind === 'rows' && !/^(flatMap|map|coalesce)\b/.test(step) && delay !== undefined)
+      if (flow.kind === 'rows' && !/^(flatMap|map|coalesce|explode)\b/.test(step) && delay !== undefined)
         flow = { kind: 'events', stream: flow.stream.withWatermark('eventTime', delay as string) }
       const isLastGroup = !steps.slice(i + 1).some((later) => /groupBy|window\(/.test(later))
       const next = applied(flow, step, built, { mode, isLastGroup, params })
@@ -49,20 +50,49 @@ function chain(one: VectorCase): Build | undefined {
     }
     const columns = output ?? last
     const stream = flow.kind === 'rows' ? flow.stream : flow.stream.records
-    return stream.map((row) => shownAs(row, columns))
+    // columns that go by other names are those of the same places
+    const others = output !== undefined && last?.length === output.length ? last : undefined
+    return stream.map((row) => shownAs(row, columns, others))
   }
+}
+
+/** `groupByKey(k).agg(typed.sumLong(v))`, `size(collect_set(v))`, `global count` in the form of the others: `groupBy(k) -> sum(v)`. */
+function inOneForm(text: string): string {
+  const [, exploded] = /\(explode\((\w+)\)\)/.exec(text) ?? []
+  const flat = exploded === undefined ? text : `explode(${exploded}) . ${text.replace(`explode(${exploded})`, 'value')}`
+  return flat
+    .replace(/\)\s*\.\s*(count|sum|avg|min|max|last|first|list|distinct)\b/g, ') -> $1')
+    .replace(/\bexplode\s*\(?(\w+)\)?( as \w+)?\s*[,.]\s*(?=groupBy)/, 'explode($1)$2 . ')
+    .replace(/groupByKey\(/g, 'groupBy(')
+    .replace(/\b(?:typed[ .])?sumLong\(/g, 'sum(')
+    .replace(/\btyped[ .](?=\w+\()/g, '')
+    .replace(
+      /\bsize(?: of |\()collect_set\((\w+)\)\)?|\bcount ?distinct\((\w+)\)|\bcount of distinct (?:values of )?(\w+)/gi,
+      (...found) => {
+        const field = found.slice(1, 4).find((one) => typeof one === 'string') as string
+        return `distinct(${field})`
+      },
+    )
+    .replace(/\bcollect_list\(/g, 'list(')
+    .replace(/\s*\.\s*agg\((\w+\(\w+\))\)/g, ' -> $1')
+    .replace(
+      /(^|\.\s+)(?:global (?:aggregate )?|agg\(|aggregate\()?((?:last|first|sum|min|max|avg)\(\w+\))\)?(?:, complete(?: mode)?)?$/,
+      '$1groupBy() -> $2',
+    )
+    .replace(/(^|\.\s+)(?:global )?count(?=$|,)/, '$1groupBy() -> count')
+    .replace(/, \w+ ?= ?\d+( then \d+)?.*$/, '')
 }
 
 const known = [
   /^flatMap\(x\s*->\s*\[x,\s*x\+1\]\)$/,
   /^map throws once when value==\d+$/,
-  /^coalesce\(n\)$/,
-  /^dropDuplicates(WithinWatermark)?\([\w, ]*\)( to a file sink)?(, .*)?$/,
+  /^coalesce\(\w+\)$/,
+  /^explode\(\w+\)( as \w+)?$/,
+  /^dropDuplicates(WithinWatermark)?\([\w, ]*\)( to a file sink)?(, (a third column|binary).*)?$/,
   /^dropDuplicatesWithinWatermark without a watermark$/,
-  /^(groupBy|window)\((?!.*groupBy)[\w, %.]+\)( -> (count|sum|avg|min|max)(\(\w+\))?)?$/,
-  /^(count)$/,
+  /^(groupBy|window)\((?!.*groupBy)[\w, %.+*-]*\)( -> (count|sum|avg|min|max|last|first|list|distinct)(\(\w+\))?)?$/,
   /^orderBy\(\w+( (asc|desc))?\)$/,
-  /^where\(\w+ >= now-\d+\)$/,
+  /^where\((?:date\()?\w+\)? ?>= ?(now|today|current_?date|currentDay)(?:\(\))? ?- ?\d+( days?)?\)$/i,
 ]
 
 function splitOutput(text: string): [string, string[] | undefined] {
@@ -71,7 +101,7 @@ function splitOutput(text: string): [string, string[] | undefined] {
     const after = (said[2] as string).replace(/through an alias.*|, n=.*$/s, '').trim()
     return [`${text.slice(0, said.index)}${after === '' ? '' : ` ${after}`}`, (said[1] as string).split(',').map((name) => name.trim())]
   }
-  const arrow = /\s*->\s*(\[[\w, ]+\]|eventTime|value|\w+Time)\s*$/.exec(text)
+  const arrow = /\s*->\s*(\[[\w, ]+\]|(?!(?:count|sum|avg|min|max|last|first|list|distinct)\b)\w+)\s*$/.exec(text)
   if (arrow !== null)
     return [
       text.slice(0, arrow.index),
@@ -88,7 +118,9 @@ function namesIn(steps: readonly string[]): string[] {
   const said = steps.flatMap((step) =>
     [...step.matchAll(/(?:dropDuplicates|groupBy|sum|avg|min|max)\w*\(([\w, ]+)\)/g)].flatMap(([, list = '']) => list.split(',')),
   )
-  return [...new Set(said.map((name) => name.trim()).filter((name) => !/^(value|eventTime|_\d+|a)$/.test(name)))]
+  return [
+    ...new Set(said.map((name) => name.trim()).filter((name) => /^\w+$/.test(name) && !/^(value|eventTime|_\d+|a|group)$/.test(name))),
+  ]
 }
 
 /** Rows by name and by place; a number alone is a value and a time in seconds. */
@@ -98,7 +130,16 @@ function withColumns(stream: DStream<unknown>, names: readonly string[]): DStrea
     names.findIndex((name) => /time/i.test(name)),
   )
   return stream.map((row): Columns => {
-    if (!Array.isArray(row)) return { value: row, a: row, ...(typeof row === 'number' && { eventTime: row * 1000 }), row }
+    if (!Array.isArray(row))
+      return {
+        value: row,
+        a: row,
+        group: row,
+        _1: row,
+        ...(names[0] !== undefined && { [names[0]]: row }),
+        ...(typeof row === 'number' && { eventTime: row * 1000 }),
+        row,
+      }
     const columns: Record<string, unknown> = { row }
     row.forEach((value, i) => {
       columns[`_${i + 1}`] = value
@@ -136,21 +177,35 @@ function applied(flow: Flow, step: string, { step: at, starts }: Built, around: 
       })
       return { flow: { kind: 'rows', stream: mapped } }
     }
+    if (step.startsWith('explode')) {
+      const alias = / as (\w+)$/.exec(step)?.[1] ?? 'value'
+      return {
+        flow: {
+          kind: 'rows',
+          stream: stream.flatMap((row) =>
+            (row[names[0] as string] as unknown[]).map((value): Columns => ({ ...row, [names[0] as string]: value, [alias]: value })),
+          ),
+        },
+      }
+    }
     if (step.startsWith('coalesce')) {
-      const n = Number(at['coalesce'] ?? 1)
+      const n = Number(at['coalesce'] ?? (/^\d+$/.test(list) ? list : 1))
       return { flow: { kind: 'rows', stream: stream.transform((rdd) => rdd.coalesce(n)) } }
     }
   }
   if (step.startsWith('dropDuplicates')) {
-    const fields = names.length > 0 ? names : params['watermarkDelay'] === undefined ? ['row'] : ['row', 'eventTime']
+    // the column of the time is the event time
+    const said = names.map((name) => (params['watermarkDelay'] !== undefined && /^time$/i.test(name) ? 'eventTime' : name))
+    const fields = names.length > 0 ? said : params['watermarkDelay'] === undefined ? ['row'] : ['row', 'eventTime']
     if (!step.startsWith('dropDuplicatesWithin')) return { flow: { kind: 'events', stream: flow.stream.dropDuplicates(...fields) } }
     const events = flow.kind === 'rows' ? flow.stream.withEventTime('eventTime') : flow.stream
     return { flow: { kind: 'events', stream: events.dropDuplicatesWithinWatermark(...fields) } }
   }
   if (step.startsWith('where')) {
-    const [, name = '', seconds] = /\((\w+) >= now-(\d+)/.exec(step) ?? []
+    const [, name = '', now = '', seconds, days] = /\((\w+)\)? ?>= ?(\w+)(?:\(\))? ?- ?(\d+)( days?)?/.exec(step.replace('date(', '')) ?? []
+    const unitMs = isOfDays(params) ? dayMs : days === undefined && /^now$/i.test(now) ? 1_000 : 86_400_000
     const rows = flow.kind === 'rows' ? flow.stream : flow.stream.records
-    const recent = rows.transform((rdd, { timeMs }) => rdd.filter((row) => row[name] >= timeMs / 1000 - Number(seconds)))
+    const recent = rows.transform((rdd, { timeMs }) => rdd.filter((row) => row[name] >= Math.floor(timeMs / unitMs) - Number(seconds)))
     return { flow: { kind: 'rows', stream: recent } }
   }
   if (step.startsWith('orderBy')) {
@@ -168,7 +223,10 @@ function groupedBy(
   { mode, isLastGroup, params }: Around,
 ): { flow: Flow; columns: string[] } {
   const [, what = 'count', field = ''] = /->\s*(\w+)(?:\((\w+)\))?$/.exec(step) ?? []
-  const events = flow.kind === 'rows' ? flow.stream.withEventTime('eventTime') : flow.stream
+  const given = /^(last|first)$/.test(what) && flow.kind === 'rows' ? { ...flow, stream: withPlaces(flow.stream) } : flow
+  const computed = names.filter((name) => /^\w+ ?[+*-] ?\d+$/.test(name))
+  const before = given.kind === 'rows' ? given.stream.withEventTime('eventTime') : given.stream
+  const events = computed.length === 0 ? before : before.map((row) => ({ ...row, ...expressions(row, computed) }))
   const [, modulus] = /(\d+)\s*$/.exec(names.find((name) => name.includes('%')) ?? '') ?? []
   const isWindow = step.startsWith('window')
   const fields = isWindow ? [] : modulus === undefined ? names : ['key']
@@ -181,9 +239,42 @@ function groupedBy(
     avg: aggregators.avg((row: Columns) => row[field] as number),
     min: aggregators.min((row: Columns) => row[field] as number),
     max: aggregators.max((row: Columns) => row[field] as number),
+    last: outermost(field, 1),
+    first: outermost(field, -1),
+    list: aggregators.collect((row: Columns) => row[field] as unknown),
+    distinct: distinctValues(field),
   }[what as 'count']
   const stream = groups.aggregate({ [what]: of }, options) as EventStream<Columns>
   return { flow: { kind: 'events', stream }, columns: [...(isWindow ? ['windowStart'] : fields), what] }
+}
+
+/** Columns such as `value+1`, by their texts. */
+function expressions(row: Columns, texts: readonly string[]): Columns {
+  return Object.fromEntries(texts.map((text) => [text, evaluate(parse(text), row)]))
+}
+
+/** Rows that know where in all of the stream they stand: a batch is dealt out in slices, one behind the other. */
+function withPlaces(rows: DStream<Columns>): DStream<Columns> {
+  return rows.transform((rdd, { timeMs }) =>
+    rdd.mapPartitionsWithIndex((partition, list) => list.map((row, i) => ({ ...row, place: [timeMs, partition, i] }))),
+  )
+}
+
+/** The value of the row that stands last, or first. */
+function outermost(field: string, sign: 1 | -1): aggregators.Aggregator<Columns, Columns | null, unknown> {
+  const isBehind = (a: Columns, b: Columns): boolean => {
+    const [x, y] = [a['place'] as number[], b['place'] as number[]]
+    const differing = x.findIndex((n, i) => n !== y[i])
+    return ((x[differing] ?? 0) - (y[differing] ?? 0)) * sign > 0
+  }
+  const of = (a: Columns | null, b: Columns | null): Columns | null => (a === null ? b : b === null || isBehind(a, b) ? a : b)
+  return { zero: () => null, add: of, merge: of, finish: (row) => row?.[field] as unknown }
+}
+
+/** How many different values there are; a list is its values. */
+function distinctValues(field: string): aggregators.Aggregator<Columns, readonly unknown[], number> {
+  const of = (a: readonly unknown[], b: readonly unknown[]): readonly unknown[] => [...new Set([...a, ...b])]
+  return { zero: () => [], add: (state, row) => of(state, [row[field] as unknown].flat()), merge: of, finish: (all) => all.length }
 }
 
 /** `window(eventTime,10s,5s)`. */
@@ -195,9 +286,11 @@ function windowOf(step: string, params: VectorCase['params']): ReturnType<typeof
 }
 
 /** A row as cases show it: a list of columns, one column by itself, or as it came. Times are seconds. */
-function shownAs(row: Columns, columns: readonly string[] | undefined): unknown {
+function shownAs(row: Columns, columns: readonly string[] | undefined, others?: readonly string[]): unknown {
   if (columns === undefined) return row['row']
-  const values = columns.map((column) => columnOf(row, column))
+  const values = columns.map(
+    (column, i) => columnOf(row, column) ?? (others === undefined ? undefined : columnOf(row, others[i] as string)),
+  )
   return values.length === 1 ? values[0] : values
 }
 
@@ -229,6 +322,37 @@ function unionQuery({ params, operation }: VectorCase): Build | undefined {
     if (/sum/.test(operation)) return events.groupBy().sum((row) => row['value'] as number, { mode: 'complete' }).records
     return events.records.map((row) => columnOf(row, 'eventTime'))
   }
+}
+
+/** Two watermarks on the way to an operator with state. */
+function watermarkTwice(): Build {
+  return ({ stream }) =>
+    stream()
+      .map((row): Columns => {
+        const [first, second] = row as [number, number]
+        return { first: first * 1000, second: second * 1000 }
+      })
+      .withWatermark('first', '1 minute')
+      .records.withWatermark('second', '2 minutes')
+      .groupBy(tumblingWindow('1 minute'))
+      .count({ mode: 'append' }).records
+}
+
+/** A stream as it is, and another without duplicates; `partitions` of the first may change with a restart. */
+function unionWithDistinct({ input, params }: VectorCase): Build | undefined {
+  const [step = {}] = (Array.isArray(input) ? input : []) as Readonly<Record<string, unknown>>[]
+  const [plain, distinct] = Object.keys(step).filter((name) => Array.isArray(step[name]))
+  if (plain === undefined || distinct === undefined) return undefined
+  const counts = Object.values(params).find((value) => Array.isArray(value) || (typeof value === 'object' && value !== null))
+  const numbers = JSON.stringify(counts ?? []).match(/\d+/g) ?? ['2', '3']
+  return ({ stream, starts }) =>
+    stream(plain)
+      .repartition(Number(numbers[Math.min(starts, numbers.length - 1)]))
+      .union(
+        withColumns(stream(distinct), [])
+          .dropDuplicates('value')
+          .records.map(({ value }) => value as unknown),
+      )
 }
 
 function staticJoin({ params }: VectorCase): Build | undefined {
@@ -275,12 +399,12 @@ function sessionQuery({ operation, params }: VectorCase): Build | undefined {
       .records.map(({ word, window: { start, end }, seconds }) => {
         const results: Record<string, unknown> = {
           ...statistics(seconds, isTruncated),
+          ...extremes(seconds),
           start: start / 1000,
           end: end / 1000,
           'end-start': (end - start) / 1000,
         }
-        const values = columns.flatMap((name) => (name === 'word' ? keysOf(operation, word) : [results[name]]))
-        return values
+        return columns.flatMap((name) => (name === 'word' ? keysOf(operation, word) : [results[name.replace(/[ _]|\(.*/g, '')]]))
       })
 }
 
@@ -291,6 +415,12 @@ function keysOf(operation: string, word: string): unknown[] {
   const json = shape.replace(/\(/g, '[').replace(/\)/g, ']').replace(/word/g, JSON.stringify(word))
   const open = json.split('[').length - json.split(']').length
   return [JSON.parse(open < 0 ? json.slice(0, open) : json)]
+}
+
+/** The first and the last of times, as they are called. */
+function extremes(times: readonly number[]): Record<string, number> {
+  const [least, most] = [Math.min(...times), Math.max(...times)]
+  return { minTime: least, maxTime: most, minby: least, maxby: most }
 }
 
 /** As Spark has them; the variance is that of a sample. */

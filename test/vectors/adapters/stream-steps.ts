@@ -32,6 +32,13 @@ interface Ran extends BatchInfo, BatchReport {
 
 type Step = Readonly<Record<string, unknown>>
 
+/** Where a case counts in days, a day of the run has one second: days would be millions of turns. */
+export const dayMs = 1_000
+
+export function isOfDays(params: VectorCase['params']): boolean {
+  return /\d ?d(ays?)?$/.test(String(params['trigger']))
+}
+
 /** The streams that steps add to; `in` when they do not say. */
 function streamsOf(steps: readonly Step[]): string[] {
   const words = new Set(['in', 'adds', 'blocks', 'restartBefore', 'coalesce', 'clearSink'])
@@ -41,6 +48,8 @@ function streamsOf(steps: readonly Step[]): string[] {
 
 /** The micro-batches of a step: records by stream. */
 function addsOf(step: Step, streams: readonly string[]): Readonly<Record<string, readonly unknown[]>>[] {
+  // a trigger without data is a batch all the same
+  if (streams.length === 1 && Array.isArray(step['in']) && step['in'].length === 0) return [{ in: [] }]
   if (Array.isArray(step['adds'])) return (step['adds'] as unknown[][]).map((records) => ({ in: records }))
   if (Array.isArray(step['blocks'])) return [{ in: (step['blocks'] as unknown[][]).flat() }]
   const added = Object.fromEntries(streams.flatMap((name) => (Array.isArray(step[name]) ? [[name, step[name] as unknown[]]] : [])))
@@ -87,19 +96,20 @@ export class StreamCase {
       for (const [i, step] of this.#steps.entries()) {
         this.#ran = []
         const wanted = Array.isArray(expected) ? (expected[i] as unknown) : undefined
+        if (step['clearSink'] === true) this.#sink = []
         if (step['restartBefore'] === true) {
           await running.kill()
           running = await this.#start(cluster, step)
           // the batch that is not among the commits runs again, with its data
           this.#isAdded = this.#isUncommitted
           this.#isUncommitted = false
-          this.#clockMs += Number(step['advanceClockBeforeRestartMs'] ?? 0)
+          this.#clockMs += this.#scaled(step['advanceClockBeforeRestartMs'])
           await running.advance(this.#clockMs + 20)
         }
         this.#isUncommitted = this.#steps[i + 1]?.['purgeCommitsBefore'] !== undefined
         const fails = isRecord(wanted) && wanted['error'] !== undefined
         try {
-          for (const records of addsOf(step, this.#streams)) await this.#add(running, records, Number(step['advanceClockMs'] ?? 0))
+          for (const records of addsOf(step, this.#streams)) await this.#add(running, records, this.#scaled(step['advanceClockMs']))
         } catch (error) {
           if (!fails && !this.#isUncommitted) throw error
         }
@@ -115,12 +125,19 @@ export class StreamCase {
     return all(verdicts)
   }
 
+  #scaled(ms: unknown): number {
+    return (Number(ms ?? 0) * (isOfDays(this.#one.params) ? dayMs : 1)) / (isOfDays(this.#one.params) ? 86_400_000 : 1)
+  }
+
   async #start(cluster: LocalCluster, step: Step): Promise<LocalTopology> {
     const { params } = this.#one
-    const [, batchInterval] = /^processingTime (\S+)/.exec(String(params['trigger'])) ?? []
+    const [, every] = /^processingTime (.+)$/.exec(String(params['trigger'])) ?? []
+    const days = isOfDays(params) ? Number.parseInt(every ?? '', 10) : undefined
+    const batchInterval = days === undefined ? (every as Duration | undefined) : days * dayMs
     const options = {
-      ...(batchInterval !== undefined && { batchInterval: batchInterval as Duration }),
-      ...(params['noDataBatches'] === false && { noDataBatches: false }),
+      ...(batchInterval !== undefined && { batchInterval }),
+      // a trigger that fires once has one batch, and none without data
+      ...((params['noDataBatches'] === false || /^once\b/.test(String(params['trigger']))) && { noDataBatches: false }),
       ...(typeof params['policy'] === 'string' && { watermarkPolicy: params['policy'] as 'min' | 'max' }),
     }
     const starts = this.#starts++
@@ -167,8 +184,12 @@ export class StreamCase {
       return same(`${when}: ${key}`, Array.isArray(wanted[key]) ? values : values.reduce((a: number, b) => a + Number(b), 0), wanted[key])
     }
     const verdicts: Verdict[] = []
-    if (Array.isArray(wanted['rows']) && found !== undefined)
-      verdicts.push(sameRows(`${when}: rows`, found(), wanted['rows'], wanted['sorted'] === true))
+    if (Array.isArray(wanted['rows']) && found !== undefined) {
+      const rows = found()
+      // rows of one column may stand in a list, or by themselves
+      const isBare = !rows.some(Array.isArray) && wanted['rows'].every((row) => Array.isArray(row) && row.length === 1)
+      verdicts.push(sameRows(`${when}: rows`, rows, isBare ? wanted['rows'].flat() : wanted['rows'], wanted['sorted'] === true))
+    }
     verdicts.push(
       metricOf('stateRows', 'rows', last === undefined ? [] : [last], false),
       metricOf('updated', 'updated', data === undefined ? [] : [data], false),

@@ -1,13 +1,13 @@
 /** Cases whose operation is a chain of calls, with a few words around it. */
 import { HashPartitioner, RDD, RddContext, SquallError } from '../../../../lib/index.ts'
-import { all, isRecord } from '../../vectors.ts'
+import { Unknown, all, isRecord } from '../../vectors.ts'
 import type { Verdict, VectorCase } from '../../vectors.ts'
 import { chainOf, dataOf, keyPartitioner, runChain, splitAtCommas } from './chain.ts'
 import type { Scene, Step } from './chain.ts'
 import { check } from './check.ts'
 import type { Context } from './check.ts'
 import { natural } from './natural.ts'
-import { Unknown, evaluate, parse } from './language.ts'
+import { evaluate, parse } from './language.ts'
 import type { Names } from './language.ts'
 
 /** Partitions where a case does not say. */
@@ -22,13 +22,21 @@ const unordering =
 const ordering = /^(sortBy|sortByKey|repartitionAndSortWithinPartitions|takeOrdered|top|lookup)$/
 /** Those whose data are pairs. */
 const byKey = /ByKey$|[jJ]oin$|^cogroup$|^groupWith$/
-const variables = /^(n|k|num|key|depth|size|m|limit|count)$/
+const variables = /^(n|k|num|key|depth|size|m|limit|count|withReplacement|replace|ascending)$/
+/** What a chain may begin with that is no step. */
+const starts = /^(sc|SparkContext|context|rdd\d?|nums|data|input|emptyRDD|empty)$/
 
 /** What the words around a chain say. */
 interface Words {
   readonly partitions: readonly number[]
   readonly data: readonly unknown[] | undefined
   readonly other: readonly unknown[] | undefined
+  /** the size of the result is what is asserted */
+  readonly isSize: boolean
+  /** its partitions' parents are */
+  readonly isParents: boolean
+  /** its partitioner is: what it is, or that it is the one before */
+  readonly isPartitioner: boolean
   readonly otherPartitions: number | undefined
   readonly isReversed: boolean
   readonly loop: { readonly name: string; readonly values: readonly unknown[] } | undefined
@@ -44,8 +52,9 @@ const span = String.raw`-?\d+(?:\.\.| to | until )-?\d+`
 
 function wordsOf(rest: string, notes: string): Words {
   const find = (pattern: RegExp): string | undefined => pattern.exec(rest)?.[1]
-  const [, otherText, otherPartitions] = new RegExp(`\\bwith (${span}|\\[.*?\\])(?: in (\\d+) partitions?)?`).exec(rest) ?? []
-  const [, loopName, loopSpan] = new RegExp(`\\bfor (\\w+)(?: in)? (${span})`).exec(rest) ?? []
+  const [, otherText, otherPartitions] =
+    new RegExp(`\\bwith (${span}|\\[.*?\\]|(?:an? )?empty(?: ?RDD)?)(?: in (\\d+) partitions?)?`, 'i').exec(rest) ?? []
+  const [, loopName, loopSpan = ''] = new RegExp(`\\bfor (\\w+?)s?(?: in)? (${span}|\\[[^\\]]*\\])`).exec(rest) ?? []
   const [, hash, partitions] = /\bleft (hash )?partitioned by (?:\w+ )?\(?(\d+)\)?/.exec(rest) ?? []
   const data = find(new RegExp(`\\b(?:over|of|on) (${span})`))
   const numbers = /\bof (\d+(?:,? (?:and )?\d+)*) partitions/.exec(rest)?.[1]?.match(/\d+/g)
@@ -55,8 +64,14 @@ function wordsOf(rest: string, notes: string): Words {
     data: data === undefined ? undefined : dataOf(data),
     other: otherText === undefined ? undefined : (dataOf(otherText) ?? (evaluate(parse(otherText), {}) as unknown[])),
     otherPartitions: otherPartitions === undefined ? undefined : Number(otherPartitions),
-    isReversed: /\b(reversed?|descending|custom) order(ing)?\b|\border(ing)?\.reverse\b|\bin reverse\b/i.test(rest),
-    loop: loopName === undefined ? undefined : { name: loopName, values: dataOf(loopSpan) ?? [] },
+    isSize: /(^|\W)(size|count|length)\b/.test(rest),
+    isParents: /\bparents\b/.test(rest),
+    isPartitioner: /^\W*(keeps? )?(the )?partitioner\b/.test(rest),
+    isReversed:
+      /\b(reversed?|descending|custom)( order(ing)?)?$|\b(reversed?|descending|custom) order(ing)?\b|\border(ing)?\.reverse\b|\bin reverse\b/i.test(
+        rest,
+      ),
+    loop: loopName === undefined ? undefined : { name: loopName, values: dataOf(loopSpan) ?? (JSON.parse(loopSpan) as unknown[]) },
     isBothWays: /\bboth ways\b/.test(rest),
     countsDistinct: /\bdistinct (ids|values|elements)\b/.test(rest),
     isGlommed: /\bglom\b/.test(`${rest} ${notes}`),
@@ -88,9 +103,18 @@ export async function chainCase(one: VectorCase): Promise<Verdict> {
 }
 
 async function runCase(one: VectorCase): Promise<Verdict> {
-  const { steps, rest } = partsOf(one.operation)
+  // `depth 1..9` among the arguments is a loop over depths
+  const operation = one.operation.replace(new RegExp(`\\bdepths? (?:in |from )?(${span})\\)`), 'depth) for depth $1')
+  const { steps: found, rest } = partsOf(operation)
+  const whole = found.length > 1 && found[0]?.args.length === 0 && starts.test(found[0].name) ? found.slice(1) : found
+  const aspect = /^(partitioner|parents)$/.exec(whole.length > 1 ? (whole.at(-1)?.name ?? '') : '')?.[0]
+  const steps = aspect === undefined ? whole : whole.slice(0, -1)
   if (steps.length === 0) throw new Unknown(one.operation)
-  const words = wordsOf(rest, one.notes)
+  const said = wordsOf(`${aspect ?? ''} ${rest}`, one.notes)
+  const isEither =
+    said.loop === undefined && one.params['withReplacement'] === undefined && steps.some(({ args }) => args.includes('withReplacement'))
+  const hasRuns = one.params['data'] !== undefined && Array.isArray(one.input) && one.input.length > 0
+  const words = isEither && !hasRuns ? { ...said, loop: { name: 'withReplacement', values: [true, false] } } : said
   const verdicts: Verdict[] = []
   for (const run of runsOf(one, steps, words))
     for (const value of words.loop?.values ?? [undefined]) {
@@ -108,8 +132,8 @@ function partsOf(operation: string): { steps: readonly Step[]; rest: string } {
     const [before, after] = [chainOf(first), chainOf(main)]
     return { steps: [...before.steps, ...after.steps], rest: `${after.rest} ${before.rest}` }
   }
-  const [, start, then] = /^([\w.()]+),? then (.+)$/.exec(operation) ?? []
-  if (start !== undefined && then !== undefined) {
+  const [, start, then] = /^([\w.()>\-[\], ]+?),? then (.+)$/.exec(operation) ?? []
+  if (start !== undefined && then !== undefined && start.split('(').length === start.split(')').length) {
     const [before, after] = [chainOf(start), chainOf(then)]
     return { steps: [...before.steps, ...after.steps], rest: after.rest }
   }
@@ -120,21 +144,22 @@ async function runOne(one: VectorCase, steps: readonly Step[], words: Words, run
   const sc = new RddContext({ seed: 1 })
   const last = steps.at(-1) as Step
   const asked = [...steps.slice(0, -1), { name: last.name, args: [...last.args, ...run.args] }]
+  const said = [one.params['partitions'] ?? one.params['slices'] ?? defaultPartitions].flat()
+  const sides = [one.params['leftPartitions'], one.params['rightPartitions']]
   const partitionsOf = (i: number): number =>
-    words.partitions[i] ??
-    (i > 0 ? words.otherPartitions : undefined) ??
-    words.partitions[0] ??
-    Number(one.params['partitions'] ?? one.params['slices'] ?? defaultPartitions)
+    words.partitions[i] ?? (i > 0 ? words.otherPartitions : undefined) ?? words.partitions[0] ?? Number(sides[i] ?? said[i] ?? said[0])
   const make = (items: readonly unknown[], partitions = defaultPartitions): RDD<unknown> => sc.parallelize(items, partitions)
   const inputs = run.data.map((items, i) => make(items, partitionsOf(i)))
   const [base = sc.empty<unknown>(), ...others] = inputs
   const compare = words.isReversed ? (a: unknown, b: unknown): number => natural(b, a) : undefined
-  const left = words.left === undefined ? base : partitionedBy(base, words.left)
+  const [, hash] = /^hash\((\d+)\)$/.exec(String(one.params['partitioner'])) ?? []
+  const leftBy = words.left ?? (hash === undefined ? undefined : { partitions: Number(hash), isHash: true })
+  const left = leftBy === undefined ? base : partitionedBy(base, leftBy)
   const scene: Scene = {
     sc,
     base: left,
     others: words.other === undefined ? others : [make(words.other, words.otherPartitions ?? base.partitions)],
-    names: run.names,
+    names: typeof one.params['ascending'] === 'boolean' ? { ...run.names, ascending: one.params['ascending'] } : run.names,
     compare,
     make,
   }
@@ -146,9 +171,15 @@ async function runOne(one: VectorCase, steps: readonly Step[], words: Words, run
     isGlommed: words.isGlommed && !asked.some(({ name }) => name === 'glom'),
   }
   const { expected } = run
+  if (words.isParents && !isRecord(expected))
+    return await check(one.operation, await runChain(asked, scene), { parents: expected }, context)
+  if (words.isPartitioner) return await partitionerOf(one, asked, scene, expected, context)
   if (isRecord(expected) && 'throws' in expected) return await throws(runChain(asked, scene))
   if (words.times !== undefined && Array.isArray(expected)) return await repeated(asked, scene, words.times, expected, context)
-  let result = await runChain(asked, scene)
+  const before = asked.length > 1 && isNarrowed(expected) ? await runChain(asked.slice(0, -1), scene) : undefined
+  let result =
+    before === undefined ? await runChain(asked, scene) : await runChain(asked.slice(-1), { ...scene, base: before as RDD<unknown> })
+  if (words.isSize && typeof expected === 'number' && result instanceof RDD) result = await (result as RDD<unknown>).count()
   if (one.expectError !== undefined) {
     if (result instanceof RDD) await (result as RDD<unknown>).collect()
     return true
@@ -160,7 +191,25 @@ async function runOne(one: VectorCase, steps: readonly Step[], words: Words, run
     const cached = await runChain(asked.slice(0, asked.findIndex(({ name }) => name === 'cache') + 1), scene)
     return all([main, await check('the cached input', cached, cachedInputUnchanged, { ...context, isOrdered: true })])
   }
-  return await check(one.operation, result, expected, context)
+  return await check(one.operation, result, expected, before instanceof RDD ? { ...context, before: before as RDD<unknown> } : context)
+}
+
+/** What is expected of the partitioner is said by that of the RDD before. */
+function isNarrowed(expected: unknown): boolean {
+  return isRecord(expected) && typeof expected['partitioner'] === 'string' && /\b(same|unchanged|kept)\b/.test(expected['partitioner'])
+}
+
+/** `... partitioner`: its name, or whether it is still the one that was there before the last step. */
+async function partitionerOf(one: VectorCase, steps: readonly Step[], scene: Scene, expected: unknown, context: Context): Promise<Verdict> {
+  const before = await runChain(steps.slice(0, -1), scene)
+  const made = before instanceof RDD ? await runChain(steps.slice(-1), { ...scene, base: before as RDD<unknown> }) : undefined
+  if (!(made instanceof RDD) || !(before instanceof RDD)) throw new Unknown('a partitioner')
+  const isKept = made.partitioner !== undefined && before.partitioner !== undefined && made.partitioner.equals(before.partitioner)
+  if (typeof expected === 'boolean') return isKept === expected || `${one.operation}: the partitioner is ${isKept ? 'kept' : 'another'}`
+  return await check(one.operation, made, isRecord(expected) ? expected : { partitioner: expected }, {
+    ...context,
+    before: before as RDD<unknown>,
+  })
 }
 
 function partitionedBy(base: RDD<unknown>, { partitions, isHash }: NonNullable<Words['left']>): RDD<unknown> {
@@ -205,7 +254,9 @@ async function distinctIds(result: unknown): Promise<number> {
 
 function orderOf(steps: readonly Step[], notes: string, words: Words): boolean {
   if (/compare sorted|unordered|\bset\b/i.test(notes)) return false
-  if (/\bordered\b/.test(notes) || words.isGlommed) return true
+  // it has no order that a case could mean
+  const isMixed = steps.some(({ name }, i) => name === 'distinct' && !steps.slice(i).some((later) => ordering.test(later.name)))
+  if ((/\bordered\b/.test(notes) && !isMixed) || words.isGlommed) return true
   let isOrdered = true
   for (const { name, args } of steps) {
     if (unordering.test(name) || (name === 'coalesce' && args.length > 1)) isOrdered = false
@@ -229,7 +280,7 @@ function runsOf({ operation, params, input, expected }: VectorCase, steps: reado
       ...bound(given, free),
       expected: Array.isArray(expected) ? (expected[i] as unknown) : expected,
     }))
-  const data = said ?? dataOf(input)
+  const data = said ?? dataOf(listsIn(input))
   if (data === undefined) throw new Unknown(operation)
   // arguments are the names of what is expected
   if (free.length === 1 && isRecord(expected) && Object.keys(expected).every((key) => !Number.isNaN(Number(key))))
@@ -240,13 +291,18 @@ function runsOf({ operation, params, input, expected }: VectorCase, steps: reado
       expected: value,
     }))
   const takesSeveral = steps.some(({ name, args }) => several.test(name) && !args.some((arg) => !/^\d+( partitions?)?$/.test(arg)))
+  if (free.length === 0 && steps.at(-1)?.name === 'lookup' && isRecord(expected))
+    return Object.entries(expected).map(([key, value]) => ({ data: [data], names: { k: Number(key) }, args: [], expected: value }))
   if (!takesSeveral || words.other !== undefined) return [{ data: [data], names: params, args: own, expected }]
   const sets = data.map((one) => dataOf(one))
   if (sets.includes(undefined)) throw new Unknown(operation)
   // a list of pairs of data sets, with a list of results
   const isByKey = steps.some(({ name }) => byKey.test(name))
   const isManyRuns =
-    Array.isArray(expected) && expected.length === sets.length && depthOf(input) >= (isByKey ? 4 : 3) && !arePairs(sets as unknown[][])
+    Array.isArray(expected) &&
+    expected.length === sets.length &&
+    depthOf(listsIn(input)) >= (isByKey ? 4 : 3) &&
+    !arePairs(sets as unknown[][])
   if (!isManyRuns) return [{ data: sets as unknown[][], names: params, args: own, expected }]
   return (sets as unknown[][][]).map((datasets, i) => ({ data: datasets, names: params, args: own, expected: expected[i] as unknown }))
 }
@@ -265,6 +321,16 @@ function argsOf(params: Readonly<Record<string, unknown>>, steps: readonly Step[
   for (const name of ['to', 'n', 'num', 'numPartitions', 'key', 'fraction', 'seed'])
     if (typeof params[name] === 'number') return [String(params[name])]
   return []
+}
+
+/** Ranges within are lists, and what is said to be empty is an empty one. */
+function listsIn(input: unknown): unknown {
+  if (!Array.isArray(input)) return input
+  if (input.length > 0 && input.every((one) => typeof one === 'string' && /^\d+ x /.test(one)))
+    return input.flatMap((one) => dataOf(one) ?? [])
+  return input.map((one: unknown) =>
+    isRecord(one) || (typeof one === 'string' && /^empty/i.test(one)) ? (dataOf(one) ?? one) : listsIn(one),
+  )
 }
 
 function depthOf(value: unknown): number {

@@ -1,8 +1,8 @@
 /** Chains of calls on RDDs, as the operations of Spark's suites have them, run through the public API. */
 import { HashPartitioner, RDD } from '../../../../lib/index.ts'
 import type { Compare, Partitioner, RddContext } from '../../../../lib/index.ts'
-import { isRecord } from '../../vectors.ts'
-import { Unknown, evaluate, functionOf, parse } from './language.ts'
+import { Unknown, isRecord } from '../../vectors.ts'
+import { evaluate, functionOf, parse } from './language.ts'
 import type { Names } from './language.ts'
 
 export interface Step {
@@ -16,7 +16,8 @@ export interface Chain {
   readonly rest: string
 }
 
-export function chainOf(text: string): Chain {
+export function chainOf(given: string): Chain {
+  const text = given.replaceAll(/\s+\.\s+/g, '.')
   const steps: Step[] = []
   let at = 0
   for (;;) {
@@ -27,6 +28,12 @@ export function chainOf(text: string): Chain {
     if (text[end] === '(') {
       const close = closingOf(text, end)
       args = splitAtCommas(text.slice(end + 1, close))
+      end = close + 1
+    }
+    // `fold(0)(+)`: lists of arguments one behind the other
+    while (args.length > 0 && text[end] === '(') {
+      const close = closingOf(text, end)
+      args.push(...splitAtCommas(text.slice(end + 1, close)))
       end = close + 1
     }
     steps.push({ name: name[1] as string, args })
@@ -231,7 +238,7 @@ class Call {
       case 'foldByKey':
         return pairs.foldByKey(this.#value(0), this.#f(1), this.#partitions(2))
       case 'aggregateByKey': {
-        if (/^set$/i.test(this.#args[0] ?? ''))
+        if (/\bset\b/i.test(this.#args[0] ?? ''))
           return pairs.aggregateByKey<unknown, unknown, unknown[]>([], different, union, this.#partitions(3))
         return pairs.aggregateByKey(this.#value(0), this.#f(1), this.#f(2), this.#partitions(3))
       }
@@ -298,6 +305,7 @@ class Call {
       case 'first':
         return rdd.first()
       case 'take':
+      case 'takeAsync':
         return rdd.take(this.#number(0))
       case 'top':
         return rdd.top(this.#number(0), this.#compare)
@@ -316,11 +324,13 @@ class Call {
       case 'fold':
         return rdd.fold(this.#value(0), this.#f(1))
       case 'aggregate':
-        if (/^(\{\}|map|empty ?map|Map\(\))$/i.test(this.#args[0] ?? ''))
-          return rdd.aggregate<Record<string, number>>({}, sumByKey, mergedSums)
+        if (/^\{\}$|\bmap\b|^Map\(\)$/i.test(this.#args[0] ?? '')) return rdd.aggregate<Record<string, number>>({}, sumByKey, mergedSums)
         return rdd.aggregate(this.#value(0), this.#f(1), this.#f(2))
       case 'treeAggregate':
-        return rdd.treeAggregate(this.#value(0), this.#f(1), this.#f(2), this.#depth(3))
+        // one function for both
+        return this.#args.length === 3 && typeof this.#numberIn(2) === 'number'
+          ? rdd.treeAggregate(this.#value(0), this.#f(1), this.#f(1), this.#numberIn(2))
+          : rdd.treeAggregate(this.#value(0), this.#f(1), this.#f(2), this.#depth(3))
       case 'sum':
         return (rdd as RDD<number>).sum()
       case 'mean':
@@ -349,7 +359,7 @@ class Call {
       case 'reduceByKeyLocally':
         return pairs.reduceByKeyLocally(this.#f(0))
       case 'lookup':
-        return pairs.lookup(this.#value(0))
+        return pairs.lookup(this.#args.length === 0 ? this.#scene.names['k'] : this.#value(0))
       case 'countApproxDistinct':
         return rdd.countApproxDistinct(this.#args[0] === undefined ? undefined : this.#number(0))
       case 'getNumPartitions':
@@ -395,10 +405,17 @@ class Call {
   }
 
   #number(i: number): number {
-    const [, number] = /^(\d+) (?:partitions?|slices?)$/.exec(this.#text(i)) ?? []
+    const [, number] = /^(?:seed )?(\d+)(?: (?:partitions?|slices?))?$/.exec(this.#text(i)) ?? []
     const value = number === undefined ? this.#value(i) : Number(number)
     if (typeof value !== 'number') throw new Unknown(this.#text(i))
     return value
+  }
+
+  /** The number that an argument is, if it is one. */
+  #numberIn(i: number): number | undefined {
+    const tree = this.#parsed(i)
+    const value = tree.kind === 'value' ? tree.value : tree.kind === 'name' ? this.#scene.names[tree.name] : undefined
+    return typeof value === 'number' ? value : undefined
   }
 
   #depth(i: number): number | undefined {
@@ -422,8 +439,8 @@ class Call {
   #partitioner(): Partitioner {
     const known = this.#partitions()
     if (known !== undefined && typeof known !== 'number') return known
-    const count =
-      this.#args.length > 1 ? (this.#partitions(1) as number) : Number(/% *(\d+)/.exec(this.#text(0))?.[1] ?? this.#rdd.partitions)
+    const said = this.#args.length > 1 ? this.#partitions(1) : undefined
+    const count = typeof said === 'number' ? said : Number(/% *(\d+)/.exec(this.#text(0))?.[1] ?? this.#rdd.partitions)
     return keyPartitioner(this.#text(0), count)
   }
 
@@ -431,7 +448,7 @@ class Call {
     const rest = this.#args.slice(from).map((_, i) => this.#text(from + i))
     const partitions = this.#partitions(from)
     return {
-      ascending: !rest.some((arg) => /^(false|desc\w*|ascending\s*=\s*false)$/.test(arg)),
+      ascending: this.#scene.names['ascending'] !== false && !rest.some((arg) => /^(false|desc\w*|ascending\s*=\s*false)$/.test(arg)),
       ...(typeof partitions === 'number' && { partitions }),
       compare: this.#compare,
     }
@@ -458,6 +475,7 @@ class Call {
       const named = this.#scene.names[text]
       if (named instanceof RDD) return [named as RDD<unknown>]
       if (text === 'other' || text === 'rdd2') return [...this.#scene.others]
+      if (/^(?:an? )?(?:sc\.)?empty(?: ?rdd|Kv)?(?:\(\))?$/i.test(text)) return [this.#scene.sc.empty<unknown>()]
       const { steps, rest } = chainOf(text)
       if (steps.length > 0 && rest === '' && /^(map|filter|flatMap|mapValues|keyBy)$/.test((steps[0] as Step).name)) {
         // only narrow steps: nothing is awaited
@@ -535,20 +553,50 @@ export function describe(partitioner: Partitioner | undefined): string | null {
 /** The data that a text or a value of JSON speaks of; `undefined` if it is none. */
 export function dataOf(value: unknown): readonly unknown[] | undefined {
   if (Array.isArray(value)) return value as unknown[]
+  if (isRecord(value) && value['shuffled'] !== undefined) return shuffled(dataOf(value['shuffled']) ?? [])
   if (isRecord(value) && Array.isArray(value['range'])) {
     const [from, to] = value['range'] as [number, number]
     return Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
   }
   if (typeof value !== 'string') return undefined
-  const [, times, of] = /^([\d,]+) x (.+)$/.exec(value) ?? []
-  if (times !== undefined && of !== undefined) return new Array<unknown>(Number(times.replaceAll(',', ''))).fill(JSON.parse(of))
-  const [, each, name, from, to] = /^(.+) for (\w+) in (-?\d+)(?:\.\.| to )(-?\d+)$/.exec(value) ?? []
+  if (/^(an? )?(sc\.)?empty( ?rdd)?(\(\))?$/i.test(value)) return []
+  const repeated = value.split(/\s*(?:,|\+|\band\b|\bthen\b)\s*(?=[\d,]+ x )/).map(timesOf)
+  if (!repeated.includes(undefined)) return repeated.flat()
   const [, start, end] = /^(-?\d+) until (-?\d+)$/.exec(value) ?? []
   if (start !== undefined) return dataOf({ range: [Number(start), Number(end) - 1] })
-  if (each !== undefined && name !== undefined) {
-    const f = functionOf({ kind: 'function', parameters: [name], body: parse(each) })
-    return dataOf({ range: [Number(from), Number(to)] })?.map((one) => f(one))
+  const [, each, loops] = /^(.+?) (for \w+ in .+)$/.exec(value) ?? []
+  if (each !== undefined && loops !== undefined) return comprehension(each, loops)
+  const [, isShuffled, first, last] = /^(shuffled )?(-?\d+)(?:\.\.| to )(-?\d+)$/.exec(value) ?? []
+  const range = first === undefined ? undefined : dataOf({ range: [Number(first), Number(last)] })
+  return isShuffled === undefined ? range : range && shuffled(range)
+}
+
+/** `100 x 1` */
+function timesOf(text: string): unknown[] | undefined {
+  const [, times, of] = /^([\d,]+) x (-?[\d.]+|".*"|\[.*\])$/.exec(text) ?? []
+  return times === undefined ? undefined : new Array<unknown>(Number(times.replaceAll(',', ''))).fill(JSON.parse(of as string))
+}
+
+/** `[i, j] for i in 1..100, j in 1..i`, in whichever order the loops are said. */
+function comprehension(each: string, loops: string): unknown[] | undefined {
+  const found = [...loops.matchAll(/(?:for )?\b(\w+) in (-?\w+)(?:\.\.| to )(-?\w+)/g)].map(([, name, from, to]) => ({
+    name: name as string,
+    from: parse(from as string),
+    to: parse(to as string),
+  }))
+  const body = parse(each)
+  const run = (order: readonly (typeof found)[number][], names: Names): unknown[] => {
+    const [first, ...rest] = order
+    if (first === undefined) return [evaluate(body, names)]
+    const range = dataOf({ range: [Number(evaluate(first.from, names)), Number(evaluate(first.to, names))] }) ?? []
+    return range.flatMap((one) => run(rest, { ...names, [first.name]: one }))
   }
-  const [, first, last] = /^(-?\d+)(?:\.\.| to )(-?\d+)$/.exec(value) ?? []
-  return first === undefined ? undefined : dataOf({ range: [Number(first), Number(last)] })
+  const isFree = ({ from, to }: (typeof found)[number]): boolean => from.kind !== 'name' && to.kind !== 'name'
+  return run([...found.filter(isFree), ...found.filter((one) => !isFree(one))], {})
+}
+
+/** Another order, the same every time. */
+function shuffled(values: readonly unknown[]): unknown[] {
+  const step = values.length % 7_919 === 0 ? 7_907 : 7_919
+  return values.map((_, i) => values[(i * step) % values.length])
 }

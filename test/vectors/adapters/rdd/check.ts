@@ -1,9 +1,9 @@
 /** Compares what an operation gave with what a case expects of it. */
 import { HashPartitioner, RDD } from '../../../../lib/index.ts'
-import { all, isRecord, same } from '../../vectors.ts'
+import { Unknown, all, isRecord, same } from '../../vectors.ts'
 import type { Verdict } from '../../vectors.ts'
 import { dataOf, describe } from './chain.ts'
-import { Unknown, evaluate, parse } from './language.ts'
+import { evaluate, parse } from './language.ts'
 
 export interface Context {
   /** the order of values is part of what is asserted */
@@ -14,6 +14,8 @@ export interface Context {
   readonly params: Readonly<Record<string, unknown>>
   /** each partition as a list of its own */
   readonly isGlommed: boolean
+  /** the RDD before the last step, where a case compares with it */
+  readonly before?: RDD<unknown>
 }
 
 const tolerance = 0.01
@@ -24,6 +26,8 @@ export async function check(what: string, result: unknown, expected: unknown, co
   if (typeof expected === 'string' && result instanceof RDD) return said(what, result as RDD<unknown>, expected)
   if (isRecord(expected) && dataOf(expected) === undefined) {
     if (result instanceof Map) return same(what, plain(result), expected)
+    if (!(result instanceof RDD) && isRecord(plain(result)) && Array.isArray(expected['set']))
+      return same(what, sorted(Object.entries(plain(result) as object)), sorted(expected['set']))
     if (!(result instanceof RDD) && isRecord(result) && Object.keys(expected).every((key) => typeof expected[key] === 'number'))
       return close(what, result, expected)
     const verdicts: Verdict[] = []
@@ -32,6 +36,8 @@ export async function check(what: string, result: unknown, expected: unknown, co
     return verdicts.includes(undefined) ? undefined : all(verdicts)
   }
   const wanted = dataOf(expected) ?? expected
+  if (!(result instanceof RDD) && isRecord(plain(result)) && Array.isArray(wanted))
+    return same(what, sorted(Object.entries(plain(result) as object)), sorted(wanted))
   if (!(result instanceof RDD)) return compared(what, plain(result), wanted, context)
   const rdd = result as RDD<unknown>
   return compared(what, context.isGlommed ? await rdd.glom().collect() : await rdd.collect(), wanted, context)
@@ -110,13 +116,31 @@ async function checkAspect(what: string, aspect: string, result: unknown, wanted
       return same(what, (await values()).length, wanted)
     case 'partitions':
     case 'numPartitions':
-      return result instanceof RDD ? same(what, result.partitions, wanted) : undefined
+      if (!(result instanceof RDD)) return undefined
+      return same(what, result.partitions, typeof wanted === 'string' && /^same\b/.test(wanted) ? context.inputs[0]?.partitions : wanted)
+    case 'shuffle':
+    case 'shuffles':
+    case 'hasShuffle': {
+      const wide = result instanceof RDD ? ancestorsOf(result as RDD<unknown>).filter(({ kind }) => kind === 'wide').length : Number.NaN
+      return same(what, typeof wanted === 'boolean' ? wide > 0 : wide, wanted)
+    }
+    case 'ancestors':
+    case 'dependencies':
+      return result instanceof RDD
+        ? same(what, new Set(ancestorsOf(result as RDD<unknown>).map(({ rdd }) => rdd.id)).size, wanted)
+        : undefined
     case 'partitioner':
       return result instanceof RDD ? partitionerIs(what, result as RDD<unknown>, wanted, context) : undefined
     case 'nonEmpty': {
       const parts = await gloms(result)
       return all((wanted as number[]).map((i) => (parts[i]?.length ?? 0) > 0 || `${what}: partition ${i} is empty`))
     }
+    case 'sizes':
+      return same(
+        what,
+        (await gloms(result)).map((part) => part.length),
+        wanted,
+      )
     case 'each':
       return eachPartition(what, await gloms(result), String(wanted), context)
     case 'partition i': {
@@ -136,9 +160,22 @@ async function checkAspect(what: string, aspect: string, result: unknown, wanted
       const [input] = context.inputs
       return input === undefined ? undefined : same(what, await parentsOf(result as RDD<unknown>), wanted)
     }
-    default:
-      return undefined
+    default: {
+      const [, within] = /^sizesWithin(\d+)Of$/.exec(aspect) ?? []
+      if (within === undefined) return undefined
+      const parts = await gloms(result)
+      return all(
+        parts.map(
+          (part, i) => Math.abs(part.length - Number((wanted as number[])[i])) <= Number(within) || `${what}: part ${i} has ${part.length}`,
+        ),
+      )
+    }
   }
+}
+
+/** The steps of the lineage. */
+function ancestorsOf(rdd: RDD<unknown>): RDD<unknown>['dependencies'] {
+  return rdd.dependencies.flatMap((one) => [one, ...ancestorsOf(one.rdd)])
 }
 
 /** For each partition of a coalesced RDD the partitions it has of its parent. */
@@ -154,20 +191,33 @@ async function parentsOf(rdd: RDD<unknown>): Promise<number[][]> {
 }
 
 /** `null`, `hash(2)`, `not hash(2)`, `p`, `same as inputs`. */
-export function partitionerIs(what: string, rdd: RDD<unknown>, wanted: unknown, { inputs }: Pick<Context, 'inputs'>): Verdict {
+export function partitionerIs(
+  what: string,
+  rdd: RDD<unknown>,
+  wanted: unknown,
+  { inputs, before }: Pick<Context, 'inputs' | 'before'>,
+): Verdict {
   const { partitioner } = rdd
   const got = describe(partitioner)
   if (wanted === null || wanted === 'none' || wanted === 'None') return same(what, got, null)
   if (typeof wanted !== 'string') return undefined
   const text = wanted
-  if (/^same as (the )?(inputs?|left|parent)/.test(text)) {
-    const of = inputs[0]?.partitioner
+  if (/^same\b|^unchanged$|^kept$/.test(text)) {
+    const of = (before ?? inputs[0])?.partitioner
     return (partitioner !== undefined && of !== undefined && partitioner.equals(of)) || `${what}: it is ${String(got)}`
   }
   const [, not, hash] = /^(not )?hash\((\d+)\)$/.exec(text) ?? []
   if (hash === undefined) return same(what, got, text)
   const isIt = partitioner !== undefined && partitioner.equals(new HashPartitioner(Number(hash)))
   return isIt === (not === undefined) || `${what}: it is ${String(got)}, expected ${text}`
+}
+
+/** `|size - 500| < 10`, `within 10 of 500`, `size within 500 +- 10`. */
+function inSigns(condition: string): string {
+  return condition
+    .replace(/^(?:size )?within (\d+) of (\d+)$/, 'abs(size - $2) <= $1')
+    .replace(/^(?:size )?within (\d+) (?:\+-|\+\/-|±) (\d+)$/, 'abs(size - $1) <= $2')
+    .replace(/\|([^|]+)\|/g, 'abs($1)')
 }
 
 /** `non-empty and size <= floor(n/to)+from`. */
@@ -177,7 +227,8 @@ function eachPartition(what: string, parts: readonly unknown[][], text: string, 
   return all(
     text.split(' and ').flatMap((condition) =>
       parts.map((part, i) => {
-        const holds = condition.trim() === 'non-empty' ? part.length > 0 : evaluate(parse(condition), { ...names, size: part.length })
+        const holds =
+          condition.trim() === 'non-empty' ? part.length > 0 : evaluate(parse(inSigns(condition)), { ...names, size: part.length })
         return holds === true || `${what}: partition ${i} has ${part.length} values, expected ${condition}`
       }),
     ),

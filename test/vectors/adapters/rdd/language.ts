@@ -6,8 +6,7 @@
  * Parsed once into a tree; `Unknown` is thrown for what it does not have, and the case is unsupported then.
  */
 
-/** The text is not of this language. */
-export class Unknown extends Error {}
+import { Unknown, isRecord } from '../../vectors.ts'
 
 export type Tree =
   | { readonly kind: 'value'; readonly value: unknown }
@@ -17,6 +16,8 @@ export type Tree =
   | { readonly kind: 'item'; readonly of: Tree; readonly index: Tree }
   | { readonly kind: 'binary'; readonly operator: string; readonly left: Tree; readonly right: Tree }
   | { readonly kind: 'unary'; readonly operator: string; readonly of: Tree }
+  /** `a ? b : c` */
+  | { readonly kind: 'choice'; readonly condition: Tree; readonly yes: Tree; readonly no: Tree }
   /** an operator that lacks its left side (`>2`) or both (`+`) */
   | { readonly kind: 'section'; readonly operator: string; readonly right: Tree | undefined }
   | { readonly kind: 'function'; readonly parameters: readonly string[]; readonly body: Tree }
@@ -57,6 +58,7 @@ const levels: readonly (readonly string[])[] = [
   ['*', '/', '%'],
 ]
 const sections = levels.flat()
+const ranges: ReadonlySet<string> = new Set(['..', 'to', 'until'])
 
 class Parser {
   readonly #tokens: readonly Token[]
@@ -79,6 +81,14 @@ class Parser {
   }
 
   expression(level = 0): Tree {
+    const condition = this.#binary(level)
+    if (level > 0 || !this.#takes('?')) return condition
+    const yes = this.expression()
+    this.#expect(':')
+    return { kind: 'choice', condition, yes, no: this.expression() }
+  }
+
+  #binary(level: number): Tree {
     const operators = levels[level]
     if (operators === undefined) return this.#unary()
     let left = this.expression(level + 1)
@@ -238,10 +248,16 @@ export function evaluate(tree: Tree, names: Names): unknown {
     case 'name':
       if (Object.hasOwn(names, tree.name)) return names[tree.name]
       // a method of the value at hand, without its brackets
-      if (Object.hasOwn(names, 'it') && Object.hasOwn(methods, tree.name)) return methodOf(names['it'], tree.name, [])
+      if (Object.hasOwn(names, 'it')) return methodOf(names['it'], tree.name, [])
       throw new Unknown(tree.name)
     case 'list':
-      return tree.items.map((item) => evaluate(item, names))
+      // `[1..x]` is the range itself
+      return tree.items.flatMap((item) => {
+        const value = evaluate(item, names)
+        return item.kind === 'binary' && ranges.has(item.operator) ? value : [value]
+      })
+    case 'choice':
+      return evaluate(truth(evaluate(tree.condition, names)) ? tree.yes : tree.no, names)
     case 'item': {
       const index = evaluate(tree.index, names)
       return (evaluate(tree.of, names) as readonly unknown[])[Number(index)]
@@ -264,6 +280,8 @@ function call(of: Tree | undefined, name: string, args: readonly Tree[], names: 
   const given = args.map((arg) => evaluate(arg, names))
   if (of !== undefined) return methodOf(evaluate(of, names), name, given)
   if (Object.hasOwn(calls, name)) return (calls[name] as (...args: unknown[]) => unknown)(...given)
+  // `set(x)` is `x.set`
+  if (given.length === 1 && Object.hasOwn(methods, name) && (methods[name] as Method).length === 1) return methodOf(given[0], name, [])
   if (Object.hasOwn(names, 'it')) return methodOf(names['it'], name, given)
   throw new Unknown(`${name}(`)
 }
@@ -288,6 +306,12 @@ type Method = (of: never, ...args: never[]) => unknown
 
 const methods: Readonly<Record<string, Method>> = {
   toString: (of: unknown) => String(of),
+  String: (of: unknown) => String(of),
+  Number: (of: unknown) => Number(of),
+  even: (of: number) => of % 2 === 0,
+  odd: (of: number) => of % 2 !== 0,
+  isEmpty: (of: readonly unknown[]) => of.length === 0,
+  nonEmpty: (of: readonly unknown[]) => of.length > 0,
   toInt: (of: unknown) => Math.trunc(Number(of)),
   toDouble: Number,
   length: (of: string | readonly unknown[]) => of.length,
@@ -309,7 +333,11 @@ const methods: Readonly<Record<string, Method>> = {
   sorted: (of: readonly unknown[]) => of.toSorted(byContent),
   reverse: (of: readonly unknown[]) => of.toReversed(),
   toList: (of: Iterable<unknown>) => [...of],
+  toSeq: (of: Iterable<unknown>) => [...of],
+  toArray: (of: Iterable<unknown>) => [...of],
+  list: (of: Iterable<unknown>) => [...of],
   toSet: (of: Iterable<unknown>) => [...new Set(of)],
+  set: (of: Iterable<unknown>) => [...new Set(of)],
   distinct: (of: Iterable<unknown>) => [...new Set(of)],
   contains: (of: readonly unknown[], item: unknown) => of.includes(item),
   take: (of: readonly unknown[], n: number) => of.slice(0, n),
@@ -318,6 +346,7 @@ const methods: Readonly<Record<string, Method>> = {
 }
 
 function methodOf(of: unknown, name: string, args: readonly unknown[]): unknown {
+  if (args.length === 0 && isRecord(of) && Object.hasOwn(of, name)) return of[name]
   if (!Object.hasOwn(methods, name)) throw new Unknown(`.${name}`)
   return (methods[name] as (...given: unknown[]) => unknown)(of, ...args)
 }
@@ -387,6 +416,7 @@ export function functionOf(tree: Tree, names: Names = {}): (...args: unknown[]) 
     }
     case 'function': {
       const { parameters, body } = tree
+      checkNames(body, { ...names, ...Object.fromEntries(parameters.map((name) => [name, undefined])) })
       return (...args) => {
         // (k, v) -> ... of one pair
         const given = parameters.length > 1 && args.length < parameters.length && Array.isArray(args[0]) ? (args[0] as unknown[]) : args
@@ -398,8 +428,10 @@ export function functionOf(tree: Tree, names: Names = {}): (...args: unknown[]) 
       return ofWords(tree.text)
     case 'name':
       if (Object.hasOwn(twoSided, tree.name)) return withTwo(tree.name, tree, names)
+      checkNames(tree, names)
       return (...args) => evaluate(tree, { ...aboutValue(args[0]), ...names })
     default:
+      checkNames(tree, names)
       return (...args) => evaluate(tree, { ...aboutValue(args[0]), ...names })
   }
 }
@@ -423,9 +455,51 @@ function aboutValue(value: unknown): Names {
   }
 }
 
+/** Names that nobody knows show when a function is made, not only where it is called. */
+function checkNames(tree: Tree, names: Names): void {
+  const isKnown = (name: string): boolean => Object.hasOwn(names, name) || namesOfValues.has(name) || Object.hasOwn(methods, name)
+  switch (tree.kind) {
+    case 'name':
+      if (!isKnown(tree.name) && !properties.has(tree.name)) throw new Unknown(tree.name)
+      return
+    case 'list':
+      for (const item of tree.items) checkNames(item, names)
+      return
+    case 'binary':
+      checkNames(tree.left, names)
+      checkNames(tree.right, names)
+      return
+    case 'unary':
+      checkNames(tree.of, names)
+      return
+    case 'item':
+      checkNames(tree.of, names)
+      checkNames(tree.index, names)
+      return
+    case 'choice':
+      for (const part of [tree.condition, tree.yes, tree.no]) checkNames(part, names)
+      return
+    case 'call':
+      if (tree.of !== undefined) checkNames(tree.of, names)
+      for (const arg of tree.args) checkNames(arg, names)
+      return
+    case 'value':
+    case 'section':
+    case 'words':
+    case 'function': // has names of its own
+      return
+  }
+}
+
+/** What `aboutValue` names, whatever the value. */
+const namesOfValues: ReadonlySet<string> = new Set('x n e k v it elem iter values key value sum'.split(' '))
+/** Parts of states that are more than a value. */
+const properties: ReadonlySet<string> = new Set(['counter', 'count'])
+
 /** Functions of two values by their names. */
 const twoSided: Readonly<Record<string, (a: never, b: never) => unknown>> = {
   add: (a: unknown, b: unknown) => operate('+', a, b),
+  sum: (a: unknown, b: unknown) => operate('+', a, b),
   plus: (a: unknown, b: unknown) => operate('+', a, b),
   concat: (a: unknown, b: unknown) => operate('+', a, b),
   append: (a: unknown, b: unknown) => operate('+', a, b),
@@ -445,6 +519,7 @@ function withTwo(name: string, tree: Tree, names: Names): (...args: unknown[]) =
 /** What is said in words: with `in place`, the first is changed and given back. */
 function ofWords(text: string): (...args: unknown[]) => unknown {
   const words = text.toLowerCase().replaceAll(' - ', '-')
+  if (/^to string$/.test(words)) return (a) => String(a)
   const isInPlace = /in-?\s?place/.test(words)
   if (isInPlace && /\b(concat|append|push|\+\+)/.test(words))
     return (a, b) => {

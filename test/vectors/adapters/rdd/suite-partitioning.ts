@@ -1,12 +1,12 @@
 /** Spark's PartitioningSuite: partitioners, which are equal, where they put keys, and which operations keep them. */
 import { HashPartitioner, RangePartitioner, RddContext } from '../../../../lib/index.ts'
 import type { Partitioner, RDD } from '../../../../lib/index.ts'
-import { all, isRecord, same } from '../../vectors.ts'
+import { Unknown, all, isRecord, same } from '../../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../../vectors.ts'
 import { chainCase } from './chain-case.ts'
 import { chainOf, dataOf, runChain } from './chain.ts'
 import { partitionerIs } from './check.ts'
-import { Unknown, functionOf, parse } from './language.ts'
+import { functionOf, parse } from './language.ts'
 
 export const partitioning: Adapter = {
   isFor: ({ suite, file, sources }) => [suite, file, ...sources].some((name) => /(^|\W)PartitioningSuite(\W|$)/.test(name)),
@@ -33,9 +33,12 @@ function pairsOf(sc: RddContext, data: readonly unknown[], partitions = 2): Pair
 }
 
 /** `input`: pairs of partitioners: numbers of partitions, or `hash(2)`, `range(2)`, `range(2, descending)`. */
-async function equality({ operation, params, input, expected }: VectorCase): Promise<Verdict> {
-  if (!/\bequal(ity|s)?\b/i.test(operation) || !Array.isArray(input)) return undefined
-  const kind = /range/i.test(operation) ? 'range' : 'hash'
+async function equality({ operation, params, input, expected, notes }: VectorCase): Promise<Verdict> {
+  if (!/\bequal(ity|s)?\b|\bvs\b|\bsame\b|==/i.test(operation) || !Array.isArray(input)) return undefined
+  const words = `${operation} ${notes} ${JSON.stringify(input)}`
+  const isRange =
+    /range/i.test(`${operation} ${notes}`) || (params['data'] !== undefined && !/hash/i.test(words)) || /\basc|desc/i.test(words)
+  const kind = isRange ? 'range' : 'hash'
   const [, said] = /over (\[.*\]|\S+)/.exec(operation) ?? []
   const data = dataOf(params['data']) ?? (said?.startsWith('[') === true ? (JSON.parse(said) as unknown[]) : dataOf(said)) ?? [1, 1, 1, 1]
   const pairs = Array.isArray(input[0]) ? (input as unknown[][]) : [input as unknown[]]
@@ -52,12 +55,13 @@ async function equality({ operation, params, input, expected }: VectorCase): Pro
 }
 
 async function partitionerOf(sc: RddContext, text: unknown, kind: string, data: readonly unknown[]): Promise<Partitioner> {
-  const [, name = kind, n] = /^(?:new )?(hash|range)?(?:Partitioner)?[( ]*(\d+)/i.exec(String(text)) ?? []
   const given = isRecord(text) ? text : {}
-  const partitions = Number(n ?? given['partitions'])
+  const words = isRecord(text) ? '' : String(text)
+  const [name = kind] = /hash|range/i.exec(words) ?? []
+  const partitions = Number(/\d+/.exec(words)?.[0] ?? given['partitions'] ?? given['n'] ?? given['numPartitions'])
   if (Number.isNaN(partitions)) throw new Unknown(String(text))
   if (/hash/i.test(typeof given['kind'] === 'string' ? given['kind'] : name)) return new HashPartitioner(partitions)
-  const ascending = given['ascending'] !== false && !/desc|false/i.test(String(text))
+  const ascending = given['ascending'] !== false && !/desc|false/i.test(words)
   return await RangePartitioner.of(pairsOf(sc, data), partitions, { ascending })
 }
 
@@ -165,7 +169,8 @@ function describedAs(sc: RddContext, text: unknown): Pairs {
 }
 
 /** Arrays as keys: theirs have no content, ours have. */
-function arrays({ operation, expectError }: VectorCase): Verdict {
-  if (expectError === undefined || !/\barrays?\b/i.test(operation)) return undefined
+function arrays({ operation, expected, expectError }: VectorCase): Verdict {
+  const isRefused = expectError !== undefined || /throws|exception/i.test(JSON.stringify(expected))
+  if (!isRefused || !/\barrays?\b/i.test(operation)) return undefined
   return { differs: 'keys are compared by content, arrays as well' }
 }

@@ -1,12 +1,12 @@
 /** Spark's RDDSuite. */
 import { HashPartitioner, RDD, RddContext, SquallError } from '../../../../lib/index.ts'
-import { all, isRecord, same } from '../../vectors.ts'
+import { Unknown, all, isRecord, same } from '../../vectors.ts'
 import type { Adapter, Verdict, VectorCase } from '../../vectors.ts'
 import { chainCase } from './chain-case.ts'
 import { chainOf, dataOf, runChain } from './chain.ts'
 import type { Scene } from './chain.ts'
 import { check } from './check.ts'
-import { Unknown, evaluate, parse } from './language.ts'
+import { evaluate, parse } from './language.ts'
 
 export const rddSuite: Adapter = {
   isFor: ({ suite, file, sources }) => [suite, file, ...sources].some((name) => /(^|\W)RDDSuite(\W|$)/.test(name)),
@@ -25,22 +25,44 @@ export const rddSuite: Adapter = {
 
 /** Operations that are no chain: each looks at what is said, and passes on what is not for it. */
 const handlers: readonly ((one: VectorCase) => Promise<Verdict> | Verdict)[] = [
+  elsewhere,
   unionKind,
   unionByPartitioner,
   countsApproximately,
   takesSample,
   splits,
+  failing,
+  pruned,
   programs,
   ancestors,
+  parents,
   stopped,
   nested,
   wrongIndices,
   wrongPartitions,
 ]
 
+/** What the tasks of one machine have no use for, or what they do not do. */
+function elsewhere({ operation, params, expectError }: VectorCase): Verdict {
+  if (/\blocality\b|preferred ?locations?|\bloc[A-Z]\b/i.test(operation))
+    return { differs: 'tasks are threads of one machine: partitions are nowhere' }
+  if (/\bcustom (\w+ )?coalescer\b|partitionCoalescer/i.test(operation) || params['maxSplitSize'] !== undefined)
+    return { differs: "there are no coalescers of one's own" }
+  if (/\bserializ/i.test(operation)) return { differs: 'RDDs and functions are never sent: every task runs the program' }
+  if (expectError !== undefined && /partition(er)?-?\s?aware union/i.test(operation))
+    return { differs: '`union` chooses its kind by the partitioners: none can be asked for' }
+  return undefined
+}
+
 /** `input`: how the RDDs are partitioned; `expected`: which union there is. */
 async function unionKind({ operation, input, expected }: VectorCase): Promise<Verdict> {
   if (!/\bunion (kind|class|type)\b|\bkind of union\b/.test(operation) || !Array.isArray(input)) return undefined
+  if (input.every(Array.isArray) && Array.isArray(expected)) {
+    const verdicts: Verdict[] = []
+    for (const [i, kinds] of input.entries())
+      verdicts.push(await unionKind({ operation, input: kinds as unknown, expected: expected[i] as unknown } as VectorCase))
+    return all(verdicts)
+  }
   const sc = new RddContext()
   const union = sc.union(input.map((kind) => rddOfKind(sc, String(kind))))
   await union.collect()
@@ -53,7 +75,7 @@ function rddOfKind(sc: RddContext, kind: string): RDD<[number, unknown]> {
   const pairs = sc.parallelize<[number, unknown]>([[1, true]], 1)
   const [, hash] = /^hash(?: ?partitioned)?\(?(?:by )?(\d+)\)?/i.exec(kind) ?? []
   if (hash !== undefined) return pairs.partitionBy(new HashPartitioner(Number(hash)))
-  if (/none|null|no partitioner|plain|parallelize/i.test(kind)) return pairs
+  if (/none|null|no partitioner|unpartitioned|without|plain|parallelize/i.test(kind)) return pairs
   throw new Unknown(kind)
 }
 
@@ -137,10 +159,43 @@ async function splits({ operation, params, input, expected }: VectorCase): Promi
   return all(verdicts)
 }
 
+/** An RDD whose partitions fail, kept: nothing of it is. */
+async function failing({ operation, expectError }: VectorCase): Promise<Verdict> {
+  if (expectError === undefined || !/\b(cach\w+|persist\w*)\b/i.test(operation) || !/\b(throws?|fail\w*|inject\w*)\b/i.test(operation))
+    return undefined
+  const rdd = new RddContext().source<number, { index: number }>({
+    name: 'failing',
+    partitions: [{ index: 0 }],
+    read: () => {
+      throw new Error('injected failure')
+    },
+  })
+  try {
+    await rdd.persist().collect()
+  } catch (error) {
+    if (!(error instanceof SquallError) || !error.message.includes('injected failure')) return `it failed with ${String(error)}`
+    throw error
+  }
+  return 'it did not fail'
+}
+
+/** `prune(split > 8)`, `keep only partitions with index > 8`: partitions that are left out are not computed. */
+async function pruned({ operation, params, input, expected }: VectorCase): Promise<Verdict> {
+  if (!/\bprun\w*|\bkeep (only )?(the )?(partitions?|splits?)/i.test(operation)) return undefined
+  const [, condition] =
+    /\b(?:split\w*|index|partition|i|n|p)\b\s*(?:(?:->|=>)\s*\w+\s*)?((?:[<>=!]=?|%).*?)\)?(?:\.\w+)?$/.exec(operation) ?? []
+  const data = dataOf(input) ?? dataOf(params['data'])
+  if (condition === undefined || data === undefined) return undefined
+  const tree = parse(`i ${condition}`)
+  const base = new RddContext().parallelize(data, Number(params['partitions'] ?? 2))
+  const kept = base.prunePartitions((i) => evaluate(tree, { i }) === true)
+  return await check(operation, kept, expected, { isOrdered: true, inputs: [base], params, isGlommed: false })
+}
+
 const sources = /^(emptyRDD|empty|parallelize|makeRDD|range)$/
 
 /** `input`: texts of programs. They make RDDs that the operation is run on, or are run on what the operation speaks of. */
-async function programs({ operation, input, expected }: VectorCase): Promise<Verdict> {
+async function programs({ operation, params, input, expected }: VectorCase): Promise<Verdict> {
   if (!Array.isArray(input) || input.length === 0 || !input.every((text) => typeof text === 'string') || !Array.isArray(expected))
     return undefined
   const chains = input.map((text) => chainOf(text))
@@ -148,14 +203,21 @@ async function programs({ operation, input, expected }: VectorCase): Promise<Ver
   const sc = new RddContext()
   const main = chainOf(operation)
   const isOfSources = chains.every(({ steps }) => sources.test(steps[0]?.name ?? ''))
-  const isOfEmpty = /^(actions?|operations?) (on|of) (an )?empty (RDD)?/i.test(operation)
+  const isOfEmpty = /\bempty(RDD)?\b/i.test(operation)
   if (!isOfSources && !isOfEmpty) return undefined
+  const data = dataOf(params['data'])
+  if (params['data'] !== undefined && data === undefined) return undefined
+  const sizes = expected.every((one) => typeof one === 'number')
   const verdicts: Verdict[] = []
   for (const [i, { steps }] of chains.entries()) {
     const wanted: unknown = expected[i]
     const context = { isOrdered: false, inputs: [], params: {}, isGlommed: false }
     const run = async (): Promise<unknown> => {
-      if (!isOfSources) return await runChain(steps, sceneOf(sc, sc.empty<unknown>()))
+      if (!isOfSources) {
+        const base = data === undefined ? sc.empty<unknown>() : sc.parallelize<unknown>(data, 2)
+        const made = await runChain(steps, { ...sceneOf(sc, base), others: [sc.empty<unknown>()] })
+        return made instanceof RDD && sizes ? await (made as RDD<unknown>).count() : made
+      }
       const made = await runChain(steps.slice(1), sceneOf(sc, sourceOf(sc, steps[0] as (typeof steps)[number])))
       return made instanceof RDD ? await runChain(main.steps, sceneOf(sc, made as RDD<unknown>)) : made
     }
@@ -187,17 +249,44 @@ async function failsWell(run: () => Promise<unknown>): Promise<Verdict> {
 
 /** `rdd1=parallelize, rdd2=parallelize.map, rdd6=union(1,2), rdd9=rdd4.join(rdd5)`; `expected`: how many narrow ancestors each has. */
 function ancestors({ operation, input, expected }: VectorCase): Verdict {
-  const definitions = [...operation.matchAll(/\b(rdd\d+) *= *((?:[^,()]|\([^()]*\))+)/g)]
-  if (definitions.length === 0 || !Array.isArray(input) || !Array.isArray(expected)) return undefined
-  const sc = new RddContext()
-  const rdds = new Map<string, RDD<[number, number]>>()
-  for (const [, name, text] of definitions) rdds.set(name as string, defined(sc, (text as string).trim(), rdds))
+  const rdds = definedIn(operation)
+  if (rdds.size === 0 || !Array.isArray(input) || !Array.isArray(expected) || !input.every((name) => rdds.has(String(name))))
+    return undefined
   return all(
     input.map((name, i) => {
       const rdd = rdds.get(String(name))
       return rdd === undefined ? undefined : same(`narrow ancestors of ${String(name)}`, narrowAncestors(rdd).size, expected[i])
     }),
   )
+}
+
+/** The parents of an RDD, in order: `rdd4.parent(1)`, or numbers where the operation says whose; `expected`: their names, or what made them. */
+function parents({ operation, input, expected }: VectorCase): Verdict {
+  const rdds = definedIn(operation)
+  const [, whose] = /\bparents?(?:\(i\))? of (rdd\d+)|(rdd\d+)\.parent/.exec(operation)?.filter((one) => one !== undefined) ?? []
+  if (rdds.size === 0 || !Array.isArray(input) || !Array.isArray(expected)) return undefined
+  return all(
+    input.map((text, i): Verdict => {
+      const [, name = whose, at = typeof text === 'number' ? text : undefined] = /^(rdd\d+)\.parent\((\d+)\)$/.exec(String(text)) ?? []
+      const parent = rdds.get(name ?? '')?.dependencies[Number(at)]?.rdd
+      if (parent === undefined) return undefined
+      const wanted = String(expected[i])
+      const known = rdds.get(wanted)
+      return (
+        (known === undefined ? new RegExp(parent.name, 'i').test(wanted) : known.id === parent.id) ||
+        `${String(text)} is ${parent.name}[${parent.id}]`
+      )
+    }),
+  )
+}
+
+/** The RDDs that a text defines, by name. */
+function definedIn(operation: string): ReadonlyMap<string, RDD<[number, number]>> {
+  const definitions = [...operation.matchAll(/\b(rdd\d+) *= *((?:[^,();]|\([^()]*\))+)/g)]
+  const sc = new RddContext()
+  const rdds = new Map<string, RDD<[number, number]>>()
+  for (const [, name, text] of definitions) rdds.set(name as string, defined(sc, (text as string).trim(), rdds))
+  return rdds
 }
 
 /** The functions do not matter here: nothing is computed. */
@@ -207,8 +296,14 @@ function defined(sc: RddContext, text: string, known: ReadonlyMap<string, RDD<[n
     if (rdd === undefined) throw new Unknown(name)
     return rdd
   }
-  const [first, ...steps] = chainOf(text).steps
-  if (first === undefined) throw new Unknown(text)
+  // `mapValues x 3`, `mapValues(3 times)`
+  const written = text.replace(
+    /\.(\w+)(?: ?[x*] ?(\d+)|\((\d+) times\))/g,
+    (_, name: string, n: string | undefined, m: string | undefined) => `.${name}`.repeat(Number(n ?? m)),
+  )
+  const { steps: found, rest } = chainOf(written)
+  const [first, ...steps] = found
+  if (first === undefined || rest !== '') throw new Unknown(text)
   let rdd =
     first.name === 'union'
       ? sc.union(first.args.map(named))
@@ -236,13 +331,14 @@ function narrowAncestors(rdd: RDD<unknown>, found = new Map<number, RDD<unknown>
 }
 
 /** What comes after a stop fails. */
-async function stopped({ operation, input, expectError }: VectorCase): Promise<Verdict> {
-  const [, then] = /^stop,? then (.+)$/.exec(operation) ?? []
-  if (then === undefined || expectError === undefined) return undefined
+async function stopped({ operation, input, expected, expectError }: VectorCase): Promise<Verdict> {
+  const [, then] = /^stop,? then ?(.*)$/.exec(operation) ?? []
+  const isRefused = expectError !== undefined || (Array.isArray(expected) && expected.every((one) => isRecord(one) && 'throws' in one))
+  if (then === undefined || !isRefused) return undefined
   const sc = new RddContext()
   const rdd = sc.parallelize<unknown>([1, 2, 3], 2)
   await sc.stop()
-  const texts = Array.isArray(input) && input.length > 0 ? input.map(String) : then.split(/, | and /)
+  const texts = Array.isArray(input) && input.length > 0 ? input.map(String) : then.split(/, | and | \/ /)
   for (const text of texts) {
     const { steps } = chainOf(text)
     const first = steps[0]
@@ -253,6 +349,7 @@ async function stopped({ operation, input, expectError }: VectorCase): Promise<V
     )
     if (verdict !== true) return verdict
   }
+  if (expectError === undefined) return true
   await rdd.count()
   return 'it did not fail'
 }
@@ -261,19 +358,25 @@ async function stopped({ operation, input, expectError }: VectorCase): Promise<V
 async function nested({ operation, expectError }: VectorCase): Promise<Verdict> {
   if (
     expectError === undefined ||
-    !/\bnested\b|\binside (of )?(an? )?(transformation|map|another)|\bwithin (a )?(transformation|map)/i.test(operation)
+    !/\bnested\b|\b(inside|within|in) (of )?(an? )?(transformation|map|another)|\banother RDD\b|\bRDDs? of RDDs?\b|\b(rdd2|rdd|other|inner|otherRdd)\.(count|collect|reduce|map|filter)\b/i.test(
+      operation,
+    )
   )
     return undefined
   const sc = new RddContext()
   const [outer, inner] = [sc.parallelize([1, 2], 2), sc.parallelize([3, 4], 2)]
-  if (/\baction|\bcount\b|\bcollect\b|\breduce\b/i.test(operation)) await outer.map(() => void inner.count()).collect()
+  if (/\baction|\b(rdd2|other|inner|otherRdd)\.(count|collect|reduce)\b|\b(count|collect|reduce) (of|on|inside)\b/i.test(operation))
+    await outer.map(() => void inner.count()).collect()
   else await outer.map(() => inner.map((x) => x)).collect()
   return 'it did not fail'
 }
 
 /** An RDD whose partitions are numbered wrongly. */
 async function wrongIndices({ operation, input, expectError }: VectorCase): Promise<Verdict> {
-  if (expectError === undefined || !/partitions?.*\bind(ex|ices|icies)\b|\bind(ex|ices|icies)\b.*partitions?/i.test(operation))
+  if (
+    expectError === undefined ||
+    !/\bpartitions?\b.*\b(ind(ex|ices|icies)|revers\w*)\b|\b(ind(ex|ices|icies)|revers\w*)\b.*partitions?/i.test(operation)
+  )
     return undefined
   const indices = Array.isArray(input) && input.length > 0 && input.every((one) => typeof one === 'number') ? input : [1, 0]
   await new RddContext().source({ name: 'bad', partitions: indices.map((index) => ({ index: index })), read: () => undefined }).collect()
@@ -282,7 +385,8 @@ async function wrongIndices({ operation, input, expectError }: VectorCase): Prom
 
 /** Jobs on some partitions only: `runJob on partitions [0,1,2]`. */
 async function wrongPartitions({ operation, params, input, expected, expectError }: VectorCase): Promise<Verdict> {
-  const [, text] = /\brunJob\b.*?(\[[\d, ]*\])/.exec(operation) ?? []
+  const [, list] = /\brunJob\b.*?\bpartitions?\s*\[?(\d+(?:\s*,\s*(?:and )?\d+)*)\]?/.exec(operation) ?? []
+  const text = list === undefined ? undefined : `[${list.replace('and', '')}]`
   if (!/\brunJob\b/.test(operation)) return undefined
   const wanted = text === undefined ? (params['partitionsToRun'] ?? params['wanted']) : (JSON.parse(text) as unknown)
   const data = dataOf(params['data']) ?? dataOf(input)

@@ -1,11 +1,12 @@
 /** Chains of calls on streams, as the operations of Spark Streaming's suites have them, run through the public API. */
 import { DStream, stateSpec } from '../../../../lib/index.ts'
-import type { RDD, StreamTopologyBuilder } from '../../../../lib/index.ts'
+import type { MapWithStateStream, RDD, StreamTopologyBuilder } from '../../../../lib/index.ts'
 import { chainOf, splitAtCommas } from '../rdd/chain.ts'
 import type { Step } from '../rdd/chain.ts'
-import { Unknown, evaluate, functionOf, parse } from '../rdd/language.ts'
+import { evaluate, functionOf, parse } from '../rdd/language.ts'
 import type { Tree } from '../rdd/language.ts'
 import { mappingOf, updateOf } from './functions.ts'
+import { Unknown } from '../../vectors.ts'
 
 export type Streams = Readonly<Record<string, DStream<unknown>>>
 type Any = (...args: unknown[]) => never
@@ -50,7 +51,7 @@ export function streamOf(text: string, program: Program): DStream<unknown> {
     // settings that follow a step belong to it
     const settings = steps.slice(i + 1).filter(({ name }) => isSetting(name))
     if (isSetting(step.name)) continue
-    at = new Call(at, step, settings, program).run()
+    at = new Call(at, step, settings, program, steps[i + 1]).run()
     program.made.push({ step: step.name, stream: at })
   }
   for (const { name, args } of steps) if (name === 'checkpoint') at.checkpoint(msOf(args[0], program))
@@ -68,7 +69,8 @@ export function msOf(text: string | undefined, { batchMs }: Pick<Program, 'batch
   const [, wrapped, inner] = /^(Seconds|Milliseconds|Minutes)\((\d+)\)$/.exec(text ?? '') ?? []
   const units: Record<string, number> = { Seconds: 1_000, Milliseconds: 1, Minutes: 60_000, ms: 1, s: 1_000, m: 60_000, batch: batchMs }
   if (wrapped !== undefined) return Number(inner) * (units[wrapped] as number)
-  const [, number, unit = 'ms'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|batch)?(?:es|ec|in)?$/.exec((text ?? '').trim()) ?? []
+  const [, number, unit = 'ms'] =
+    /^(?:(?:window|length|slide)\s*[=:]?\s*)?(\d+(?:\.\d+)?)\s*(ms|s|m|batch)?(?:es|ec|in)?$/.exec((text ?? '').trim()) ?? []
   if (number === undefined) throw new Unknown(String(text))
   return Number(number) * (units[unit] as number)
 }
@@ -80,8 +82,10 @@ class Call {
   readonly #step: Step
   readonly #settings: readonly Step[]
   readonly #program: Program
+  readonly #next: Step | undefined
 
-  constructor(stream: DStream<unknown>, step: Step, settings: readonly Step[], program: Program) {
+  constructor(stream: DStream<unknown>, step: Step, settings: readonly Step[], program: Program, next?: Step) {
+    this.#next = next
     this.#stream = stream
     this.#pairs = stream as Pairs
     this.#step = step
@@ -99,6 +103,9 @@ class Call {
     const stream = this.#stream
     switch (this.#step.name) {
       case 'map':
+        // without a function: what the next step needs
+        if (/ByKey|mapWithState/.test(this.#next?.name ?? '') && this.#step.args.length === 0 && this.#program.params['fn'] === undefined)
+          return stream.map((x) => [x, 1])
         return stream.map(this.#f('x'))
       case 'flatMap':
         return stream.flatMap(this.#f('x'))
@@ -168,7 +175,7 @@ class Call {
         return first?.union(...others)
       }
       case 'transform': {
-        const [list = '', text] = args
+        const [list = String(this.#program.params['fn']), text] = args
         if (list.startsWith('[') && text !== undefined) return DStream.transform(this.#streams([list]), rddFunction(text))
         const f = rddFunction(text ?? list)
         return DStream.transform([this.#stream], f)
@@ -228,7 +235,8 @@ class Call {
               }
             }, options)
           : this.#pairs.updateStateByKey<unknown, unknown, unknown>(f, options)
-        return shown === undefined ? states : states.mapValues(shown)
+        const isShown = this.#next?.name === 'mapValues' && /\bcount(er)?\b/.test(this.#next.args[0] ?? '')
+        return shown === undefined || isShown ? states : states.mapValues(shown)
       }
       case 'mapWithState': {
         const said = [params['mappingFn'], params['fn'], args.join(', ')].find((one) => typeof one === 'string' && one !== '')
@@ -241,6 +249,10 @@ class Call {
           }),
         )
       }
+      case 'stateSnapshots':
+        return 'stateSnapshots' in this.#stream
+          ? (this.#stream as MapWithStateStream<unknown, unknown, unknown>).stateSnapshots()
+          : undefined
       default:
         return undefined
     }
@@ -271,9 +283,13 @@ class Call {
     const { params } = this.#program
     const [length, slide] = this.#step.args.filter(isLength).map((arg) => msOf(arg, this.#program))
     const param = (...names: string[]): number | undefined => names.map((one) => params[one]).find((one) => typeof one === 'number')
-    const lengthMs = length ?? param('windowMs', 'lengthMs', 'windowDurationMs')
+    const batches = (name: string): number | undefined => {
+      const n = param(name)
+      return n === undefined ? undefined : n * this.#program.batchMs
+    }
+    const lengthMs = length ?? param('windowMs', 'lengthMs', 'windowDurationMs') ?? batches('windowBatches')
     if (lengthMs === undefined) throw new Unknown('a window without a length')
-    return [lengthMs, slide ?? param('slideMs', 'slideDurationMs') ?? this.#stream.slideMs]
+    return [lengthMs, slide ?? param('slideMs', 'slideDurationMs') ?? batches('slideBatches') ?? this.#stream.slideMs]
   }
 
   /** The stream that an operation takes besides: its first argument, or the second input. */
@@ -292,7 +308,9 @@ class Call {
 }
 
 function isLength(arg: string): boolean {
-  return /^(\d+(\.\d+)?\s*(ms|s|m|sec|min|batch(es)?)?|(Seconds|Milliseconds|Minutes)\(\d+\))$/.test(arg)
+  return /^(?:(?:window|length|slide)\s*[=:]?\s*)?(\d+(\.\d+)?\s*(ms|s|m|sec|min|batch(es)?)?|(Seconds|Milliseconds|Minutes)\(\d+\))$/.test(
+    arg,
+  )
 }
 
 export function functionIn(text: string): Any {
@@ -343,7 +361,7 @@ function rddChain(text: string, names: Readonly<Record<string, RDD<unknown> | un
   let at = names[first?.name ?? '']
   if (at === undefined) throw new Unknown(text)
   for (const { name, args } of others) {
-    const given = args.map((arg) => names[arg] ?? functionOf(treeOf(arg)))
+    const given = args.map((arg) => (Object.hasOwn(names, arg) ? names[arg] : functionOf(treeOf(arg))))
     const method: unknown = (at as unknown as Record<string, unknown>)[name]
     if (typeof method !== 'function') throw new Unknown(name)
     at = (method as (...args: unknown[]) => RDD<unknown>).apply(at, given)

@@ -1,10 +1,9 @@
 /** Cases of batches that go into streams, and what comes out batch by batch. */
-import type { DStream } from '../../../../lib/index.ts'
-import { all, isRecord, same } from '../../vectors.ts'
+import type { DStream, RDD } from '../../../../lib/index.ts'
+import { Unknown, all, isRecord, same } from '../../vectors.ts'
 import type { Verdict, VectorCase } from '../../vectors.ts'
 import { dataOf } from '../rdd/chain.ts'
 import { sorted } from '../rdd/check.ts'
-import { Unknown } from '../rdd/language.ts'
 import { streamOf } from './program.ts'
 import type { Program } from './program.ts'
 import { runStreams } from './run.ts'
@@ -31,10 +30,34 @@ function batchesOf(value: unknown): readonly (readonly unknown[])[] {
   const batches = dataOf(value)
   if (batches === undefined) throw new Unknown('batches')
   return batches.map((batch) => {
-    const data = dataOf(batch)
+    // a batch without an RDD has no records; `missing` knows of it
+    const data = batch === null ? [] : dataOf(batch)
     if (data === undefined) throw new Unknown('a batch')
     return data
   })
+}
+
+/** Batches for which an input has no RDD (`null`), by number. */
+function missing(input: unknown): readonly (readonly number[])[] {
+  const lists = isRecord(input) ? Object.values(input) : [input]
+  return lists.map((list) => (Array.isArray(list) ? list.flatMap((batch, i) => (batch === null ? [i] : [])) : []))
+}
+
+/**
+ * Inputs for operators that need an RDD of each of their streams in every batch: where an input has none, its stream gives none. To other
+ * operators that is a batch without records.
+ */
+function inputsWithGaps(one: VectorCase, inputs: Program['inputs'], batchMs: number): Program['inputs'] {
+  if (!/\b(union|transform\w*)\b/i.test(one.operation)) return inputs
+  const gaps = missing(one.input)
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, stream], i) => {
+      const of = gaps[i] ?? []
+      if (of.length === 0) return [name, stream]
+      const none = null as unknown as RDD<unknown>
+      return [name, stream.transform((rdd, { timeMs }) => (of.includes(timeMs / batchMs - 1) ? none : rdd))]
+    }),
+  )
 }
 
 export function numberOf(one: VectorCase, ...names: readonly string[]): number | undefined {
@@ -62,17 +85,26 @@ export async function streamCase(one: VectorCase): Promise<Verdict> {
   if (!Array.isArray(expected)) return undefined
   const batchMs = numberOf(one, 'batchMs', 'batchDurationMs') ?? 1_000
   const slideMs = /window/i.test(one.operation) ? slideOf(one, batchMs) : batchMs
-  const asked = Math.max(expected.length, one.expectError === undefined ? 0 : 1)
+  const last = Math.max(0, ...missing(one.input).flat()) + 1
+  const asked = Math.max(expected.length, one.expectError === undefined ? 0 : last)
   const { out = [] } = await runStreams({
     ...runOf(one, (asked * slideMs) / batchMs),
-    build: (inputs, t) => ({ out: streamOf(one.operation, programOf(one, inputs, t)) }),
+    build: (inputs, t) => ({ out: streamOf(one.operation, programOf(one, inputsWithGaps(one, inputs, batchMs), t)) }),
   })
+  // a case may want the values of a key as a set
+  const areSets = /\bsets?\b/i.test(`${one.operation} ${one.notes}`) && /groupByKey/.test(one.operation)
+  const shown = areSets ? out.map((batch) => ({ ...batch, values: batch.values.map(withSets) })) : out
   const isSet = one.compare !== 'list' && one.compare !== 'multiset'
   const isList = one.compare === 'list'
   return all([
     same('batches', out.length, expected.length),
-    ...expected.map((wanted, i) => batchIs(`batch ${i + 1}`, out[i] as Batch, wanted, isList ? 'list' : isSet ? 'set' : 'multiset')),
+    ...expected.map((wanted, i) => batchIs(`batch ${i + 1}`, shown[i], wanted, isList ? 'list' : isSet ? 'set' : 'multiset')),
   ])
+}
+
+function withSets(value: unknown): unknown {
+  const [key, values] = value as [unknown, unknown]
+  return Array.isArray(values) ? [key, [...new Set(values)]] : value
 }
 
 /** The slide of the last window of an operation. */
@@ -113,7 +145,7 @@ function distinct(values: readonly unknown[]): unknown[] {
 
 /** A stream that a step made, by the name that a case gives it: `mapped`, `window2`, `state`. */
 export function madeAs(name: string, { made }: Program): DStream<unknown> | undefined {
-  const [, word = '', number] = /^([a-zA-Z]+?)(?:ped|Stream)?(\d*)$/.exec(name) ?? []
+  const [, word = '', number] = /^(state|[a-zA-Z]+?)(?:ful|ped|Stream)*(\d*)$/.exec(name) ?? []
   const found = made.filter(({ step }) => step.toLowerCase().includes(word.toLowerCase()))
   return (number === '' || number === undefined ? found[0] : found[Number(number) - 1])?.stream
 }

@@ -3,10 +3,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DStream } from '../../../../lib/index.ts'
-import { all, isRecord, same } from '../../vectors.ts'
+import { Unknown, all, isRecord, same } from '../../vectors.ts'
 import type { Adapter, Verdict, VectorCase, VectorFile } from '../../vectors.ts'
 import { dataOf } from '../rdd/chain.ts'
-import { Unknown } from '../rdd/language.ts'
 import { streamOf } from './program.ts'
 import type { Program } from './program.ts'
 import { runStreams } from './run.ts'
@@ -32,15 +31,15 @@ export const windowOperations = suite('WindowOperationsSuite', streamCase)
  * Runs of two halves. Spark runs the last batch before the stop again; here it was committed, so the second run goes on behind it,
  * and every batch comes out once.
  */
-export const checkpoints = suite('CheckpointSuite', (one) =>
-  /^transform\(.*\bsave/.test(one.operation) ? savedCounts(one) : streamCase(one),
-)
+export const checkpoints = suite('CheckpointSuite', (one) => (/\bsave\w*/.test(one.operation) ? saved(one) : streamCase(one)))
 
 /**
- * Counts that are written down by batch. Spark's case does so within `transform`; here actions are refused there, so it is an output. What was
- * written must be what came out, for every batch.
+ * What is written down by batch. Spark also does so within `transform` (counts of words); here actions are refused there, so it is an
+ * output. What was written must be what came out, for every batch.
  */
-async function savedCounts(one: VectorCase): Promise<Verdict> {
+async function saved(one: VectorCase): Promise<Verdict> {
+  const isWithin = one.operation.startsWith('transform(')
+  const operation = isWithin ? 'map(x->[x,1]).reduceByKey(+)' : one.operation.replace(/(\s*[.,;]\s*|\s+(with|and)\s+)saveAs.*$/, '')
   const folder = mkdtempSync(join(tmpdir(), 'squall-saved-'))
   try {
     const expected = dataOf(one.expected)
@@ -48,10 +47,10 @@ async function savedCounts(one: VectorCase): Promise<Verdict> {
     const run = runOf(one, expected.length)
     const { out = [] } = await runStreams({
       ...run,
-      build({ s }) {
-        const counts = (s as DStream<unknown>).map((value): [unknown, number] => [value, 1]).reduceByKey((a, b) => a + b)
-        counts.saveAsTextFiles(join(folder, 'result'))
-        return { out: counts }
+      build(inputs, t) {
+        const out = streamOf(operation, programOf(one, inputs, t))
+        out.saveAsTextFiles(join(folder, 'result'))
+        return { out }
       },
     })
     const written = readdirSync(folder).length

