@@ -35,17 +35,19 @@ function counts(got: Given[], fails: (n: number) => boolean = () => false): Topo
       .toTuples('counts', Count, ([n, count], { txid }) => ({ txid, n, count }))
     const last = defineBolt({
       input: Count,
-      prepare: ({ sleep }) => async (given) => {
-        await sleep(4)
-        if (fails(given.n)) throw new Error('not this one')
-        got.push(given)
-      },
+      prepare:
+        ({ sleep }) =>
+        async (given) => {
+          await sleep(4)
+          if (fails(given.n)) throw new Error('not this one')
+          got.push(given)
+        },
     })
     t.bolt('last', last, { parallelism: 2 }).fields(out, ['n'])
   })
 }
 
-async function check(got: readonly Given[]): Promise<void> {
+async function expectAll(got: readonly Given[]): Promise<void> {
   expect([...new Set(got.map(({ n }) => n))].sort((a, b) => a - b)).toEqual(numbers)
   expect(new Set(got.map(({ count }) => count))).toEqual(new Set([1]))
   const txids = new Map(got.map(({ n, txid }) => [n, txid]))
@@ -62,7 +64,7 @@ describe.each([1, 2])('on %d executors', (executors) => {
     const definition = counts(got, (n) => n % 3 === 1 && !failed.has(n) && failed.add(n) !== undefined)
     await local.complete(definition, { config: { stateDir, batchesPendingMax: 3 }, limitMs: '1m' })
     expect(failed.size).toBe(4)
-    await check(got)
+    await expectAll(got)
   })
 
   test.each([5, 8, 11, 14, 17, 20, 23, 26, 29])('the process ends after %d ms: those that were under way come again', async (ms) => {
@@ -75,18 +77,21 @@ describe.each([1, 2])('on %d executors', (executors) => {
     expect(got.length).toBeLessThan(numbers.length)
     await using local = await LocalCluster.start({ seed: 23, executors })
     await local.complete(counts(got), { config: { stateDir }, limitMs: '1m' })
-    await check(got)
+    await expectAll(got)
   })
 })
 
 test.each([0, 1])('executor %d dies now and then', async (victim) => {
   const got: Given[] = []
   await using local = await LocalCluster.start({ seed: 24, executors: 2 })
-  const run = await local.submit(counts(got), { config: { stateDir, batchesPendingMax: 2, batchAttemptsMax: 20, executorRestartsMax: 100 } })
+  const run = await local.submit(counts(got), {
+    config: { stateDir, batchesPendingMax: 2, batchAttemptsMax: 20, executorRestartsMax: 100 },
+  })
   for (let times = 0; times < 4; times++) {
     await run.advance(9)
     run.killExecutor(victim)
   }
   await run.complete('1m')
-  await check(got)
+  expect(got.length).toBeGreaterThanOrEqual(numbers.length)
+  await expectAll(got)
 })

@@ -33,7 +33,7 @@ test('a lineage that is too deep for the stack names checkpoint; a thousand oper
 })
 
 test('a function of the user that never ends its calls is no lineage', async () => {
-  const endless = (x: number): number => endless(x) + 1
+  const endless = (x: number): number => endless(x + 1) + 1
   await expect(numbers.map(endless).max()).rejects.toMatchObject({ code: 'rdd-failed' })
 })
 
