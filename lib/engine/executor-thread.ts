@@ -15,7 +15,7 @@ import { Loop } from './loop.ts'
 import { QuietSign } from './quiet.ts'
 import { executorFailed, exitCalled, uncaught } from './strays.ts'
 import { heldUpNumber } from './thread-messages.ts'
-import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
+import type { FromThread, Rings, ThreadData, ToThread } from './thread-messages.ts'
 
 /** Counters of the components' own go to the main thread this often. */
 const countersMs = 250
@@ -65,7 +65,7 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
     seed: data.seed,
     clock: realClock,
     cells: data.cells,
-    lanes: data.to.map((rings, other) => rings && lanesOf(rings, data.shared, other)),
+    lanes: data.to.map((rings, other) => rings && lanesOf(rings, data, other)),
     ends: data.from.map((rings) => rings && endsOf(rings)),
     pressure: data.shared.pressure,
     log: createLogger(data.log),
@@ -74,12 +74,8 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
   })
 }
 
-function actorOf(
-  executor: Executor,
-  { index, shared }: ThreadData,
-  say: (message: FromThread) => void,
-  fatal: (error: SquallError) => void,
-): Act {
+function actorOf(executor: Executor, data: ThreadData, say: (message: FromThread) => void, fatal: (error: SquallError) => void): Act {
+  const { index, shared } = data
   const sign = new QuietSign(shared.quiet, index)
   const loop = new Loop(executor, realClock, { words: shared.wake, index })
   loop.onRest = (isQuiet) => {
@@ -109,7 +105,7 @@ function actorOf(
         await executor.finish(message.component)
         break
       case 'reconnect':
-        executor.reconnect(message.other, lanesOf(message.to, shared, message.other), endsOf(message.from))
+        executor.reconnect(message.other, lanesOf(message.to, data, message.other), endsOf(message.from))
         break
       case 'lost':
         executor.loseTrees(message.other)
@@ -128,13 +124,14 @@ function actorOf(
   }
 }
 
-function lanesOf(rings: Rings, { wake }: SharedWords, other: number): Lanes {
+function lanesOf(rings: Rings, { shared: { wake }, wakes }: ThreadData, other: number): Lanes {
+  const word = wakes[other] as number
   return {
     data: new RingWriter(rings.data),
     system: new RingWriter(rings.system),
     notify: () => {
-      Atomics.add(wake, other, 1)
-      Atomics.notify(wake, other)
+      Atomics.add(wake, word, 1)
+      Atomics.notify(wake, word)
     },
   }
 }

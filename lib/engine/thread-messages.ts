@@ -24,6 +24,8 @@ export interface ThreadData {
   readonly seed: number
   readonly cells: Float64Array
   readonly shared: SharedWords
+  /** by executor: the word that wakes whoever reads the rings to it */
+  readonly wakes: readonly number[]
   /** rings to each other executor, and from it */
   readonly to: readonly (Rings | undefined)[]
   readonly from: readonly (Rings | undefined)[]
@@ -31,7 +33,7 @@ export interface ThreadData {
 
 /** Small numbers that every thread sees. */
 export interface SharedWords {
-  /** by executor: counted up to wake it */
+  /** by executor, and one more: counted up to wake it */
   readonly wake: Int32Array
   /** by executor: not 0 while it has parked frames */
   readonly pressure: Int32Array

@@ -10,8 +10,11 @@ const youngGenerationMb = 24
 /** How long a thread that has closed may take to end by itself; what components left open (a timer, a socket) keeps it for ever. */
 const lastWordsMs = 500
 
+/** What a thread says without being asked. */
+export type Word = Exclude<FromThread, { kind: 'did' }>
+
 export interface Ears {
-  message(message: FromThread): void
+  message(message: Word): void
   died(reason: string): void
 }
 
@@ -83,4 +86,9 @@ export class Thread {
     if (error === undefined) asked?.resolve()
     else asked?.reject(errorFrom(error))
   }
+}
+
+/** Whether what was asked failed because the executor died. */
+export function isDead(error: unknown): boolean {
+  return error instanceof SquallError && error.code === 'executor-died'
 }

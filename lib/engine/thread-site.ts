@@ -1,0 +1,178 @@
+/**
+ * The executors of this process, each in a thread of its own, joined by rings in shared memory. The thread that has the site only commands:
+ * a live table or a slow terminal costs the executors nothing.
+ *
+ * Rings to and from executors of other processes end at a relay, which moves their frames (`relay`).
+ */
+import { executorThread } from '../std/threads.ts'
+import { createRing } from '../wire/ring.ts'
+import { systemRingBytes } from './link.ts'
+import { QuietSign } from './quiet.ts'
+import type { CrewOptions } from './run.ts'
+import type { Site, SiteEars } from './site.ts'
+import { Thread, isDead } from './thread.ts'
+import { heldUpNumber } from './thread-messages.ts'
+import type { Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
+
+/** What moves frames between the executors of this process and those of others. */
+export interface Relay {
+  /** From now on these are the rings between `here` and `there`: `out` is read by the relay, `back` written. */
+  connect(here: number, there: number, out: Rings, back: Rings): void
+}
+
+export interface ThreadSiteOptions extends Pick<CrewOptions, 'plan' | 'runnable' | 'options' | 'placement' | 'executors' | 'cells'> {
+  /** the executors that are here */
+  readonly here: readonly number[]
+  readonly words: SharedWords
+  /** the seed of an executor that starts now */
+  readonly seed: () => number
+  readonly ears: SiteEars
+  readonly relay?: Relay
+}
+
+export class ThreadSite implements Site {
+  readonly executors: readonly number[]
+  readonly #options: ThreadSiteOptions
+  /** from i to j at i * n + j, where one of them is here */
+  readonly #rings: (Rings | undefined)[]
+  readonly #threads = new Map<number, Thread>()
+
+  constructor(options: ThreadSiteOptions) {
+    this.#options = options
+    this.executors = options.here
+    this.#rings = Array.from({ length: options.executors ** 2 }, () => undefined)
+    for (let one = 0; one < options.executors; one++) for (let other = 0; other < one; other++) this.#join(one, other)
+  }
+
+  async start(executors: readonly number[]): Promise<void> {
+    const fresh = executors.filter((index) => this.#threads.get(index)?.isOver !== false)
+    for (const index of fresh) this.#threads.set(index, this.#newThread(index))
+    await this.#ask(fresh, { kind: 'start' })
+  }
+
+  async setActive(isActive: boolean): Promise<void> {
+    // a thread that is gone is started anew, and told then
+    await this.#ask(this.#alive, { kind: isActive ? 'activate' : 'deactivate' }, unlessDead)
+  }
+
+  async finish(component: number): Promise<void> {
+    await this.#ask(this.executors, { kind: 'finish', component })
+  }
+
+  async renew(executors: readonly number[]): Promise<void> {
+    const { words, executors: n } = this.#options
+    for (const index of executors) {
+      // what the old one said of itself no longer holds
+      Atomics.store(words.pressure, index, 0)
+      if (this.#isHere(index)) this.#forget(index)
+      for (let other = 0; other < n; other++) if (other !== index) this.#join(index, other)
+    }
+    // the others let go of the old rings before anyone writes into the new ones
+    await this.#tellOthers(executors, (here, other) => {
+      const [to, from] = [this.#rings[here * n + other], this.#rings[other * n + here]]
+      return to && from && { kind: 'reconnect', other, to, from }
+    })
+  }
+
+  async lose(executors: readonly number[]): Promise<void> {
+    await this.#tellOthers(executors, (_, other) => ({ kind: 'lost', other }))
+  }
+
+  async close(): Promise<void> {
+    await this.#ask(this.#alive, { kind: 'close' })
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.#threads.values()].map((thread) => thread.end()))
+  }
+
+  kill(executor: number): void {
+    void this.#threads.get(executor)?.end()
+  }
+
+  get silent(): readonly number[] {
+    return [...this.#threads].flatMap(([executor, thread]) => (thread.isBusy ? [executor] : []))
+  }
+
+  get #alive(): readonly number[] {
+    return [...this.#threads].flatMap(([executor, thread]) => (thread.isOver ? [] : [executor]))
+  }
+
+  #isHere(executor: number): boolean {
+    return this.executors.includes(executor)
+  }
+
+  /** New rings both ways, if one of the two is here. */
+  #join(one: number, other: number): void {
+    const { executors: n, relay } = this.#options
+    if (!this.#isHere(one) && !this.#isHere(other)) return
+    const [there, back] = [this.#newRings(), this.#newRings()]
+    this.#rings[one * n + other] = there
+    this.#rings[other * n + one] = back
+    if (!this.#isHere(other)) relay?.connect(one, other, there, back)
+    else if (!this.#isHere(one)) relay?.connect(other, one, back, there)
+  }
+
+  #newRings(): Rings {
+    const bytes = 2 ** Math.ceil(Math.log2(this.#options.plan.config.ringBytes))
+    return { data: createRing(bytes), system: createRing(systemRingBytes) }
+  }
+
+  #newThread(index: number): Thread {
+    const { runnable, options, placement, executors: n, cells, words, ears, seed } = this.#options
+    const data: ThreadData = {
+      thread: executorThread,
+      module: runnable.module as string,
+      params: options.params ?? {},
+      config: options.config ?? {},
+      log: options.log ?? {},
+      index,
+      placement,
+      seed: seed(),
+      cells,
+      shared: words,
+      // the relay has the word after those of the executors
+      wakes: Array.from({ length: n }, (_, other) => (this.#isHere(other) ? other : n)),
+      to: Array.from({ length: n }, (_, other) => this.#rings[index * n + other]),
+      from: Array.from({ length: n }, (_, other) => this.#rings[other * n + index]),
+    }
+    return new Thread(data, {
+      message: (message) => ears.said(message),
+      died: (reason) => ears.died(index, reason),
+    })
+  }
+
+  #forget(index: number): void {
+    const { words } = this.#options
+    Atomics.store(words.heldUp, index * 2, heldUpNumber.other)
+    new QuietSign(words.quiet, index).retract()
+  }
+
+  /** Settles when all have; rejects with the first fault. */
+  async #ask(executors: readonly number[], message: ToThread, pardon?: (error: unknown) => void): Promise<void> {
+    const asked = executors.map((index) => this.#threads.get(index)?.ask(message))
+    await settled(pardon === undefined ? asked : asked.map((answer) => answer?.catch(pardon)))
+  }
+
+  /** Settles when all others here have done it. One that dies meanwhile is no matter: it is started anew as well, and told then. */
+  async #tellOthers(executors: readonly number[], message: (here: number, other: number) => ToThread | undefined): Promise<void> {
+    const working = this.#alive.filter((here) => !executors.includes(here))
+    await settled(
+      working.flatMap((here) =>
+        executors.map((other) => {
+          const own = message(here, other)
+          return own === undefined ? undefined : this.#threads.get(here)?.ask(own).catch(unlessDead)
+        }),
+      ),
+    )
+  }
+}
+
+/** Settles when all have; rejects with the first fault. */
+export async function settled(answers: readonly (Promise<void> | undefined)[]): Promise<void> {
+  for (const answer of await Promise.allSettled(answers)) if (answer.status === 'rejected') throw answer.reason
+}
+
+function unlessDead(error: unknown): void {
+  if (!isDead(error)) throw error
+}
