@@ -346,6 +346,12 @@ const table = {
     what: '{topology} was not done after {ms} ms of its time',
     help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer',
   },
+  // -- workers on a cluster
+  'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
+  'link-garbled': {
+    what: 'another worker sent what cannot be: {reason}',
+    help: 'check that only workers of this cluster can reach the port of a worker, and that all run the same version',
+  },
   // -- RDDs
   'rdd-failed': {
     what: 'partition {partition} of the RDD {rdd} failed, tried {times} times: {reason}',

@@ -68,6 +68,11 @@ export class CellLayout {
     return this.#offsets[task] as number
   }
 
+  /** Where the next task's numbers begin. */
+  end(task: number): number {
+    return this.#offsets[task + 1] ?? this.size
+  }
+
   latency(task: number): number {
     return this.head(task) + cell.heads
   }

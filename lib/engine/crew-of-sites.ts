@@ -1,5 +1,5 @@
 /**
- * The executors of a run in threads: those of this process, and on a cluster those of others.
+ * The executors of a run in threads: those of this process, and on a cluster those of other workers.
  *
  * An executor that dies is started anew: everyone gets fresh lanes to it, then all fail every tree they have under way, for each may
  * have had a part in the dead one; then it starts, and its spouts go on from where they said (`savePosition`).
@@ -11,18 +11,25 @@ import type { Crew, CrewOptions } from './run.ts'
 import type { Site, SiteEars } from './site.ts'
 import { executorFailed } from './strays.ts'
 import { isDead } from './thread.ts'
-import { settled } from './thread-site.ts'
+import { settled, unlessDead } from './thread-site.ts'
 import { heldUpNumber } from './thread-messages.ts'
 import type { SharedWords } from './thread-messages.ts'
 
 /** How often this thread looks whether all is quiet. */
 const lookMs = 2
 
+export interface SitesOptions extends CrewOptions {
+  readonly words: SharedWords
+  /** other processes may be lost and started again by others, as often as it takes */
+  readonly bearsLosses?: boolean
+  readonly sites: (ears: SiteEars) => readonly Site[]
+}
+
 export class CrewOfSites implements Crew {
   readonly #deaths: Deaths
-  readonly #options: CrewOptions
-  readonly #words: SharedWords
+  readonly #options: SitesOptions
   readonly #sites: readonly Site[]
+  #lanes = 1
   #hasStarted = false
   #isActive = false
   /** the run is to end: who dies now is not started anew */
@@ -30,23 +37,37 @@ export class CrewOfSites implements Crew {
   /** executors being started anew */
   #restarting = 0
 
-  constructor(options: CrewOptions, words: SharedWords, sitesOf: (ears: SiteEars) => readonly Site[]) {
+  constructor(options: SitesOptions) {
     this.#options = options
-    this.#words = words
-    this.#deaths = new Deaths(options)
-    this.#sites = sitesOf({
-      said: (message) => {
-        if (message.kind === 'error') options.onError(message.error)
-        else if (message.kind === 'fatal') this.#fatal(errorFrom(message.error))
-        else this.#deaths.count(message.counters)
+    this.#deaths = new Deaths(options, options.bearsLosses)
+    this.#sites = options.sites({
+      said: (word) => {
+        if (word.kind === 'error') options.onError(word.error)
+        else if (word.kind === 'fatal') this.#fatal(errorFrom(word.error))
+        else this.#deaths.count(word.counters)
       },
-      died: (executor, reason) => void this.#revive(executor, reason),
+      died: (executors, reason) => void this.#revive(executors, reason),
     })
   }
 
   async start(): Promise<void> {
+    while (!this.#hasStarted && !this.#isEnding) {
+      try {
+        await this.#startAll()
+        this.#hasStarted = true
+      } catch (error) {
+        // whoever died while all were starting will be there again
+        if (this.#options.bearsLosses !== true || !isDead(error)) throw error
+      }
+    }
+  }
+
+  async #startAll(): Promise<void> {
+    const states = await Promise.all(this.#sites.map((site) => site.meet()))
+    this.#lanes = Math.max(...states.map(({ lanes }) => lanes))
+    const running = new Set(states.flatMap((state) => state.running))
+    if (running.size > 0) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
     await this.#all((site) => site.start(site.executors))
-    this.#hasStarted = true
   }
 
   async setActive(isActive: boolean): Promise<void> {
@@ -60,7 +81,11 @@ export class CrewOfSites implements Crew {
 
   async finish(component: number): Promise<void> {
     this.#deaths.isFinishing = true
-    await this.#all((site) => site.finish(component))
+    const pardon = (error: unknown): void => {
+      if (this.#options.bearsLosses !== true) throw error
+      unlessDead(error)
+    }
+    await this.#all((site) => site.finish(component).catch(pardon))
   }
 
   async close(): Promise<void> {
@@ -91,14 +116,18 @@ export class CrewOfSites implements Crew {
 
   get heldUp(): number | undefined {
     if (!this.#hasStarted || this.#restarting > 0) return undefined
-    const at = (word: number): number => Atomics.load(this.#words.heldUp, word)
-    const executors = Array.from({ length: this.#options.executors }, (_, index) => ({ state: at(index * 2), over: at(index * 2 + 1) }))
+    const at = (word: number): number => Atomics.load(this.#options.words.heldUp, word)
+    const executors = this.#executors.map((index) => ({ state: at(index * 2), over: at(index * 2 + 1) }))
     if (executors.some(({ state }) => state === heldUpNumber.other)) return undefined
     return executors.some(({ state }) => state === heldUpNumber.some) ? executors.reduce((sum, { over }) => sum + over, 0) : undefined
   }
 
+  get #executors(): readonly number[] {
+    return Array.from({ length: this.#options.executors }, (_, index) => index)
+  }
+
   get #isQuiet(): boolean {
-    return this.#hasStarted && this.#restarting === 0 && areAllQuiet(this.#words.quiet)
+    return this.#hasStarted && this.#restarting === 0 && areAllQuiet(this.#options.words.quiet)
   }
 
   #siteOf(executor: number): Site | undefined {
@@ -114,29 +143,38 @@ export class CrewOfSites implements Crew {
     this.#options.onFatal(error)
   }
 
-  async #revive(index: number, reason: string): Promise<void> {
+  async #revive(executors: readonly number[], reason: string): Promise<void> {
     // who asked for its start is told
     if (this.#isEnding || !this.#hasStarted) return
-    const error = this.#deaths.note(index, reason)
-    if (error !== undefined) {
+    for (const index of executors) {
+      const error = this.#deaths.note(index, reason)
+      if (error === undefined) continue
       this.#fatal(error)
       return
     }
     this.#restarting++
     try {
-      this.#deaths.forget(index)
-      await this.#all((site) => site.renew([index]))
-      // only now, for until then any of them could still hand a part of anyone's tree to the dead one
-      await this.#all((site) => site.lose([index]))
+      for (const index of executors) this.#deaths.forget(index)
+      await this.#renew(executors)
       if (this.#isEnding) return
-      const site = this.#siteOf(index)
-      await site?.start([index])
-      if (this.#isActive) await site?.setActive(true)
+      await this.#all(async (site) => {
+        const own = executors.filter((index) => site.executors.includes(index))
+        if (own.length === 0) return
+        await site.start(own)
+        if (this.#isActive) await site.setActive(true)
+      })
     } catch (error) {
       // one that died again is started anew again
       if (!this.#isEnding && !isDead(error)) this.#fatal(executorFailed(error))
     } finally {
       this.#restarting--
     }
+  }
+
+  async #renew(executors: readonly number[]): Promise<void> {
+    const number = ++this.#lanes
+    await this.#all((site) => site.renew(executors, number).catch(unlessDead))
+    // only now, for until then any of them could still hand a part of anyone's tree to the dead one
+    await this.#all((site) => site.lose(executors).catch(unlessDead))
   }
 }

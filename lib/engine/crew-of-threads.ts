@@ -8,6 +8,7 @@ export class CrewOfThreads extends CrewOfSites {
   constructor(options: CrewOptions) {
     const words = sharedWords(options.executors)
     const here = Array.from({ length: options.executors }, (_, index) => index)
-    super(options, words, (ears) => [new ThreadSite({ ...options, here, words, ears, seed: () => options.seed + this.restarts })])
+    const seed = (): number => options.seed + this.restarts
+    super({ ...options, words, sites: (ears) => [new ThreadSite({ ...options, here, words, ears, seed })] })
   }
 }

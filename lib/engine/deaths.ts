@@ -3,6 +3,7 @@
  * counted. How another takes the place of the dead one is the crew's own.
  */
 import { SquallError } from '../errors.ts'
+import type { Plan } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
 import type { CrewOptions } from './run.ts'
 
@@ -17,17 +18,20 @@ export class Deaths {
   readonly counters = new Map<number, Counters>()
   readonly #countedBefore = new Map<number, Counters>()
   readonly #options: CrewOptions
+  readonly #areBorne: boolean
 
-  constructor(options: CrewOptions) {
+  /** `areBorne`: however many die, and whenever, the run goes on. */
+  constructor(options: CrewOptions, areBorne = false) {
     this.#options = options
+    this.#areBorne = areBorne
   }
 
   /** An executor died, and is reported. An error when none can take its place: it ends the run. */
   note(index: number, reason: string): SquallError | undefined {
     const { plan, clock, onError } = this.#options
-    if (this.isFinishing) return new SquallError('executor-died', { executor: index, reason }, { topology: plan.name })
+    if (this.isFinishing && !this.#areBorne) return new SquallError('executor-died', { executor: index, reason }, { topology: plan.name })
     this.restarts++
-    if (this.restarts > plan.config.executorRestartsMax)
+    if (!this.#areBorne && this.restarts > plan.config.executorRestartsMax)
       return new SquallError('executor-lost', { executor: index, times: this.restarts, reason })
     onError({
       component: 'executor',
@@ -41,28 +45,33 @@ export class Deaths {
     return undefined
   }
 
-  /** What the dead executor said of itself no longer holds. Its spouts' trees under way will be emitted again: they count as replayed. */
+  /** What the dead executor said of itself no longer holds. */
   forget(index: number): void {
-    const { cells, plan, placement } = this.#options
-    const layout = new CellLayout(plan)
-    for (const { task, component } of plan.tasks) {
-      if (placement[task] !== index) continue
-      const head = layout.head(task)
-      cells[head + cell.hook] = 0
-      this.#countedBefore.set(task, this.counters.get(task) ?? {})
-      if (plan.components[component]?.definition.kind !== 'spout') continue
-      const started = cells[head + cell.roots] as number
-      const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
-      cells[head + cell.replayed]! += Math.max(0, started - ended)
-      cells[head + cell.roots] = ended
-      cells[head + cell.ended] = 0
-      cells[head + cell.pending] = 0
-    }
+    const { plan, placement, cells } = this.#options
+    forgetTasks(plan, placement, cells, index)
+    for (const { task } of plan.tasks) if (placement[task] === index) this.#countedBefore.set(task, this.counters.get(task) ?? {})
   }
 
   /** Tasks have counted so much in the present life of their executor. */
   count(counted: Iterable<readonly [number, Counters]>): void {
     for (const [task, counters] of counted) this.counters.set(task, sumOf(this.#countedBefore.get(task), counters))
+  }
+}
+
+/** The cells of a dead executor's tasks. Its spouts' trees under way will be emitted again: they count as replayed. */
+export function forgetTasks(plan: Plan, placement: readonly number[], cells: Float64Array, executor: number): void {
+  const layout = new CellLayout(plan)
+  for (const { task, component } of plan.tasks) {
+    if (placement[task] !== executor) continue
+    const head = layout.head(task)
+    cells[head + cell.hook] = 0
+    if (plan.components[component]?.definition.kind !== 'spout') continue
+    const started = cells[head + cell.roots] as number
+    const ended = (cells[head + cell.acked] as number) + (cells[head + cell.deadLettered] as number) + (cells[head + cell.lost] as number)
+    cells[head + cell.replayed]! += Math.max(0, started - ended)
+    cells[head + cell.roots] = ended
+    cells[head + cell.ended] = 0
+    cells[head + cell.pending] = 0
   }
 }
 

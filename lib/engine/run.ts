@@ -142,6 +142,8 @@ class LocalRun implements Run {
     this.#layout = new CellLayout(plan)
     this.#cells = this.#layout.allocate(executors > 1)
     this.#placement = placeTasks(plan, executors)
+    for (const [task, position] of options.positions ?? [])
+      if (task < plan.tasks.length) this.#cells[this.#layout.head(task) + cell.position] = position
     this.done = new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#reject = reject
@@ -221,15 +223,15 @@ class LocalRun implements Run {
     const crew = this.#crew as Crew
     const watch = this.#watch(crew)
     await this.#attempt(async () => {
-      await Promise.race([crew.quiet(), this.#interrupted])
-      await this.#patiently(this.#starting)
-      if (this.#isStopping && this.#fatal === undefined && this.#starting !== undefined) await this.#drain(crew)
-      for (const { index, definition } of this.#plan.components) {
-        if (this.#isOver) break
-        if (definition.kind !== 'bolt') continue
-        await this.#patiently(crew.finish(index))
+      let lives: number
+      do {
         await Promise.race([crew.quiet(), this.#interrupted])
-      }
+        await this.#patiently(this.#starting)
+        if (this.#isStopping && this.#fatal === undefined && this.#starting !== undefined) await this.#drain(crew)
+        lives = crew.restarts
+        await this.#finish(crew)
+        // what an executor has begun anew since has to be done first, and said again
+      } while (!this.#isOver && crew.restarts !== lives)
     })
     clearInterval(watch)
     await this.#attempt(() => this.#patiently(crew.close()))
@@ -238,6 +240,15 @@ class LocalRun implements Run {
       this.#settle(this.#result())
     } catch (error) {
       this.#reject(error)
+    }
+  }
+
+  async #finish(crew: Crew): Promise<void> {
+    for (const { index, definition } of this.#plan.components) {
+      if (this.#isOver) break
+      if (definition.kind !== 'bolt') continue
+      await this.#patiently(crew.finish(index))
+      await Promise.race([crew.quiet(), this.#interrupted])
     }
   }
 

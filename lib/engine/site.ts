@@ -8,13 +8,15 @@ import type { SharedWords } from './thread-messages.ts'
 export interface Site {
   /** Their numbers, among those of the whole run. */
   readonly executors: readonly number[]
+  /** What is there already: when the one who led the run is gone and another leads it, the others may run. */
+  meet(): Promise<SiteState>
   /** Starts those that do not run yet; rejects with `executor-died` when one dies meanwhile. */
   start(executors: readonly number[]): Promise<void>
   setActive(isActive: boolean): Promise<void>
   /** Runs the `finish` of a component's tasks. */
   finish(component: number): Promise<void>
-  /** Executors are started anew, here or elsewhere: they and those here that work get fresh lanes to each other. */
-  renew(executors: readonly number[]): Promise<void>
+  /** Executors are started anew, here or elsewhere: they and those here that work get fresh lanes to each other, the `number`th of the run. */
+  renew(executors: readonly number[], number: number): Promise<void>
   /** Everyone has fresh lanes to them: the trees that they may have had a part in have failed. */
   lose(executors: readonly number[]): Promise<void>
   close(): Promise<void>
@@ -25,10 +27,16 @@ export interface Site {
   readonly silent: readonly number[]
 }
 
+export interface SiteState {
+  readonly running: readonly number[]
+  /** the number of the last lanes */
+  readonly lanes: number
+}
+
 /** What a site tells without being asked. */
 export interface SiteEars {
   said(word: Word): void
-  died(executor: number, reason: string): void
+  died(executors: readonly number[], reason: string): void
 }
 
 /** The words of a run with so many executors; `relay`, one more to wake than there are executors, is whoever moves frames to other processes. */

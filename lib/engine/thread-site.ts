@@ -6,18 +6,19 @@
  */
 import { executorThread } from '../std/threads.ts'
 import { createRing } from '../wire/ring.ts'
+import { forgetTasks } from './deaths.ts'
 import { systemRingBytes } from './link.ts'
 import { QuietSign } from './quiet.ts'
 import type { CrewOptions } from './run.ts'
-import type { Site, SiteEars } from './site.ts'
+import type { Site, SiteEars, SiteState } from './site.ts'
 import { Thread, isDead } from './thread.ts'
 import { heldUpNumber } from './thread-messages.ts'
 import type { Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
 /** What moves frames between the executors of this process and those of others. */
 export interface Relay {
-  /** From now on these are the rings between `here` and `there`: `out` is read by the relay, `back` written. */
-  connect(here: number, there: number, out: Rings, back: Rings): void
+  /** From now on these are the rings between `here` and `there`, the `number`th of the run: `out` is read by the relay, `back` written. */
+  connect(here: number, there: number, out: Rings, back: Rings, number: number): void
 }
 
 export interface ThreadSiteOptions extends Pick<CrewOptions, 'plan' | 'runnable' | 'options' | 'placement' | 'executors' | 'cells'> {
@@ -36,12 +37,18 @@ export class ThreadSite implements Site {
   /** from i to j at i * n + j, where one of them is here */
   readonly #rings: (Rings | undefined)[]
   readonly #threads = new Map<number, Thread>()
+  /** which lanes of the run are made now */
+  #lanes = 1
 
   constructor(options: ThreadSiteOptions) {
     this.#options = options
     this.executors = options.here
     this.#rings = Array.from({ length: options.executors ** 2 }, () => undefined)
     for (let one = 0; one < options.executors; one++) for (let other = 0; other < one; other++) this.#join(one, other)
+  }
+
+  meet(): Promise<SiteState> {
+    return Promise.resolve({ running: this.#alive, lanes: this.#lanes })
   }
 
   async start(executors: readonly number[]): Promise<void> {
@@ -59,7 +66,8 @@ export class ThreadSite implements Site {
     await this.#ask(this.executors, { kind: 'finish', component })
   }
 
-  async renew(executors: readonly number[]): Promise<void> {
+  async renew(executors: readonly number[], number: number): Promise<void> {
+    this.#lanes = number
     const { words, executors: n } = this.#options
     for (const index of executors) {
       // what the old one said of itself no longer holds
@@ -109,8 +117,8 @@ export class ThreadSite implements Site {
     const [there, back] = [this.#newRings(), this.#newRings()]
     this.#rings[one * n + other] = there
     this.#rings[other * n + one] = back
-    if (!this.#isHere(other)) relay?.connect(one, other, there, back)
-    else if (!this.#isHere(one)) relay?.connect(other, one, back, there)
+    if (!this.#isHere(other)) relay?.connect(one, other, there, back, this.#lanes)
+    else if (!this.#isHere(one)) relay?.connect(other, one, back, there, this.#lanes)
   }
 
   #newRings(): Rings {
@@ -138,12 +146,13 @@ export class ThreadSite implements Site {
     }
     return new Thread(data, {
       message: (message) => ears.said(message),
-      died: (reason) => ears.died(index, reason),
+      died: (reason) => ears.died([index], reason),
     })
   }
 
   #forget(index: number): void {
-    const { words } = this.#options
+    const { words, plan, placement, cells } = this.#options
+    forgetTasks(plan, placement, cells, index)
     Atomics.store(words.heldUp, index * 2, heldUpNumber.other)
     new QuietSign(words.quiet, index).retract()
   }
@@ -173,6 +182,6 @@ export async function settled(answers: readonly (Promise<void> | undefined)[]): 
   for (const answer of await Promise.allSettled(answers)) if (answer.status === 'rejected') throw answer.reason
 }
 
-function unlessDead(error: unknown): void {
+export function unlessDead(error: unknown): void {
   if (!isDead(error)) throw error
 }

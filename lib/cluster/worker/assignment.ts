@@ -1,0 +1,87 @@
+/** What a worker is told: once, as it is launched, and again whenever the assignment of its topology has changed. */
+import { z } from 'zod'
+import type { ConfigInput } from '../../config.ts'
+
+const WorkerPlace = z.object({
+  worker: z.int().min(0).max(9_999),
+  /** grows each time the worker is placed anew */
+  incarnation: z.int().min(1),
+  executors: z.array(z.int().min(0)).max(4_096),
+  /** where its links are, once that is known */
+  url: z.string().max(1_000).optional(),
+})
+export type WorkerPlace = z.infer<typeof WorkerPlace>
+
+/** Who runs what of a topology. */
+export const Assignment = z.object({
+  /** grows with every change */
+  epoch: z.int().min(1),
+  executors: z.int().min(1).max(4_096),
+  workers: z.array(WorkerPlace).min(1).max(10_000),
+  isActive: z.boolean(),
+  /** where each spout task would go on, by task */
+  positions: z.record(z.string(), z.number()),
+})
+export type Assignment = z.infer<typeof Assignment>
+
+const TlsFiles = z.object({ cert: z.string(), key: z.string(), ca: z.string() })
+
+/** How a worker's process begins; a file that only its user can read. */
+export const Launch = z.object({
+  topology: z.string(),
+  /** of this deployment of the topology */
+  id: z.string(),
+  worker: z.int().min(0),
+  incarnation: z.int().min(1),
+  /** the bundle, an ES module */
+  module: z.string(),
+  params: z.record(z.string(), z.unknown()),
+  config: z.custom<ConfigInput>((value) => typeof value === 'object' && value !== null),
+  host: z.string(),
+  port: z.int().min(0).max(65_535),
+  token: z.string().min(1),
+  tls: TlsFiles.optional(),
+})
+export type Launch = z.infer<typeof Launch>
+
+/** What supervisor and worker say to each other. */
+export const ToWorker = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('assignment'), assignment: Assignment }),
+  z.object({ kind: z.literal('stop'), drainMs: z.number().min(0) }),
+  z.object({ kind: z.literal('snapshot'), id: z.int() }),
+])
+export type ToWorker = z.infer<typeof ToWorker>
+
+const Totals = z.object({
+  emitted: z.number(),
+  acked: z.number(),
+  failed: z.number(),
+  expired: z.number(),
+  replayed: z.number(),
+  deadLettered: z.number(),
+})
+
+/** How a run has ended, in words that travel. */
+export const Outcome = Totals.extend({
+  state: z.enum(['finished', 'failed', 'stopped']),
+  seconds: z.number(),
+  /** the error of a run that failed: its code and what it says */
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+})
+export type Outcome = z.infer<typeof Outcome>
+
+export const FromWorker = z.discriminatedUnion('kind', [
+  /** every second, and when something changes */
+  z.object({
+    kind: z.literal('beat'),
+    pid: z.int(),
+    epoch: z.int(),
+    state: z.enum(['starting', 'running', 'stopping']),
+    positions: z.record(z.string(), z.number()),
+    rssBytes: z.number(),
+    links: z.int(),
+  }),
+  z.object({ kind: z.literal('over'), outcome: Outcome }),
+  z.object({ kind: z.literal('snapshot'), id: z.int(), snapshot: z.unknown() }),
+])
+export type FromWorker = z.infer<typeof FromWorker>

@@ -1,0 +1,200 @@
+/**
+ * The links of a worker to all others of its topology: who connects to whom, and who may.
+ *
+ * Of two workers the one with the higher number connects, and goes on trying; what either sends meanwhile waits in the link. A hello with an older incarnation than the
+ * assignment has is refused; one with a newer is not known yet, and tries again.
+ */
+import { z } from 'zod'
+import type { WorkerPlace } from './assignment.ts'
+import { garbled, wordsMessage, wordsOf } from './frames.ts'
+import { Link } from './link.ts'
+import type { Connection } from './link.ts'
+import { dial } from './sockets.ts'
+import type { SocketsOptions } from './sockets.ts'
+
+const backOffMs = [20, 50, 100, 200, 500, 1_000] as const
+/** How long the other side may take to say hello. */
+const helloMs = 5_000
+/** What may wait in a link besides tuples and commands. */
+const tellMax = 1_000
+
+const Hello = z.object({
+  topology: z.string(),
+  from: z.int().min(0),
+  to: z.int().min(0),
+  incarnation: z.int().min(1),
+  session: z.string().min(1).max(100),
+  received: z.number().min(0),
+  of: z.string().max(100).optional(),
+})
+type Hello = z.infer<typeof Hello>
+
+export interface PeerEars {
+  message(message: Uint8Array): void
+  renewed(): void
+}
+
+export interface PeersOptions extends SocketsOptions {
+  /** of this deployment of the topology */
+  readonly topology: string
+  readonly worker: number
+  readonly incarnation: number
+  readonly session: string
+}
+
+/** The link to one other worker. */
+export class Peer {
+  readonly worker: number
+  readonly link: Link
+  /** until someone listens, messages wait */
+  #ears: PeerEars | undefined
+  readonly #waiting: Uint8Array[] = []
+
+  constructor(worker: number, session: string, broken: (error: unknown) => void) {
+    this.worker = worker
+    this.link = new Link(session, {
+      message: (message) => (this.#ears === undefined ? this.#waiting.push(message) : this.#ears.message(message)),
+      renewed: () => {
+        this.#waiting.length = 0
+        this.#ears?.renewed()
+      },
+      changed: () => undefined,
+      broken,
+    })
+  }
+
+  set ears(ears: PeerEars) {
+    this.#ears = ears
+    for (const message of this.#waiting.splice(0)) ears.message(message)
+  }
+
+  /** Arrives, unless the other side's process ends. */
+  send(message: Uint8Array): void {
+    this.link.send(message)
+  }
+
+  /** Arrives if the link is well; says so. */
+  tell(message: Uint8Array): boolean {
+    const isWell = this.link.isConnected && this.link.unacknowledged < tellMax
+    if (isWell) this.link.send(message)
+    return isWell
+  }
+}
+
+export class Peers {
+  readonly #options: PeersOptions
+  readonly #peers = new Map<number, Peer>()
+  #places = new Map<number, WorkerPlace>()
+  readonly #dialing = new Set<number>()
+  #isClosed = false
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+  }
+
+  get all(): Iterable<Peer> {
+    return this.#peers.values()
+  }
+
+  get connected(): number {
+    return [...this.#peers.values()].filter(({ link }) => link.isConnected).length
+  }
+
+  peer(worker: number): Peer {
+    const known = this.#peers.get(worker)
+    if (known !== undefined) return known
+    const peer = new Peer(worker, this.#options.session, (error) => process.stderr.write(`link to worker ${worker}: ${String(error)}\n`))
+    this.#peers.set(worker, peer)
+    return peer
+  }
+
+  /** Who the others are, and where. */
+  assign(places: readonly WorkerPlace[]): void {
+    const others = places.filter(({ worker }) => worker !== this.#options.worker)
+    this.#places = new Map(others.map((place) => [place.worker, place]))
+    for (const { worker } of others) {
+      this.peer(worker)
+      if (worker < this.#options.worker) void this.#keepDialing(worker)
+    }
+  }
+
+  /** A connection that someone made to `/link`. */
+  accept(connection: Connection): void {
+    const timer = setTimeout(() => connection.close(), helloMs)
+    connection.onClose = () => clearTimeout(timer)
+    connection.onMessage = (message) => {
+      clearTimeout(timer)
+      connection.onMessage = () => undefined
+      try {
+        const hello = this.#checked(message)
+        const { link } = this.peer(hello.from)
+        connection.send(this.#hello(hello.from, link))
+        link.attach(connection, { session: hello.session, received: hello.received, of: hello.of })
+      } catch {
+        // whoever it is may try again: what it is told is that the connection closes
+        connection.close()
+      }
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const { link } of this.#peers.values()) link.close()
+  }
+
+  async #keepDialing(worker: number): Promise<void> {
+    if (this.#dialing.has(worker)) return
+    this.#dialing.add(worker)
+    const { link } = this.peer(worker)
+    for (let tries = 0; !this.#isClosed && this.#places.has(worker);) {
+      if (!link.isConnected) {
+        const isMet = await this.#dial(worker, link).catch(() => false)
+        tries = isMet ? 0 : tries + 1
+      }
+      const ms = link.isConnected ? backOffMs[1] : (backOffMs[Math.min(tries, backOffMs.length - 1)] as number)
+      await new Promise((resolve) => setTimeout(resolve, ms))
+    }
+    this.#dialing.delete(worker)
+  }
+
+  async #dial(worker: number, link: Link): Promise<boolean> {
+    const url = this.#places.get(worker)?.url
+    if (url === undefined) return false
+    const connection = await dial(`${url}/link`, this.#options)
+    connection.send(this.#hello(worker, link))
+    return await new Promise((resolve) => {
+      const timer = setTimeout(() => connection.close(), helloMs)
+      connection.onClose = () => {
+        clearTimeout(timer)
+        resolve(false)
+      }
+      connection.onMessage = (message) => {
+        clearTimeout(timer)
+        try {
+          const hello = this.#checked(message)
+          link.attach(connection, { session: hello.session, received: hello.received, of: hello.of })
+          resolve(true)
+        } catch {
+          connection.close()
+        }
+      }
+    })
+  }
+
+  #hello(to: number, link: Link): Uint8Array {
+    const { topology, worker: from, incarnation } = this.#options
+    const { session, received, of } = link.greet()
+    return wordsMessage({ topology, from, to, incarnation, session, received, ...(of !== undefined && { of }) } satisfies Hello)
+  }
+
+  #checked(message: Uint8Array): Hello {
+    const parsed = Hello.safeParse(wordsOf(message))
+    if (!parsed.success) throw garbled(z.prettifyError(parsed.error))
+    const hello = parsed.data
+    const { topology, worker } = this.#options
+    const place = this.#places.get(hello.from)
+    if (hello.topology !== topology || hello.to !== worker || place === undefined || place.incarnation !== hello.incarnation)
+      throw garbled(`worker ${hello.from} (${hello.incarnation}) of ${hello.topology} is not expected`)
+    return hello
+  }
+}

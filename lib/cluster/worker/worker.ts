@@ -1,0 +1,305 @@
+/**
+ * A worker: one process of a topology, with some of its executors in threads. This thread has the sockets and the control, and decodes no tuple.
+ *
+ *     launched ─▶ listening ─ assignment ─▶ joined ─▶ (the lead runs the run, the others serve it) ─▶ over
+ *                                             ▲ │
+ *                                             └─┘ another assignment: others were placed anew
+ *
+ * Its supervisor connects to `/control` and says what the assignment is; when that connection ends, the worker goes on as it is. Other workers connect to
+ * `/link`. The worker that has executor 0 is the lead: it has the run, and the others' executors are sites of its crew.
+ */
+import { pathToFileURL } from 'node:url'
+import { CellLayout } from '../../engine/cells.ts'
+import { CrewOfSites } from '../../engine/crew-of-sites.ts'
+import { startRunWith } from '../../engine/run.ts'
+import type { CrewOptions } from '../../engine/run.ts'
+import type { Run, RunResult } from '../../engine/run-types.ts'
+import { sharedWords } from '../../engine/site.ts'
+import type { SiteEars } from '../../engine/site.ts'
+import { ThreadSite } from '../../engine/thread-site.ts'
+import type { ThreadSiteOptions } from '../../engine/thread-site.ts'
+import type { SharedWords } from '../../engine/thread-messages.ts'
+import { SquallError } from '../../errors.ts'
+import { anySeed } from '../../std/random.ts'
+import { placeTasks, planTopology } from '../../topology/plan.ts'
+import { importTopology } from '../../topology/load/load.ts'
+import type { TopologyDefinition } from '../../topology/draft.ts'
+import type { Assignment, FromWorker, Launch, Outcome } from './assignment.ts'
+import { messageKinds, cellsOf } from './frames.ts'
+import { Peers } from './peers.ts'
+import type { Peer } from './peers.ts'
+import { Relay } from './relay.ts'
+import { RemoteSite } from './remote-site.ts'
+import { positionsOf, tasksOf } from './site-cells.ts'
+import { SiteHost } from './site-host.ts'
+import { wordsFrom } from './words.ts'
+
+export class Worker {
+  readonly #launch: Launch
+  readonly #definition: TopologyDefinition
+  readonly #peers: Peers
+  readonly #tell: (words: FromWorker) => void
+  #assignment: Assignment | undefined
+  #part: Lead | Member | undefined
+  #state: 'starting' | 'running' | 'stopping' = 'starting'
+
+  private constructor(launch: Launch, definition: TopologyDefinition, peers: Peers, tell: (words: FromWorker) => void) {
+    this.#launch = launch
+    this.#definition = definition
+    this.#peers = peers
+    this.#tell = tell
+  }
+
+  static async open(launch: Launch, peers: Peers, tell: (words: FromWorker) => void): Promise<Worker> {
+    return new Worker(launch, await importTopology(launch.module), peers, tell)
+  }
+
+  /** What its supervisor says; an older one than is known says nothing. */
+  async assign(assignment: Assignment): Promise<void> {
+    const before = this.#assignment
+    if (before !== undefined && assignment.epoch <= before.epoch) return
+    this.#assignment = assignment
+    this.#peers.assign(assignment.workers)
+    if (this.#part === undefined) await this.#join(assignment)
+    else if (this.#part instanceof Lead && before?.isActive !== assignment.isActive) await this.#part.setActive(assignment.isActive)
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    this.#state = 'stopping'
+    await this.#part?.stop(drainMs)
+  }
+
+  beat(): FromWorker {
+    return {
+      kind: 'beat',
+      pid: process.pid,
+      epoch: this.#assignment?.epoch ?? 0,
+      state: this.#state,
+      positions: this.#part?.positions ?? {},
+      rssBytes: process.memoryUsage.rss(),
+      links: this.#peers.connected,
+    }
+  }
+
+  snapshot(): unknown {
+    return this.#part instanceof Lead ? this.#part.run?.snapshot() : undefined
+  }
+
+  async #join(assignment: Assignment): Promise<void> {
+    const place = assignment.workers.find(({ worker }) => worker === this.#launch.worker)
+    if (place === undefined) return
+    const share = new Share(this.#launch, this.#definition, assignment, place.executors, this.#peers)
+    this.#part = place.executors.includes(0) ? new Lead(share, (outcome) => this.#tell({ kind: 'over', outcome })) : new Member(share)
+    await this.#part.begin()
+    this.#state = 'running'
+  }
+}
+
+/** What lead and members have in common: the plan, the executors here, and the way to the others. */
+class Share {
+  readonly launch: Launch
+  readonly definition: TopologyDefinition
+  readonly assignment: Assignment
+  readonly here: readonly number[]
+  readonly peers: Peers
+  readonly words: SharedWords
+  readonly relay: Relay
+  readonly #workerOf: ReadonlyMap<number, number>
+
+  constructor(launch: Launch, definition: TopologyDefinition, assignment: Assignment, here: readonly number[], peers: Peers) {
+    this.launch = launch
+    this.definition = definition
+    this.assignment = assignment
+    this.here = here
+    this.peers = peers
+    this.words = sharedWords(assignment.executors)
+    this.#workerOf = new Map(assignment.workers.flatMap(({ worker, executors }) => executors.map((executor) => [executor, worker])))
+    this.relay = new Relay({
+      words: this.words,
+      executors: assignment.executors,
+      here,
+      linkTo: (executor) => peers.peer(this.#workerOf.get(executor) as number),
+      links: () => peers.all,
+    })
+  }
+
+  get module(): string {
+    return pathToFileURL(this.launch.module).href
+  }
+
+  threads(options: Omit<ThreadSiteOptions, 'words' | 'here' | 'ears' | 'seed' | 'relay'>, ears: SiteEars): ThreadSite {
+    const { words, here, relay } = this
+    return new ThreadSite({ ...options, words, here, relay, ears, seed: anySeed })
+  }
+
+  /** Tuples and pressure are the relay's; anything else is for whoever is at this end. */
+  hear(peer: Peer, part: { heard(peer: Peer, message: Uint8Array): void; renewed(peer: Peer): void }): void {
+    peer.ears = {
+      message: (message) => {
+        const [kind] = message
+        if (kind === messageKinds.tuples || kind === messageKinds.credit) this.relay.receive(message)
+        else part.heard(peer, message)
+      },
+      renewed: () => part.renewed(peer),
+    }
+  }
+}
+
+/** The lead: has the run, its own executors, and those of all others as sites. */
+class Lead {
+  run: Run | undefined
+  readonly #share: Share
+  readonly #over: (outcome: Outcome) => void
+  readonly #sites = new Map<number, RemoteSite>()
+  #cells: { readonly layout: CellLayout; readonly cells: Float64Array; readonly tasks: readonly number[] } | undefined
+
+  constructor(share: Share, over: (outcome: Outcome) => void) {
+    this.#share = share
+    this.#over = over
+  }
+
+  async begin(): Promise<void> {
+    const { definition, assignment, launch, module, relay } = this.#share
+    void relay.run()
+    const run = await startRunWith(
+      (options) => Promise.resolve(this.#crew(options)),
+      { definition, module },
+      {
+        params: launch.params,
+        config: launch.config,
+        executors: assignment.executors,
+        inactive: !assignment.isActive,
+        positions: new Map(Object.entries(assignment.positions).map(([task, position]) => [Number(task), position])),
+        log: { level: 'info' },
+        onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
+      },
+    )
+    this.run = run
+    void run.done.then((result) => this.#over(outcomeOf(result)))
+  }
+
+  async setActive(isActive: boolean): Promise<void> {
+    await (isActive ? this.run?.activate() : this.run?.deactivate())
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    await this.run?.stop(drainMs)
+    this.#share.relay.stop()
+  }
+
+  get positions(): Readonly<Record<string, number>> {
+    return this.#cells === undefined ? {} : positionsOf(this.#cells.layout, this.#cells.cells, this.#cells.tasks)
+  }
+
+  #crew(options: CrewOptions): CrewOfSites {
+    const { words, assignment, launch, here, peers } = this.#share
+    const { plan, placement, cells } = options
+    this.#cells = { layout: new CellLayout(plan), cells, tasks: tasksOf(placement, here) }
+    return new CrewOfSites({
+      ...options,
+      words,
+      bearsLosses: true,
+      sites: (ears) => {
+        const others = assignment.workers.filter(({ worker }) => worker !== launch.worker)
+        for (const { worker, executors } of others) {
+          const peer = peers.peer(worker)
+          this.#sites.set(
+            worker,
+            new RemoteSite({ worker, executors, plan, placement, cells, words, ears, send: (message) => peer.send(message) }),
+          )
+          this.#share.hear(peer, this)
+        }
+        return [this.#share.threads(options, ears), ...this.#sites.values()]
+      },
+    })
+  }
+
+  heard({ worker }: Peer, message: Uint8Array): void {
+    const site = this.#sites.get(worker)
+    if (message[0] === messageKinds.cells) site?.heardCells(cellsOf(message))
+    else {
+      const words = wordsFrom(message)
+      if (words.kind === 'pressure') this.#share.relay.pressed(words.executor, words.parked)
+      else site?.hear(words)
+    }
+  }
+
+  renewed({ worker }: Peer): void {
+    this.#sites.get(worker)?.renewed()
+  }
+}
+
+/** A worker without executor 0: does what the lead says. */
+class Member {
+  readonly #share: Share
+  #host: SiteHost | undefined
+  #cells: { readonly layout: CellLayout; readonly cells: Float64Array; readonly tasks: readonly number[] } | undefined
+
+  constructor(share: Share) {
+    this.#share = share
+  }
+
+  begin(): Promise<void> {
+    const { definition, assignment, launch, module, relay, here, words, peers } = this.#share
+    void relay.run()
+    const plan = planTopology(definition.draft(launch.params), launch.config, assignment.executors)
+    const placement = placeTasks(plan, assignment.executors)
+    const layout = new CellLayout(plan)
+    const cells = layout.allocate(true)
+    this.#cells = { layout, cells, tasks: tasksOf(placement, here) }
+    const lead = assignment.workers.find(({ executors }) => executors.includes(0))?.worker as number
+    const peer = peers.peer(lead)
+    const host = new SiteHost({
+      executors: here,
+      plan,
+      placement,
+      cells,
+      words,
+      site: (ears) =>
+        this.#share.threads(
+          {
+            plan,
+            runnable: { definition, module },
+            options: { params: launch.params, config: launch.config, log: { level: 'info' } },
+            placement,
+            executors: assignment.executors,
+            cells,
+          },
+          ears,
+        ),
+      send: (message) => peer.send(message),
+      tell: (message) => peer.tell(message),
+    })
+    this.#host = host
+    for (const other of peers.all) this.#share.hear(other, this)
+    return Promise.resolve()
+  }
+
+  async stop(): Promise<void> {
+    await this.#host?.end()
+    this.#share.relay.stop()
+  }
+
+  get positions(): Readonly<Record<string, number>> {
+    return this.#cells === undefined ? {} : positionsOf(this.#cells.layout, this.#cells.cells, this.#cells.tasks)
+  }
+
+  heard(_: Peer, message: Uint8Array): void {
+    if (message[0] === messageKinds.cells) this.#host?.heardCells(cellsOf(message))
+    else {
+      const words = wordsFrom(message)
+      if (words.kind === 'pressure') this.#share.relay.pressed(words.executor, words.parked)
+      else this.#host?.hear(words)
+    }
+  }
+
+  renewed(peer: Peer): void {
+    const lead = this.#share.assignment.workers.find(({ executors }) => executors.includes(0))?.worker
+    if (peer.worker === lead) this.#host?.renewed()
+  }
+}
+
+function outcomeOf({ state, seconds, emitted, acked, failed, expired, replayed, deadLettered, error }: RunResult): Outcome {
+  const totals = { emitted, acked, failed, expired, replayed, deadLettered }
+  return { state, seconds, ...totals, ...(error instanceof SquallError && { error: { code: error.code, message: error.message } }) }
+}
