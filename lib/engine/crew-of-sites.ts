@@ -72,7 +72,7 @@ export class CrewOfSites implements Crew {
 
   async setActive(isActive: boolean): Promise<void> {
     this.#isActive = isActive
-    await this.#all((site) => site.setActive(isActive))
+    await this.#all((site) => site.setActive(isActive).catch(unlessDead)) // who is gone is started anew, and told then
   }
 
   async quiet(): Promise<void> {
@@ -81,21 +81,17 @@ export class CrewOfSites implements Crew {
 
   async finish(component: number): Promise<void> {
     this.#deaths.isFinishing = true
-    const pardon = (error: unknown): void => {
-      if (this.#options.bearsLosses !== true) throw error
-      unlessDead(error)
-    }
-    await this.#all((site) => site.finish(component).catch(pardon))
+    await this.#all((site) => site.finish(component).catch(this.#unlessBorne))
   }
 
   async close(): Promise<void> {
     this.#isEnding = true
-    await this.#all((site) => site.close())
+    await this.#all((site) => site.close().catch(this.#unlessBorne))
   }
 
   async end(): Promise<void> {
     this.#isEnding = true
-    await this.#all((site) => site.end())
+    await this.#all((site) => site.end().catch(this.#unlessBorne))
   }
 
   kill(executor: number): void {
@@ -132,6 +128,12 @@ export class CrewOfSites implements Crew {
 
   #siteOf(executor: number): Site | undefined {
     return this.#sites.find(({ executors }) => executors.includes(executor))
+  }
+
+  /** A process that is lost is another's to start again. */
+  readonly #unlessBorne = (error: unknown): void => {
+    if (this.#options.bearsLosses !== true) throw error
+    unlessDead(error)
   }
 
   async #all(act: (site: Site) => Promise<void>): Promise<void> {
