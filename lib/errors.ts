@@ -346,6 +346,35 @@ const table = {
     what: '{topology} was not done after {ms} ms of its time',
     help: 'a source that never ends, or a tuple that is never acked; raise limitMs if it needs longer',
   },
+  // -- the cluster: its records and their coordinator
+  'record-key': {
+    what: '{key} cannot be the key of a record',
+    help: 'use letters, digits, ".", "_", "$" and "-" in each part between slashes, 128 at most, and {max} characters in all',
+  },
+  'record-too-large': {
+    what: '{what} would be a write of {size}; the limit is {max}',
+    help: 'records are small facts about the cluster: keep what is large in the blob store, and its digest in the record',
+  },
+  'coordinator-address': {
+    what: '{address} is not the address of a coordinator: {reason}',
+    help: 'use embedded:FOLDER for one machine, etcd://HOST:PORT,HOST:PORT (etcds:// with TLS) for several, memory: in tests',
+  },
+  'coordinator-away': {
+    what: 'the coordinator {address} does not answer: {reason}',
+    help: 'see that most of its servers run and can be reached from here; topologies go on meanwhile, nothing new is placed',
+  },
+  'coordinator-refused': {
+    what: 'the coordinator {address} refuses: {reason}',
+    help: 'check user and password, the certificates, and the quota of its disk',
+  },
+  'coordinator-busy': {
+    what: 'more than {max} requests wait for the coordinator {address}',
+    help: 'records are few and seldom change: see what writes them so often',
+  },
+  'coordinator-closed': {
+    what: 'the connection to the coordinator {address} is closed',
+    help: 'ask before it is closed, or connect again',
+  },
   // -- workers on a cluster
   'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
   'link-garbled': {

@@ -17,7 +17,8 @@ const rows = [
   // Below the engine, because an executor packs tuples with the codec and sleeps on the rings.
   ['wire'],
   ['engine', 'batch'],
-  ['connectors', 'bolts', 'cluster/coordination', 'cluster/blobstore'],
+  ['connectors', 'bolts'],
+  ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
   ['cluster/nimbus', 'cluster/supervisor', 'cluster/worker'],
   ['testing', 'cli', 'ui'],
   ['index'],
