@@ -8,7 +8,6 @@ import { answerMs, checkCommit, checkKey, checkPrefix, requestsMax } from './coo
 import type { Coordinator, Entry, Guard, Lease, Listener, Listing, Outcome, Watch, Write } from './coordinator.ts'
 import { KeptLease } from './kept-lease.ts'
 import { Store } from './store.ts'
-import type { Revision } from './store.ts'
 import { StoreWatch } from './store-watch.ts'
 
 /** What becomes of one request on its way. */
@@ -65,7 +64,9 @@ export class MemoryCluster {
   revoke(id: string): void {
     this.#expiries.get(id)?.()
     this.#expiries.delete(id)
-    this.#apply(this.store.endLease(id))
+    this.store.apply(this.store.decideEnd(id))
+    this.store.endLease(id)
+    this.#tell()
   }
 
   /** Calls this after each change, until what it returns is called. */
@@ -80,11 +81,6 @@ export class MemoryCluster {
       id,
       this.schedule.after(ttlMs, () => this.revoke(id)),
     )
-  }
-
-  #apply(revision: Revision): void {
-    this.store.apply(revision)
-    this.#tell()
   }
 
   #tell(): void {

@@ -8,8 +8,8 @@ import type { Change, Entry, Guard, Listing, Outcome, Write } from './coordinato
 /** What one revision does to one key; without a value it goes. */
 export interface Step {
   readonly key: string
-  readonly value?: string
-  readonly lease?: string
+  readonly value?: string | undefined
+  readonly lease?: string | undefined
 }
 
 export interface Revision {
@@ -20,22 +20,28 @@ export interface Revision {
 /** All that there is, to be written down as a whole. */
 export interface Snapshot {
   readonly revision: number
-  readonly entries: readonly (Entry & { readonly lease?: string })[]
+  readonly entries: readonly Held[]
 }
 
+type Held = Entry & { readonly lease?: string | undefined }
 type Past = { readonly revision: number; readonly changes: readonly Change[] }
 
-/** So many revisions can be asked for again. */
-const historyMax = 10_000
+/** Changes of so many revisions can be asked for again. */
+const historyDefault = 10_000
 
 export class Store {
+  readonly #historyMax: number
   #revision = 0
-  #entries = new Map<string, Entry & { readonly lease?: string }>()
+  #entries = new Map<string, Held>()
   /** the living leases, with the keys that hang on each */
   readonly #leases = new Map<string, Set<string>>()
   #history: Past[] = []
   /** changes up to this revision are forgotten */
   #compacted = 0
+
+  constructor(historyMax = historyDefault) {
+    this.#historyMax = historyMax
+  }
 
   get revision(): number {
     return this.#revision
@@ -57,14 +63,12 @@ export class Store {
       const entry = this.#entries.get(guard.key)
       return 'version' in guard ? (entry?.version ?? 0) === guard.version : entry?.created === guard.created
     })
-    if (!holds || writes.some((write) => 'lease' in write && !this.#leases.has(write.lease.id))) return undefined
+    if (!holds || writes.some((write) => 'value' in write && write.lease !== undefined && !this.#leases.has(write.lease.id)))
+      return undefined
     const steps = writes
       .filter((write) => 'value' in write || this.#entries.has(write.key))
       .map((write): Step => {
-        if (!('value' in write)) return { key: write.key }
-        return write.lease === undefined
-          ? { key: write.key, value: write.value }
-          : { key: write.key, value: write.value, lease: write.lease.id }
+        return 'value' in write ? { key: write.key, value: write.value, lease: write.lease?.id } : { key: write.key }
       })
     return { revision: this.#revision + (steps.length > 0 ? 1 : 0), steps }
   }
@@ -82,12 +86,12 @@ export class Store {
         return { kind: 'delete', key: step.key, version: revision }
       }
       const entry: Entry = { key: step.key, value: step.value, version: revision, created: before?.created ?? revision }
-      this.#entries.set(step.key, step.lease === undefined ? entry : { ...entry, lease: step.lease })
+      this.#entries.set(step.key, { ...entry, lease: step.lease })
       if (step.lease !== undefined) this.#leases.get(step.lease)?.add(step.key)
       return { kind: 'put', entry }
     })
     this.#history.push({ revision, changes })
-    if (this.#history.length >= 2 * historyMax) this.compact(historyMax)
+    if (this.#history.length >= 2 * this.#historyMax) this.compact(this.#historyMax)
   }
 
   commit(guards: readonly Guard[], writes: readonly Write[]): Outcome {
@@ -105,11 +109,15 @@ export class Store {
     return this.#leases.has(id)
   }
 
-  /** No record can hang on this lease any more; what removing those that do would do. */
-  endLease(id: string): Revision {
-    const keys = [...(this.#leases.get(id) ?? [])]
-    this.#leases.delete(id)
+  /** What removing all that hangs on a lease would do: nothing is done yet. */
+  decideEnd(lease: string): Revision {
+    const keys = [...(this.#leases.get(lease) ?? [])]
     return { revision: this.#revision + (keys.length > 0 ? 1 : 0), steps: keys.map((key) => ({ key })) }
+  }
+
+  /** Nothing can hang on this lease any more. */
+  endLease(id: string): void {
+    this.#leases.delete(id)
   }
 
   /** What each revision after this one did to keys with a prefix; `undefined` when that is forgotten. */
