@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { EmbeddedCoordinator } from '../../../lib/cluster/coordination/embedded.ts'
 import type { EmbeddedOptions } from '../../../lib/cluster/coordination/embedded.ts'
