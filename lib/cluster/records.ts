@@ -1,0 +1,165 @@
+/**
+ * The records of a cluster: what they hold, under which keys, and who writes them. Everything that nimbus and supervisors know of each other is here;
+ * nothing else passes between them but bundles and logs.
+ *
+ * What was read is checked: a record that cannot be understood is reported and left alone, as written by another version.
+ */
+import { z } from 'zod'
+import type { ConfigInput } from '../config.ts'
+
+const Name = z.string().regex(/^[A-Za-z$][\w.$-]{0,127}$/)
+const Id = z.string().regex(/^[\w.$-]{1,160}$/)
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const Url = z.url().max(1_000)
+const Count = z.int().min(0).max(1_000_000)
+const Executors = z.array(z.int().min(0).max(4_095)).max(4_096)
+
+export const keys = {
+  leader: 'nimbus/leader',
+  nimbus: (id: string) => `nimbus/members/${id}`,
+  supervisor: (id: string) => `supervisors/${id}`,
+  topology: (name: string) => `topologies/${name}`,
+  assignment: (name: string) => `assignments/${name}`,
+  worker: (name: string, worker: number) => `workers/${name}/${worker}`,
+  positions: (name: string, worker: number) => `positions/${name}/${worker}`,
+  result: (name: string) => `results/${name}`,
+} as const
+
+/** `nimbus/leader` and `nimbus/members/ID`, both with a lease: a nimbus that runs, and the one that leads. */
+export const NimbusRecord = z.object({ id: Id, url: Url })
+export type NimbusRecord = z.infer<typeof NimbusRecord>
+
+/** `supervisors/ID`, with a lease, by the supervisor: a host that workers can run on. */
+export const SupervisorRecord = z.object({
+  id: Id,
+  /** where its workers listen, and what people know it by */
+  host: z.string().min(1).max(255),
+  /** its own API: logs, bundles */
+  url: Url,
+  slots: Count,
+  cores: z.number().min(0),
+  memoryMb: z.number().min(0),
+  /** why it takes no workers now, if it does not */
+  unhealthy: z.string().max(1_000).optional(),
+  version: z.string().max(50),
+  startedAtMs: z.number(),
+})
+export type SupervisorRecord = z.infer<typeof SupervisorRecord>
+
+/** What a component asks of where it runs, for each of its tasks. */
+const Hints = z.object({ cpu: z.number().min(0), memoryMb: z.number().min(0) })
+
+/** `topologies/NAME`, by the leader: what somebody deployed and wants of it. */
+export const TopologyRecord = z.object({
+  name: Name,
+  /** of this deployment: name, and a number that is not used again */
+  id: Id,
+  /** the code, by its digest, and the file that it came from */
+  bundle: Sha256,
+  file: z.string().max(1_000),
+  params: z.record(z.string(), z.unknown()),
+  config: z.custom<ConfigInput>((value) => typeof value === 'object' && value !== null),
+  workers: z.int().min(1).max(10_000),
+  /** over all workers */
+  executors: z.int().min(1).max(4_096),
+  /** as planned where it was deployed: nimbus runs no code of users */
+  components: z
+    .array(z.object({ id: z.string().max(128), kind: z.enum(['spout', 'bolt']), tasks: Count, hints: Hints.optional() }))
+    .max(10_000),
+  /** whole hosts of its own, this many; 0 = it shares them */
+  isolatedHosts: Count,
+  wanted: z.enum(['active', 'inactive', 'killed']),
+  /** of a topology that is to be killed: how long its spouts rest before */
+  killWaitMs: z.number().min(0).optional(),
+  /** what was changed since it was deployed, counted: code, workers, executors */
+  changes: Count,
+  deployedAtMs: z.number(),
+})
+export type TopologyRecord = z.infer<typeof TopologyRecord>
+
+/** `assignments/NAME`, by the leader: who runs what. */
+export const AssignmentRecord = z.object({
+  name: Name,
+  id: Id,
+  /** grows with every write */
+  epoch: z.int().min(1),
+  /** `changes` of the topology that it is for */
+  changes: Count,
+  bundle: Sha256,
+  executors: z.int().min(1).max(4_096),
+  isActive: z.boolean(),
+  workers: z
+    .array(
+      z.object({
+        worker: z.int().min(0).max(9_999),
+        supervisor: Id,
+        /** grows each time the worker is placed anew: what has an older one is refused */
+        incarnation: z.int().min(1),
+        executors: Executors,
+      }),
+    )
+    .max(10_000),
+})
+export type AssignmentRecord = z.infer<typeof AssignmentRecord>
+
+/** `workers/NAME/K`, by its supervisor, when it changes: how the process is. */
+export const WorkerRecord = z.object({
+  name: Name,
+  id: Id,
+  worker: z.int().min(0).max(9_999),
+  incarnation: z.int().min(1),
+  supervisor: Id,
+  host: z.string().max(255),
+  /** `failing`: it ends again and again, and the supervisor gives it up until it is placed anew */
+  state: z.enum(['starting', 'running', 'waiting', 'failing', 'stopping']),
+  pid: z.int().min(1).optional(),
+  /** where its links are */
+  url: z.string().max(1_000).optional(),
+  /** names its log to the supervisor's API; says nothing else */
+  log: Id.optional(),
+  restarts: Count,
+  /** what ended it last */
+  error: z.object({ code: z.string().max(100), message: z.string().max(4_000), atMs: z.number() }).optional(),
+  startedAtMs: z.number(),
+})
+export type WorkerRecord = z.infer<typeof WorkerRecord>
+
+/** `positions/NAME/K`, by its supervisor, at most once a second: where the spout tasks of a worker would go on, by task. */
+export const PositionsRecord = z.object({ id: Id, positions: z.record(z.string(), z.number()) })
+export type PositionsRecord = z.infer<typeof PositionsRecord>
+
+/** `results/NAME`, by the supervisor of the lead: how a run has ended that finished. */
+export const ResultRecord = z.object({
+  id: Id,
+  state: z.enum(['finished', 'failed', 'stopped']),
+  seconds: z.number(),
+  emitted: z.number(),
+  acked: z.number(),
+  failed: z.number(),
+  expired: z.number(),
+  replayed: z.number(),
+  deadLettered: z.number(),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  atMs: z.number(),
+})
+export type ResultRecord = z.infer<typeof ResultRecord>
+
+/** How a topology is, in a word for people, from what is known of it. */
+export type TopologyState = 'waiting' | 'starting' | 'active' | 'inactive' | 'failing' | 'finished' | 'killing'
+
+export function stateOf(
+  topology: TopologyRecord,
+  assignment: AssignmentRecord | undefined,
+  workers: readonly WorkerRecord[],
+  result: ResultRecord | undefined,
+): TopologyState {
+  if (topology.wanted === 'killed') return 'killing'
+  if (result?.id === topology.id) return 'finished'
+  if (assignment === undefined || assignment.workers.length === 0) return 'waiting'
+  const current = assignment.workers.map(({ worker, incarnation }) =>
+    workers.find((record) => record.id === topology.id && record.worker === worker && record.incarnation === incarnation),
+  )
+  if (current.some((worker) => worker?.state === 'failing' || worker?.state === 'waiting')) return 'failing'
+  if (!current.every((worker) => worker?.state === 'running')) return 'starting'
+  return assignment.isActive ? 'active' : 'inactive'
+}
