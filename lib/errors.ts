@@ -377,6 +377,7 @@ const table = {
   },
   // -- workers on a cluster
   'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
+  'worker-ended': { what: 'a worker ended: {reason}', help: 'see its log (squall logs); it is started again' },
   'link-garbled': {
     what: 'another worker sent what cannot be: {reason}',
     help: 'check that only workers of this cluster can reach the port of a worker, and that all run the same version',

@@ -15,7 +15,7 @@ import { Loop } from './loop.ts'
 import { QuietSign } from './quiet.ts'
 import { executorFailed, exitCalled, uncaught } from './strays.ts'
 import { heldUpNumber } from './thread-messages.ts'
-import type { FromThread, Rings, ThreadData, ToThread } from './thread-messages.ts'
+import type { FromThread, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
 /** Counters of the components' own go to the main thread this often. */
 const countersMs = 250
@@ -68,6 +68,8 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
     lanes: data.to.map((rings, other) => rings && lanesOf(rings, data, other)),
     ends: data.from.map((rings) => rings && endsOf(rings)),
     pressure: data.shared.pressure,
+    // whoever has the word after those of the executors tells other processes
+    onPressure: () => wake(data.shared, data.to.length),
     log: createLogger(data.log),
     onError: (error) => say({ kind: 'error', error }),
     onFatal: fatal,
@@ -124,16 +126,17 @@ function actorOf(executor: Executor, data: ThreadData, say: (message: FromThread
   }
 }
 
-function lanesOf(rings: Rings, { shared: { wake }, wakes }: ThreadData, other: number): Lanes {
-  const word = wakes[other] as number
+function lanesOf(rings: Rings, { shared, wakes }: ThreadData, other: number): Lanes {
   return {
     data: new RingWriter(rings.data),
     system: new RingWriter(rings.system),
-    notify: () => {
-      Atomics.add(wake, word, 1)
-      Atomics.notify(wake, word)
-    },
+    notify: () => wake(shared, wakes[other] as number),
   }
+}
+
+function wake({ wake: words }: SharedWords, word: number): void {
+  Atomics.add(words, word, 1)
+  Atomics.notify(words, word)
 }
 
 function endsOf(rings: Rings): LaneEnds {

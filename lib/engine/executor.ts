@@ -201,7 +201,10 @@ export class Executor extends TaskHost implements BundleSink {
       if (link.flush()) parked++
       if (link.sent !== before) hasSent = true
     }
-    if (pressure[this.index] !== parked) pressure[this.index] = parked
+    if (pressure[this.index] !== parked) {
+      pressure[this.index] = parked
+      this.#options.onPressure?.()
+    }
     for (const spout of this.#spouts) {
       const head = this.layout.head(spout.task)
       this.cells[head + cell.pending] = spout.pending

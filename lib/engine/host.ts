@@ -27,6 +27,8 @@ export interface ExecutorOptions {
   readonly ends: readonly (LaneEnds | undefined)[]
   /** a number an executor: not 0 while it has parked frames; shared */
   readonly pressure: Int32Array
+  /** that number of this executor has changed */
+  readonly onPressure?: () => void
   readonly log: Logger
   readonly tap?: Tap | undefined
   readonly onError: (error: ComponentError) => void

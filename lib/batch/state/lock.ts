@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { writeError } from '../log/file-system.ts'
+import { isAlive, startOf } from '../../std/processes.ts'
 
 const Holder = z.object({ pid: z.int(), started: z.string(), run: z.string() })
 type Holder = z.infer<typeof Holder>
@@ -79,27 +80,4 @@ function holderOf(path: string): Holder | undefined {
 
 function isSame(a: Holder | undefined, b: Holder): boolean {
   return a !== undefined && a.pid === b.pid && a.started === b.started && a.run === b.run
-}
-
-function isAlive({ pid, started }: Holder): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-  return startOf(pid) === started
-}
-
-/** When a process started, where the system tells: its number may be another's by now. */
-function startOf(pid: number): string {
-  try {
-    // the name of the program, in parentheses, may hold anything
-    return (
-      readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')[19] ?? ''
-    )
-  } catch {
-    return ''
-  }
 }

@@ -19,8 +19,6 @@ export const Assignment = z.object({
   executors: z.int().min(1).max(4_096),
   workers: z.array(WorkerPlace).min(1).max(10_000),
   isActive: z.boolean(),
-  /** where each spout task would go on, by task */
-  positions: z.record(z.string(), z.number()),
 })
 export type Assignment = z.infer<typeof Assignment>
 
@@ -44,9 +42,13 @@ export const Launch = z.object({
 })
 export type Launch = z.infer<typeof Launch>
 
+const Positions = z.record(z.string(), z.number())
+export type Positions = Readonly<z.infer<typeof Positions>>
+
 /** What supervisor and worker say to each other. */
 export const ToWorker = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('assignment'), assignment: Assignment }),
+  /** `positions`: where each spout task would go on, by task */
+  z.object({ kind: z.literal('assignment'), assignment: Assignment, positions: Positions }),
   z.object({ kind: z.literal('stop'), drainMs: z.number().min(0) }),
   z.object({ kind: z.literal('snapshot'), id: z.int() }),
 ])
@@ -77,7 +79,7 @@ export const FromWorker = z.discriminatedUnion('kind', [
     pid: z.int(),
     epoch: z.int(),
     state: z.enum(['starting', 'running', 'stopping']),
-    positions: z.record(z.string(), z.number()),
+    positions: Positions,
     rssBytes: z.number(),
     links: z.int(),
   }),

@@ -50,7 +50,7 @@ async function main(file: string): Promise<void> {
     const words = parsed.data
     switch (words.kind) {
       case 'assignment':
-        await part.assign(words.assignment)
+        await part.assign(words.assignment, words.positions)
         break
       case 'snapshot':
         connection.send(wordsMessage({ kind: 'snapshot', id: words.id, snapshot: part.snapshot() ?? null } satisfies FromWorker))

@@ -24,7 +24,7 @@ import { anySeed } from '../../std/random.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
 import { importTopology } from '../../topology/load/load.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
-import type { Assignment, FromWorker, Launch, Outcome } from './assignment.ts'
+import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
 import { messageKinds, cellsOf } from './frames.ts'
 import { Peers } from './peers.ts'
 import type { Peer } from './peers.ts'
@@ -54,13 +54,13 @@ export class Worker {
     return new Worker(launch, await importTopology(launch.module), peers, tell)
   }
 
-  /** What its supervisor says; an older one than is known says nothing. */
-  async assign(assignment: Assignment): Promise<void> {
+  /** What its supervisor says; an older one than is known says nothing, the same again may know where more workers are. */
+  async assign(assignment: Assignment, positions: Positions): Promise<void> {
     const before = this.#assignment
-    if (before !== undefined && assignment.epoch <= before.epoch) return
+    if (before !== undefined && assignment.epoch < before.epoch) return
     this.#assignment = assignment
     this.#peers.assign(assignment.workers)
-    if (this.#part === undefined) await this.#join(assignment)
+    if (this.#part === undefined) await this.#join(assignment, positions)
     else if (this.#part instanceof Lead && before?.isActive !== assignment.isActive) await this.#part.setActive(assignment.isActive)
   }
 
@@ -85,10 +85,10 @@ export class Worker {
     return this.#part instanceof Lead ? this.#part.run?.snapshot() : undefined
   }
 
-  async #join(assignment: Assignment): Promise<void> {
+  async #join(assignment: Assignment, positions: Positions): Promise<void> {
     const place = assignment.workers.find(({ worker }) => worker === this.#launch.worker)
     if (place === undefined) return
-    const share = new Share(this.#launch, this.#definition, assignment, place.executors, this.#peers)
+    const share = new Share(this.#launch, this.#definition, assignment, positions, place.executors, this.#peers)
     this.#part = place.executors.includes(0) ? new Lead(share, (outcome) => this.#tell({ kind: 'over', outcome })) : new Member(share)
     await this.#part.begin()
     this.#state = 'running'
@@ -100,16 +100,25 @@ class Share {
   readonly launch: Launch
   readonly definition: TopologyDefinition
   readonly assignment: Assignment
+  readonly positions: Positions
   readonly here: readonly number[]
   readonly peers: Peers
   readonly words: SharedWords
   readonly relay: Relay
   readonly #workerOf: ReadonlyMap<number, number>
 
-  constructor(launch: Launch, definition: TopologyDefinition, assignment: Assignment, here: readonly number[], peers: Peers) {
+  constructor(
+    launch: Launch,
+    definition: TopologyDefinition,
+    assignment: Assignment,
+    positions: Positions,
+    here: readonly number[],
+    peers: Peers,
+  ) {
     this.launch = launch
     this.definition = definition
     this.assignment = assignment
+    this.positions = positions
     this.here = here
     this.peers = peers
     this.words = sharedWords(assignment.executors)
@@ -159,7 +168,7 @@ class Lead {
   }
 
   async begin(): Promise<void> {
-    const { definition, assignment, launch, module, relay } = this.#share
+    const { definition, assignment, positions, launch, module, relay } = this.#share
     void relay.run()
     const run = await startRunWith(
       (options) => Promise.resolve(this.#crew(options)),
@@ -169,7 +178,7 @@ class Lead {
         config: launch.config,
         executors: assignment.executors,
         inactive: !assignment.isActive,
-        positions: new Map(Object.entries(assignment.positions).map(([task, position]) => [Number(task), position])),
+        positions: new Map(Object.entries(positions).map(([task, position]) => [Number(task), position])),
         log: { level: 'info' },
         onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
       },
