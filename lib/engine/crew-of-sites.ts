@@ -5,6 +5,7 @@
  * have had a part in the dead one; then it starts, and its spouts go on from where they said (`savePosition`).
  */
 import { SquallError, errorFrom } from '../errors.ts'
+import { CellLayout, cell } from './cells.ts'
 import { Deaths } from './deaths.ts'
 import { areAllQuiet } from './quiet.ts'
 import type { Crew, CrewOptions } from './run.ts'
@@ -25,10 +26,19 @@ export interface SitesOptions extends CrewOptions {
   readonly sites: (ears: SiteEars) => readonly Site[]
 }
 
+/** Where executors go: a site that there is or a new one, and those that it shall have. */
+export interface Placing {
+  readonly site: Site
+  readonly executors: readonly number[]
+}
+
+/** How long executors that move wait for what is under way. */
+const pauseMs = 2_000
+
 export class CrewOfSites implements Crew {
   readonly #deaths: Deaths
   readonly #options: SitesOptions
-  readonly #sites: readonly Site[]
+  #sites: readonly Site[]
   #lanes = 1
   #hasStarted = false
   #isActive = false
@@ -65,7 +75,13 @@ export class CrewOfSites implements Crew {
   async #startAll(): Promise<void> {
     const states = await Promise.all(this.#sites.map((site) => site.meet()))
     this.#lanes = Math.max(...states.map(({ lanes }) => lanes))
-    const running = new Set(states.flatMap((state) => state.running))
+    const running = new Set<number>()
+    for (const [place, site] of this.#sites.entries()) {
+      const [own, strays] = parted(states[place]?.running ?? [], (executor) => site.executors.includes(executor))
+      for (const executor of own) running.add(executor)
+      // whoever led before was about to move them
+      if (strays.length > 0) await site.drop(strays)
+    }
     if (running.size > 0) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
     await this.#all((site) => site.start(site.executors))
   }
@@ -116,6 +132,44 @@ export class CrewOfSites implements Crew {
     const executors = this.#executors.map((index) => ({ state: at(index * 2), over: at(index * 2 + 1) }))
     if (executors.some(({ state }) => state === heldUpNumber.other)) return undefined
     return executors.some(({ state }) => state === heldUpNumber.some) ? executors.reduce((sum, { over }) => sum + over, 0) : undefined
+  }
+
+  /**
+   * Moves executors between sites; those that stay where they are go on, and fail what they had under way with those that move. Sites without any
+   * are let go. `left` is called when they have left where they were and have begun nowhere yet. To be called again only when it is done.
+   */
+  async place(placings: readonly Placing[], left: () => void): Promise<void> {
+    const moved = placings.flatMap(({ site, executors }) => executors.filter((executor) => this.#siteOf(executor) !== site))
+    const gone = this.#sites.filter((site) => !placings.some((placing) => placing.site === site))
+    if (this.#isEnding || (moved.length === 0 && gone.length === 0)) return
+    this.#restarting++
+    try {
+      if (this.#isActive) await this.#pause()
+      for (const { site, executors } of placings) {
+        const leaving = site.executors.filter((executor) => !executors.includes(executor))
+        if (leaving.length > 0) await site.drop(leaving).catch(this.#unlessBorne)
+      }
+      for (const site of gone) await site.close().catch(this.#unlessBorne)
+      this.#sites = placings.map(({ site }) => site)
+      left()
+      await Promise.all(placings.map(({ site, executors }) => site.adopt(executors)))
+      for (const executor of moved) this.#deaths.forget(executor)
+      await this.#renew(moved)
+      await this.#all((site) => site.start(site.executors).catch(this.#unlessBorne))
+      if (this.#isActive) await this.#all((site) => site.setActive(true).catch(unlessDead))
+    } finally {
+      this.#restarting--
+    }
+  }
+
+  /** What is under way may be done before executors move. */
+  async #pause(): Promise<void> {
+    const { clock, plan, cells } = this.#options
+    const layout = new CellLayout(plan)
+    const isPending = (): boolean => plan.tasks.some(({ task }) => (cells[layout.head(task) + cell.pending] as number) > 0)
+    const startedMs = clock.now()
+    await this.#all((site) => site.setActive(false).catch(unlessDead))
+    while (isPending() && clock.now() - startedMs < pauseMs) await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 
   get #executors(): readonly number[] {
@@ -179,4 +233,8 @@ export class CrewOfSites implements Crew {
     // only now, for until then any of them could still hand a part of anyone's tree to the dead one
     await this.#all((site) => site.lose(executors).catch(unlessDead))
   }
+}
+
+function parted<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))]
 }

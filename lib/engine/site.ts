@@ -8,6 +8,10 @@ import type { SharedWords } from './thread-messages.ts'
 export interface Site {
   /** Their numbers, among those of the whole run. */
   readonly executors: readonly number[]
+  /** These are here from now on too; they start when they are told to, after `renew`. */
+  adopt(executors: readonly number[]): Promise<void>
+  /** Closes these, which go elsewhere. */
+  drop(executors: readonly number[]): Promise<void>
   /** What is there already: when the one who led the run is gone and another leads it, the others may run. */
   meet(): Promise<SiteState>
   /** Starts those that do not run yet; rejects with `executor-died` when one dies meanwhile. */

@@ -32,7 +32,7 @@ export interface ThreadSiteOptions extends Pick<CrewOptions, 'plan' | 'runnable'
 }
 
 export class ThreadSite implements Site {
-  readonly executors: readonly number[]
+  executors: readonly number[]
   readonly #options: ThreadSiteOptions
   /** from i to j at i * n + j, where one of them is here */
   readonly #rings: (Rings | undefined)[]
@@ -49,6 +49,19 @@ export class ThreadSite implements Site {
 
   meet(): Promise<SiteState> {
     return Promise.resolve({ running: this.#alive, lanes: this.#lanes })
+  }
+
+  adopt(executors: readonly number[]): Promise<void> {
+    this.executors = [...new Set([...this.executors, ...executors])]
+    return Promise.resolve()
+  }
+
+  async drop(executors: readonly number[]): Promise<void> {
+    const leaving = executors.flatMap((index) => this.#threads.get(index) ?? [])
+    for (const index of executors) this.#threads.delete(index)
+    this.executors = this.executors.filter((index) => !executors.includes(index))
+    await settled(leaving.map((thread) => thread.ask({ kind: 'close' }).catch(unlessDead)))
+    for (const thread of leaving) await thread.end()
   }
 
   async start(executors: readonly number[]): Promise<void> {
@@ -144,10 +157,12 @@ export class ThreadSite implements Site {
       to: Array.from({ length: n }, (_, other) => this.#rings[index * n + other]),
       from: Array.from({ length: n }, (_, other) => this.#rings[other * n + index]),
     }
-    return new Thread(data, {
+    const thread = new Thread(data, {
       message: (message) => ears.said(message),
-      died: (reason) => ears.died([index], reason),
+      // one that was dropped is no loss
+      died: (reason) => this.#threads.get(index) === thread && ears.died([index], reason),
     })
+    return thread
   }
 
   #forget(index: number): void {

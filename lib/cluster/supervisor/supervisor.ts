@@ -204,7 +204,9 @@ export class Supervisor {
 
   /** Of all workers of a topology: a task may have been another worker's. */
   #positionsOf(name: string, id: string): Positions {
-    const written = [...(this.#known?.positions ?? [])].flatMap(([key, record]) => (key.startsWith(`${name}/`) && record.id === id ? [record.positions] : []))
+    const written = [...(this.#known?.positions ?? [])].flatMap(([key, record]) =>
+      key.startsWith(`${name}/`) && record.id === id ? [record.positions] : [],
+    )
     const here = [...this.#lives.values()].filter((life) => life.id === id).map(({ positions }) => positions)
     return Object.assign({}, ...written, ...here) as Positions
   }
@@ -224,7 +226,12 @@ export class Supervisor {
       const record = this.#lives.get(key)?.record
       if (record === undefined) continue
       try {
-        await this.#commit(record.name, record.id, [{ key: keys.worker(record.name, record.worker), value: JSON.stringify(record) }], record.incarnation)
+        await this.#commit(
+          record.name,
+          record.id,
+          [{ key: keys.worker(record.name, record.worker), value: JSON.stringify(record) }],
+          record.incarnation,
+        )
       } catch (error) {
         this.#options.report(`the record of a worker could not be written: ${(error as Error).message}`)
         this.#dirty.add(key)
@@ -241,7 +248,8 @@ export class Supervisor {
     const assignment = entry === undefined ? undefined : (JSON.parse(entry.value) as AssignmentRecord)
     const isOurs =
       assignment?.id === id &&
-      (incarnation === undefined || assignment.workers.some((place) => place.supervisor === this.#options.id && place.incarnation === incarnation))
+      (incarnation === undefined ||
+        assignment.workers.some((place) => place.supervisor === this.#options.id && place.incarnation === incarnation))
     if (entry === undefined || !isOurs) return false
     const guards: readonly Guard[] = [{ key: entry.key, version: entry.version }]
     const { ok } = await coordinator.commit(guards, writes)

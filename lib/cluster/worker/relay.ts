@@ -49,7 +49,7 @@ export interface RelayOptions {
   /** the word after those of the executors wakes the relay */
   readonly words: SharedWords
   readonly executors: number
-  readonly here: readonly number[]
+  readonly here: () => readonly number[]
   /** the link to the worker of an executor elsewhere, if there is one now */
   readonly linkTo: (executor: number) => RelayLink | undefined
   /** the links to all other workers */
@@ -62,6 +62,8 @@ export class Relay implements Connector {
   readonly #in = new Map<string, LaneIn>()
   /** frames of lanes that this end has not made yet */
   readonly #early = new Map<string, Uint8Array[]>()
+  /** the number of the lanes made last */
+  #newest = 0
   /** by executor here, what others were told */
   readonly #toldPressure: Int32Array
   #isStopping = false
@@ -75,6 +77,7 @@ export class Relay implements Connector {
   }
 
   connect(here: number, there: number, out: Rings, back: Rings, number: number): void {
+    this.#newest = Math.max(this.#newest, number)
     for (const lane of laneNames) {
       const head = { lane, from: here, to: there, number }
       this.#out.set(keyOf(head), { head, ring: new RingReader(out[lane]), inFlightBytes: 0 })
@@ -86,6 +89,13 @@ export class Relay implements Connector {
       for (const message of early) this.#tuples(message)
     }
     this.#wake()
+  }
+
+  /** Executors are here or elsewhere that were not: lanes that do not lead from here to elsewhere, or back, are none. */
+  moved(): void {
+    const here = new Set(this.#options.here())
+    for (const lanes of [this.#out, this.#in])
+      for (const [key, { head }] of lanes) if (here.has(head.from) === here.has(head.to)) lanes.delete(key)
   }
 
   /** A message of kind `tuples` or `credit` has come. */
@@ -158,7 +168,10 @@ export class Relay implements Connector {
   }
 
   #keepEarly(key: string, head: LaneHead, message: Uint8Array): void {
-    if (!this.#options.here.includes(head.to)) throw garbled(`tuples for executor ${head.to}, which is not here`)
+    // its executor was here, and is elsewhere now
+    if (head.number <= this.#newest) return
+    const { executors } = this.#options
+    if (head.from >= executors || head.to >= executors) throw garbled(`tuples from executor ${head.from} to ${head.to} of ${executors}`)
     const early = this.#early.get(key)?.filter((other) => laneHeadOf(other).number === head.number) ?? []
     early.push(message)
     if (
@@ -216,7 +229,7 @@ export class Relay implements Connector {
 
   #tellPressure(): void {
     const { words, here } = this.#options
-    for (const executor of here) {
+    for (const executor of here()) {
       const parked = Atomics.load(words.pressure, executor)
       if ((parked === 0) === (this.#toldPressure[executor] === 0)) continue
       this.#toldPressure[executor] = parked

@@ -18,6 +18,8 @@ export interface RemoteSiteOptions {
   readonly cells: Float64Array
   readonly words: SharedWords
   readonly ears: SiteEars
+  /** the worker that an executor of the run is in */
+  readonly workerOf: (executor: number) => number
   readonly send: (message: Uint8Array) => void
 }
 
@@ -27,25 +29,41 @@ interface Asked {
 }
 
 export class RemoteSite implements Site {
-  readonly executors: readonly number[]
+  executors: readonly number[] = []
   readonly #options: RemoteSiteOptions
   readonly #layout: CellLayout
-  readonly #tasks: readonly number[]
-  readonly #signs: ReadonlyMap<number, QuietSign>
+  readonly #signs = new Map<number, QuietSign>()
+  #tasks: readonly number[] = []
   readonly #asked = new Map<number, Asked>()
   /** commands given to the process that is there now */
   #given = 0
 
   constructor(options: RemoteSiteOptions) {
     this.#options = options
-    this.executors = options.executors
     this.#layout = new CellLayout(options.plan)
-    this.#tasks = tasksOf(options.placement, options.executors)
-    this.#signs = new Map(options.executors.map((executor) => [executor, new QuietSign(options.words.quiet, executor)]))
+    this.#have(options.executors)
+  }
+
+  #have(executors: readonly number[]): void {
+    this.executors = executors
+    this.#tasks = tasksOf(this.#options.placement, executors)
+    this.#signs.clear()
+    for (const executor of executors) this.#signs.set(executor, new QuietSign(this.#options.words.quiet, executor))
   }
 
   async meet(): Promise<SiteState> {
     return (await this.#ask({ do: 'meet' })) ?? { running: [], lanes: 1 }
+  }
+
+  async adopt(executors: readonly number[]): Promise<void> {
+    const all = [...new Set([...this.executors, ...executors])].sort((a, b) => a - b)
+    this.#have(all)
+    await this.#ask({ do: 'adopt', executors: [...executors] })
+  }
+
+  async drop(executors: readonly number[]): Promise<void> {
+    await this.#ask({ do: 'drop', executors: [...executors] })
+    this.#have(this.executors.filter((executor) => !executors.includes(executor)))
   }
 
   async start(executors: readonly number[]): Promise<void> {
@@ -69,7 +87,7 @@ export class RemoteSite implements Site {
       Atomics.store(words.pressure, executor, 0)
       Atomics.store(words.heldUp, executor * 2, heldUpNumber.other)
     }
-    await this.#ask({ do: 'renew', executors: [...executors], number })
+    await this.#ask({ do: 'renew', executors: [...executors], workers: executors.map(this.#options.workerOf), number })
   }
 
   async lose(executors: readonly number[]): Promise<void> {

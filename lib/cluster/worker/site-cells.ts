@@ -8,24 +8,27 @@ export function tasksOf(placement: readonly number[], executors: readonly number
   return placement.flatMap((executor, task) => (executors.includes(executor) ? [task] : []))
 }
 
+/** Each block with its task's number before it. */
 export function cellsOfTasks(layout: CellLayout, cells: Float64Array, tasks: readonly number[]): Float64Array {
   const blocks = tasks.map((task) => cells.subarray(layout.head(task), layout.end(task)))
-  const all = new Float64Array(blocks.reduce((size, block) => size + block.length, 0))
+  const all = new Float64Array(blocks.reduce((size, block) => size + 1 + block.length, 0))
   let at = 0
-  for (const block of blocks) {
-    all.set(block, at)
-    at += block.length
-  }
+  blocks.forEach((block, place) => {
+    all[at] = tasks[place] as number
+    all.set(block, at + 1)
+    at += 1 + block.length
+  })
   return all
 }
 
+/** Puts the blocks of those tasks among `tasks` into `cells`; what others say of tasks that are not theirs any more is nothing. */
 export function putCellsOfTasks(layout: CellLayout, cells: Float64Array, tasks: readonly number[], blocks: Float64Array): void {
-  let at = 0
-  for (const task of tasks) {
+  for (let at = 0; at < blocks.length;) {
+    const task = blocks[at] as number
     const [from, to] = [layout.head(task), layout.end(task)]
-    if (at + to - from > blocks.length) throw garbled('cells of fewer tasks than there are')
-    cells.set(blocks.subarray(at, at + to - from), from)
-    at += to - from
+    if (from === undefined || !(at + 1 + to - from <= blocks.length)) throw garbled('cells that no task has')
+    if (tasks.includes(task)) cells.set(blocks.subarray(at + 1, at + 1 + to - from), from)
+    at += 1 + to - from
   }
 }
 

@@ -21,6 +21,10 @@ export interface SiteHostOptions {
   readonly cells: Float64Array
   readonly words: SharedWords
   readonly site: (ears: SiteEars) => Site
+  /** executors of the run are in these workers now */
+  readonly placed: (executors: readonly number[], workers: readonly number[]) => void
+  /** the executors here are these now */
+  readonly have: (executors: readonly number[]) => void
   /** to the lead, whenever it is there */
   readonly send: (message: Uint8Array) => void
   /** to the lead, if it is there now: what matters only as it is, or in a small number */
@@ -31,7 +35,7 @@ export class SiteHost {
   readonly #options: SiteHostOptions
   readonly #site: Site
   readonly #layout: CellLayout
-  readonly #tasks: readonly number[]
+  #tasks: readonly number[]
   readonly #timers: NodeJS.Timeout[] = []
   /** commands of this lead that are done */
   #done = 0
@@ -108,6 +112,12 @@ export class SiteHost {
     switch (command.do) {
       case 'meet':
         return await site.meet()
+      case 'adopt':
+        await site.adopt(command.executors)
+        return this.#have(site.executors)
+      case 'drop':
+        await site.drop(command.executors)
+        return this.#have(site.executors)
       case 'start':
         this.#takeOver(command.executors)
         return await site.start(command.executors)
@@ -116,6 +126,7 @@ export class SiteHost {
       case 'finish':
         return await site.finish(command.component)
       case 'renew':
+        this.#options.placed(command.executors, command.workers)
         return await site.renew(command.executors, command.number)
       case 'lose':
         return await site.lose(command.executors)
@@ -126,6 +137,12 @@ export class SiteHost {
       case 'kill':
         return site.kill(command.executor)
     }
+  }
+
+  #have(executors: readonly number[]): void {
+    this.#tasks = tasksOf(this.#options.placement, executors)
+    for (const executor of this.#started) if (!executors.includes(executor)) this.#started.delete(executor)
+    this.#options.have(executors)
   }
 
   /** Executors that are new to this process go on from where the lead knew their tasks to be. */
@@ -145,7 +162,7 @@ export class SiteHost {
   }
 
   #tellRests(): void {
-    const rests = this.#options.executors.map((executor) => this.#restOf(executor))
+    const rests = this.#site.executors.map((executor) => this.#restOf(executor))
     const words: Words = { kind: 'rests', after: this.#done, rests }
     const text = JSON.stringify(words)
     if (text !== this.#lastRests && this.#options.tell(wordsMessage(words))) this.#lastRests = text

@@ -12,10 +12,13 @@ const Failure = z.custom<ComponentError>((value) => typeof value === 'object' &&
 
 export const Command = z.discriminatedUnion('do', [
   z.object({ do: z.literal('meet') }),
+  z.object({ do: z.literal('adopt'), executors: Executors }),
+  z.object({ do: z.literal('drop'), executors: Executors }),
   z.object({ do: z.literal('start'), executors: Executors }),
   z.object({ do: z.literal('setActive'), isActive: z.boolean() }),
   z.object({ do: z.literal('finish'), component: z.int() }),
-  z.object({ do: z.literal('renew'), executors: Executors, number: z.int() }),
+  /** `workers`: where each of them is now */
+  z.object({ do: z.literal('renew'), executors: Executors, workers: Executors, number: z.int() }),
   z.object({ do: z.literal('lose'), executors: Executors }),
   z.object({ do: z.literal('close') }),
   z.object({ do: z.literal('end') }),

@@ -15,7 +15,7 @@ import { startRunWith } from '../../engine/run.ts'
 import type { CrewOptions } from '../../engine/run.ts'
 import type { Run, RunResult } from '../../engine/run-types.ts'
 import { sharedWords } from '../../engine/site.ts'
-import type { SiteEars } from '../../engine/site.ts'
+import type { Site, SiteEars } from '../../engine/site.ts'
 import { ThreadSite } from '../../engine/thread-site.ts'
 import type { ThreadSiteOptions } from '../../engine/thread-site.ts'
 import type { SharedWords } from '../../engine/thread-messages.ts'
@@ -61,7 +61,7 @@ export class Worker {
     this.#assignment = assignment
     this.#peers.assign(assignment.workers)
     if (this.#part === undefined) await this.#join(assignment, positions)
-    else if (this.#part instanceof Lead && before?.isActive !== assignment.isActive) await this.#part.setActive(assignment.isActive)
+    else if (this.#part instanceof Lead) await this.#part.assign(assignment)
   }
 
   async stop(drainMs: number): Promise<void> {
@@ -88,48 +88,69 @@ export class Worker {
   async #join(assignment: Assignment, positions: Positions): Promise<void> {
     const place = assignment.workers.find(({ worker }) => worker === this.#launch.worker)
     if (place === undefined) return
-    const share = new Share(this.#launch, this.#definition, assignment, positions, place.executors, this.#peers)
+    const share = new Share(this.#launch, this.#definition, assignment, positions, this.#peers)
     this.#part = place.executors.includes(0) ? new Lead(share, (outcome) => this.#tell({ kind: 'over', outcome })) : new Member(share)
     await this.#part.begin()
     this.#state = 'running'
   }
 }
 
-/** What lead and members have in common: the plan, the executors here, and the way to the others. */
+/** Where the tasks of a run count. */
+interface Counts {
+  readonly layout: CellLayout
+  readonly cells: Float64Array
+  readonly placement: readonly number[]
+}
+
+/** What lead and members have in common: the executors here, and the way to the others. */
 class Share {
   readonly launch: Launch
   readonly definition: TopologyDefinition
-  readonly assignment: Assignment
   readonly positions: Positions
-  readonly here: readonly number[]
   readonly peers: Peers
   readonly words: SharedWords
   readonly relay: Relay
-  readonly #workerOf: ReadonlyMap<number, number>
+  assignment: Assignment
+  here: readonly number[]
+  readonly #workerOf = new Map<number, number>()
 
-  constructor(
-    launch: Launch,
-    definition: TopologyDefinition,
-    assignment: Assignment,
-    positions: Positions,
-    here: readonly number[],
-    peers: Peers,
-  ) {
+  constructor(launch: Launch, definition: TopologyDefinition, assignment: Assignment, positions: Positions, peers: Peers) {
     this.launch = launch
     this.definition = definition
     this.assignment = assignment
     this.positions = positions
-    this.here = here
     this.peers = peers
     this.words = sharedWords(assignment.executors)
-    this.#workerOf = new Map(assignment.workers.flatMap(({ worker, executors }) => executors.map((executor) => [executor, worker])))
+    for (const { worker, executors } of assignment.workers) for (const executor of executors) this.#workerOf.set(executor, worker)
+    this.here = assignment.workers.find(({ worker }) => worker === launch.worker)?.executors ?? []
     this.relay = new Relay({
       words: this.words,
       executors: assignment.executors,
-      here,
-      linkTo: (executor) => peers.peer(this.#workerOf.get(executor) as number),
+      here: () => this.here,
+      linkTo: (executor) => peers.peer(this.workerOf(executor)),
       links: () => peers.all,
     })
+  }
+
+  /** The worker with executor 0. */
+  get lead(): number {
+    return this.workerOf(0)
+  }
+
+  readonly workerOf = (executor: number): number => this.#workerOf.get(executor) as number
+
+  readonly placed = (executors: readonly number[], workers: readonly number[]): void => {
+    executors.forEach((executor, place) => this.#workerOf.set(executor, workers[place] as number))
+  }
+
+  readonly have = (executors: readonly number[]): void => {
+    this.here = executors
+    this.relay.moved()
+  }
+
+  /** Where the spouts here would go on. */
+  positionsOf(counts: Counts | undefined): Positions {
+    return counts === undefined ? {} : positionsOf(counts.layout, counts.cells, tasksOf(counts.placement, this.here))
   }
 
   get module(): string {
@@ -159,8 +180,13 @@ class Lead {
   run: Run | undefined
   readonly #share: Share
   readonly #over: (outcome: Outcome) => void
-  readonly #sites = new Map<number, RemoteSite>()
-  #cells: { readonly layout: CellLayout; readonly cells: Float64Array; readonly tasks: readonly number[] } | undefined
+  readonly #sites = new Map<number, Site>()
+  #crew: CrewOfSites | undefined
+  #newSite: (worker: number, executors: readonly number[]) => RemoteSite = () => {
+    throw new Error('there is no run yet')
+  }
+  #changing: Promise<void> = Promise.resolve()
+  #counts: Counts | undefined
 
   constructor(share: Share, over: (outcome: Outcome) => void) {
     this.#share = share
@@ -171,7 +197,7 @@ class Lead {
     const { definition, assignment, positions, launch, module, relay } = this.#share
     void relay.run()
     const run = await startRunWith(
-      (options) => Promise.resolve(this.#crew(options)),
+      (options) => Promise.resolve(this.#made(options)),
       { definition, module },
       {
         params: launch.params,
@@ -187,8 +213,15 @@ class Lead {
     void run.done.then((result) => this.#over(outcomeOf(result)))
   }
 
-  async setActive(isActive: boolean): Promise<void> {
-    await (isActive ? this.run?.activate() : this.run?.deactivate())
+  /** Others were placed anew, or spouts shall rest or work: one change after the other. */
+  assign(assignment: Assignment): Promise<void> {
+    const before = this.#share.assignment
+    this.#share.assignment = assignment
+    this.#changing = this.#changing.then(async () => {
+      if (assignment.isActive !== before.isActive) await (assignment.isActive ? this.run?.activate() : this.run?.deactivate())
+      await this.#place(assignment)
+    })
+    return this.#changing
   }
 
   async stop(drainMs: number): Promise<void> {
@@ -196,35 +229,58 @@ class Lead {
     this.#share.relay.stop()
   }
 
-  get positions(): Readonly<Record<string, number>> {
-    return this.#cells === undefined ? {} : positionsOf(this.#cells.layout, this.#cells.cells, this.#cells.tasks)
+  get positions(): Positions {
+    return this.#share.positionsOf(this.#counts)
   }
 
-  #crew(options: CrewOptions): CrewOfSites {
-    const { words, assignment, launch, here, peers } = this.#share
+  #made(options: CrewOptions): CrewOfSites {
+    const { words, assignment, launch, peers, workerOf } = this.#share
     const { plan, placement, cells } = options
-    this.#cells = { layout: new CellLayout(plan), cells, tasks: tasksOf(placement, here) }
-    return new CrewOfSites({
+    this.#counts = { layout: new CellLayout(plan), cells, placement }
+    this.#crew = new CrewOfSites({
       ...options,
       words,
       bearsLosses: true,
       sites: (ears) => {
-        const others = assignment.workers.filter(({ worker }) => worker !== launch.worker)
-        for (const { worker, executors } of others) {
+        this.#newSite = (worker, executors) => {
           const peer = peers.peer(worker)
-          this.#sites.set(
-            worker,
-            new RemoteSite({ worker, executors, plan, placement, cells, words, ears, send: (message) => peer.send(message) }),
-          )
+          const send = (message: Uint8Array): void => peer.send(message)
+          const site = new RemoteSite({ worker, executors, plan, placement, cells, words, ears, workerOf, send })
+          this.#sites.set(worker, site)
           this.#share.hear(peer, this)
+          return site
         }
-        return [this.#share.threads(options, ears), ...this.#sites.values()]
+        for (const { worker, executors } of assignment.workers)
+          if (worker === launch.worker) this.#sites.set(worker, this.#share.threads(options, ears))
+          else this.#newSite(worker, executors)
+        return [...this.#sites.values()]
       },
     })
+    return this.#crew
+  }
+
+  async #place({ workers }: Assignment): Promise<void> {
+    const { launch, placed, have } = this.#share
+    const placings = workers.map(({ worker, executors }) => ({ site: this.#sites.get(worker) ?? this.#newSite(worker, []), executors }))
+    await this.#crew?.place(placings, () => {
+      for (const { worker, executors } of workers) {
+        placed(
+          executors,
+          executors.map(() => worker),
+        )
+        if (worker === launch.worker) have(executors)
+      }
+    })
+    for (const worker of this.#sites.keys()) if (!workers.some((place) => place.worker === worker)) this.#sites.delete(worker)
+  }
+
+  #remote(worker: number): RemoteSite | undefined {
+    const site = this.#sites.get(worker)
+    return site instanceof RemoteSite ? site : undefined
   }
 
   heard({ worker }: Peer, message: Uint8Array): void {
-    const site = this.#sites.get(worker)
+    const site = this.#remote(worker)
     if (message[0] === messageKinds.cells) site?.heardCells(cellsOf(message))
     else {
       const words = wordsFrom(message)
@@ -234,7 +290,7 @@ class Lead {
   }
 
   renewed({ worker }: Peer): void {
-    this.#sites.get(worker)?.renewed()
+    this.#remote(worker)?.renewed()
   }
 }
 
@@ -242,21 +298,20 @@ class Lead {
 class Member {
   readonly #share: Share
   #host: SiteHost | undefined
-  #cells: { readonly layout: CellLayout; readonly cells: Float64Array; readonly tasks: readonly number[] } | undefined
+  #counts: Counts | undefined
 
   constructor(share: Share) {
     this.#share = share
   }
 
   begin(): Promise<void> {
-    const { definition, assignment, launch, module, relay, here, words, peers } = this.#share
+    const { definition, assignment, launch, module, relay, here, words, peers, lead, have, placed } = this.#share
     void relay.run()
     const plan = planTopology(definition.draft(launch.params), launch.config, assignment.executors)
     const placement = placeTasks(plan, assignment.executors)
     const layout = new CellLayout(plan)
     const cells = layout.allocate(true)
-    this.#cells = { layout, cells, tasks: tasksOf(placement, here) }
-    const lead = assignment.workers.find(({ executors }) => executors.includes(0))?.worker as number
+    this.#counts = { layout, cells, placement }
     const peer = peers.peer(lead)
     const host = new SiteHost({
       executors: here,
@@ -264,6 +319,8 @@ class Member {
       placement,
       cells,
       words,
+      have,
+      placed,
       site: (ears) =>
         this.#share.threads(
           {
@@ -289,8 +346,8 @@ class Member {
     this.#share.relay.stop()
   }
 
-  get positions(): Readonly<Record<string, number>> {
-    return this.#cells === undefined ? {} : positionsOf(this.#cells.layout, this.#cells.cells, this.#cells.tasks)
+  get positions(): Positions {
+    return this.#share.positionsOf(this.#counts)
   }
 
   heard(_: Peer, message: Uint8Array): void {
@@ -303,8 +360,7 @@ class Member {
   }
 
   renewed(peer: Peer): void {
-    const lead = this.#share.assignment.workers.find(({ executors }) => executors.includes(0))?.worker
-    if (peer.worker === lead) this.#host?.renewed()
+    if (peer.worker === this.#share.lead) this.#host?.renewed()
   }
 }
 

@@ -18,7 +18,7 @@ class TwoProcesses {
   constructor() {
     const relay = (here: 0 | 1): Relay => {
       const link = { send: (message: Uint8Array) => void this.wire[here].push(message) }
-      return new Relay({ words: this.words[here], executors: 2, here: [here], linkTo: () => link, links: () => [link] })
+      return new Relay({ words: this.words[here], executors: 2, here: () => [here], linkTo: () => link, links: () => [link] })
     }
     this.relays = [relay(0), relay(1)]
     this.connect(1)
@@ -139,7 +139,7 @@ describe('a relay', () => {
   test('refuses tuples for an executor that is not here, more than there is credit for, and credit for what was not sent', () => {
     const two = new TwoProcesses()
     const head = { lane: 'data', from: 0, to: 1, number: 1 } as const
-    expect(() => two.relays[0].receive(tuplesMessage({ ...head, to: 5 }, new Uint8Array(8)))).toThrow(/executor 5/)
+    expect(() => two.relays[0].receive(tuplesMessage({ ...head, to: 5, number: 2 }, new Uint8Array(8)))).toThrow(/to 5 of 2/)
     const flood = (): void => {
       for (let frame = 0; frame < 100; frame++) two.relays[1].receive(tuplesMessage(head, new Uint8Array(100_000)))
     }
