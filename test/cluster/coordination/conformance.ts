@@ -18,7 +18,9 @@ export interface Site {
   readonly lines?: { cut(client: Coordinator): void; mend(client: Coordinator): void }
 }
 
+/** Of a lease whose end is waited for, and of one that holds even if the machine stands still for some seconds. */
 const ttlMs = 2_000
+const longTtlMs = 30_000
 
 export function conforms(open: () => Promise<Site>): void {
   const opened = async (): Promise<{ site: Site; one: Coordinator }> => {
@@ -253,7 +255,7 @@ export function conforms(open: () => Promise<Site>): void {
   test('records go with the lease they hang on, when it is ended', async () => {
     const { site, one } = await opened()
     const two = await site.client()
-    const lease = await one.lease(ttlMs)
+    const lease = await one.lease(longTtlMs)
     const made = revisionOf(
       await one.commit(
         [],
@@ -284,17 +286,27 @@ export function conforms(open: () => Promise<Site>): void {
 
   test('a lease is kept for as long as its client lives', async () => {
     const { site, one } = await opened()
-    const lease = await one.lease(ttlMs)
-    revisionOf(await one.commit([], [{ key: 'a', value: '1', lease }]))
-    const startMs = site.now()
-    await site.passing(until(() => site.now() > startMs + 2 * ttlMs))
-    expect(lease.untilMs).toBeGreaterThan(site.now())
-    expect((await one.get('a'))?.value).toBe('1')
+    for (let stoodStillMs = Infinity; stoodStillMs > ttlMs / 4;) {
+      const lease = await one.lease(ttlMs)
+      await one.commit([], [{ key: 'a', value: '1', lease }])
+      const startMs = site.now()
+      let lastMs = startMs
+      stoodStillMs = 0 // the whole machine, that is: try again
+      const isOver = (): boolean => {
+        stoodStillMs = Math.max(stoodStillMs, site.now() - lastMs)
+        lastMs = site.now()
+        return lastMs > startMs + 2 * ttlMs
+      }
+      await site.passing(until(isOver))
+      if (stoodStillMs > ttlMs / 4) continue
+      expect(lease.untilMs).toBeGreaterThan(site.now())
+      expect((await one.get('a'))?.value).toBe('1')
+    }
   })
 
   test('a client that is closed has ended its leases, is told nothing, and answers nothing', async () => {
     const { site, one } = await opened()
-    const lease = await one.lease(ttlMs)
+    const lease = await one.lease(longTtlMs)
     revisionOf(await one.commit([], [{ key: 'a', value: '1', lease }]))
     const heard: News[] = []
     one.watch('', (await one.list('')).revision, (news) => heard.push(news))
@@ -326,11 +338,10 @@ export function conformsWhenCut(open: () => Promise<Required<Site>>): void {
     )
     lines.cut(one)
     await site.passing(lease.lost)
-    const lostMs = site.now()
-    expect(lostMs).toBeGreaterThanOrEqual(lease.untilMs)
+    expect(site.now()).toBeGreaterThanOrEqual(lease.untilMs)
     await site.passing(until(() => news.length > 0))
     expect(changesOf(news).map((change) => text(change).replace(/@.*/, ''))).toEqual(['a-'])
-    expect(goneMs).toBeGreaterThanOrEqual(lostMs)
+    expect(goneMs).toBeGreaterThanOrEqual(lease.untilMs)
     lines.mend(one)
     expect(await site.passing(one.commit([], [{ key: 'b', value: '1', lease }]))).toEqual({ ok: false })
   })

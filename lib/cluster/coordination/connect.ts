@@ -1,0 +1,86 @@
+/** From an address to a coordinator. */
+import { SquallError } from '../../errors.ts'
+import { realSchedule } from '../../std/schedule.ts'
+import type { Schedule } from '../../std/schedule.ts'
+import { checkKey } from './coordinator.ts'
+import type { Coordinator } from './coordinator.ts'
+import { EmbeddedCoordinator } from './embedded.ts'
+import { EtcdCoordinator } from './etcd.ts'
+import type { TlsOptions } from './etcd-gateway.ts'
+import { MemoryCluster } from './memory.ts'
+
+export interface ConnectOptions {
+  /** with `etcds://` */
+  readonly tls?: TlsOptions
+  readonly user?: string
+  readonly password?: string
+  /** is told what a person should know; of an etcd that does not answer, once, and when it does again */
+  readonly report?: (message: string) => void
+  readonly schedule?: Schedule
+}
+
+const forms = {
+  memory: /^memory:$/,
+  embedded: /^embedded:(?<folder>.+)$/,
+  etcd: /^(?<scheme>etcds?):\/\/(?<hosts>[^/@]+)(?:\/(?<root>.*))?$/,
+}
+const host = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?<port>\d{1,5})$/
+
+/**
+ * The coordinator at an address: `memory:` (a new one), `embedded:FOLDER`, `etcd://HOST:PORT,HOST:PORT` or `etcds://...` with TLS; etcd's may end with
+ * `/ROOT`, under which all keys are (`squall`).
+ *
+ * Errors: `coordinator-address`, `coordinator-away`, `coordinator-refused`; `state-in-use`, `log-corrupt` and the like for a folder.
+ *
+ * ```ts
+ * const coordinator = await connect('etcds://a:2379,b:2379,c:2379', { tls: { ca: readFileSync('ca.pem', 'utf8') } })
+ * ```
+ */
+export async function connect(address: string, options: ConnectOptions = {}): Promise<Coordinator> {
+  const { schedule = realSchedule, report } = options
+  if (forms.memory.test(address)) return new MemoryCluster(schedule).client()
+  const folder = forms.embedded.exec(address)?.groups?.['folder']
+  if (folder !== undefined) return await EmbeddedCoordinator.open(folder, report === undefined ? {} : { report })
+  const { scheme, hosts, root = '' } = forms.etcd.exec(address)?.groups ?? {}
+  if (hosts === undefined) throw badAddress(address, 'its form is none of these')
+  const coordinator = new EtcdCoordinator(
+    {
+      hosts: hostsOf(address, hosts),
+      tls: scheme === 'etcds' ? (options.tls ?? {}) : undefined,
+      user: options.user,
+      password: options.password,
+      report: report && ((trouble) => report(trouble === undefined ? `the coordinator ${address} answers again` : trouble.message)),
+    },
+    root === '' ? undefined : rootOf(address, root),
+    schedule,
+  )
+  try {
+    await coordinator.get('connected') // whoever cannot be reached, or refuses us, is told now
+    return coordinator
+  } catch (error) {
+    await coordinator.close()
+    throw error
+  }
+}
+
+function hostsOf(address: string, text: string): readonly string[] {
+  const hosts = text.split(',')
+  for (const one of hosts) {
+    const port = Number(host.exec(one)?.groups?.['port'] ?? 0)
+    if (port < 1 || port > 65_535) throw badAddress(address, `${JSON.stringify(one)} is no HOST:PORT`)
+  }
+  return hosts
+}
+
+function rootOf(address: string, root: string): string {
+  try {
+    checkKey(root)
+    return root
+  } catch (error) {
+    throw badAddress(address, `${JSON.stringify(root)} cannot be a root of keys`, error)
+  }
+}
+
+function badAddress(address: string, reason: string, cause?: unknown): SquallError {
+  return new SquallError('coordinator-address', { address: JSON.stringify(address), reason }, {}, { cause })
+}

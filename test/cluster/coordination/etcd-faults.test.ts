@@ -1,0 +1,127 @@
+/**
+ * Servers of etcd that die, freeze and are gone for a while, and lines that lose answers, while many clients count with one record: what was
+ * answered was done once, whatever happened, and a watch sees every count.
+ */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { Coordinator, News } from '../../../lib/cluster/coordination/coordinator.ts'
+import { EtcdCoordinator } from '../../../lib/cluster/coordination/etcd.ts'
+import { SquallError } from '../../../lib/errors.ts'
+import { Random } from '../../../lib/std/random.ts'
+import { changesOf, countOne, revisionOf, until } from './conformance.ts'
+import { EtcdServers, hasEtcd } from './etcd-servers.ts'
+import { TcpLines } from './tcp-lines.ts'
+
+describe.runIf(hasEtcd())('with three servers of etcd', () => {
+  let servers: EtcdServers
+  let roots = 0
+  beforeAll(async () => (servers = await EtcdServers.start()))
+  afterAll(() => servers.stop())
+
+  const client = (root: string, hosts = servers.hosts): Coordinator => {
+    const coordinator = new EtcdCoordinator({ hosts }, root)
+    onTestFinished(() => coordinator.close())
+    return coordinator
+  }
+
+  /** Clients that count until they are told to stop. */
+  class Race {
+    readonly seen: News[] = []
+    counted = 0
+    unsure = 0
+    readonly #done: Promise<unknown>
+    #isOver = false
+
+    constructor(clients: readonly Coordinator[], watcher: Coordinator) {
+      const watch = watcher.watch('counter/', 0, (news) => this.seen.push(news))
+      onTestFinished(() => watch.close())
+      this.#done = Promise.all(clients.map((one) => this.#count(one)))
+    }
+
+    /** Waits until so many more have been counted. */
+    async goOn(more: number): Promise<void> {
+      const wanted = this.counted + more
+      await until(() => this.counted >= wanted)
+    }
+
+    /** Stops, and holds what clients know against what is there. */
+    async judge(coordinator: Coordinator): Promise<void> {
+      this.#isOver = true
+      await this.#done
+      const last = Number((await coordinator.get('counter/n'))?.value)
+      expect(last).toBeGreaterThanOrEqual(this.counted)
+      expect(last).toBeLessThanOrEqual(this.counted + this.unsure)
+      await until(() => changesOf(this.seen).length >= last)
+      const values = changesOf(this.seen).map((change) => (change.kind === 'put' ? Number(change.entry.value) : undefined))
+      expect(values).toEqual(Array.from({ length: last }, (_, i) => i + 1))
+    }
+
+    async #count(one: Coordinator): Promise<void> {
+      while (!this.#isOver)
+        try {
+          if (await countOne(one, 'counter/n')) this.counted++
+        } catch (error) {
+          if (!(error instanceof SquallError) || error.code !== 'coordinator-away') throw error
+          this.unsure++
+        }
+    }
+  }
+
+  test('one of them is killed or frozen, again and again', async () => {
+    const root = `race-${++roots}`
+    const clients = [1, 2, 3, 4].map(() => client(root))
+    const race = new Race(clients, client(root))
+    const random = new Random(6)
+    for (let round = 0; round < 4; round++) {
+      await race.goOn(20)
+      const victim = random.below(3)
+      if (round % 2 === 0) await servers.kill(victim)
+      else servers.freeze(victim)
+      await race.goOn(20)
+      if (round % 2 === 0) servers.run(victim)
+      else servers.thaw(victim)
+      await servers.ready()
+    }
+    await race.judge(clients[0] as Coordinator)
+  })
+
+  test('all of them are gone for a while', async () => {
+    const root = `race-${++roots}`
+    const clients = [client(root), client(root)]
+    const [one] = clients as [Coordinator]
+    const lease = await one.lease(60_000)
+    revisionOf(await one.commit([], [{ key: 'held', value: '1', lease }]))
+    const race = new Race(clients, client(root))
+    await race.goOn(10)
+    await Promise.all([0, 1, 2].map((i) => servers.kill(i)))
+    const underWay = one.get('counter/n')
+    for (const i of [0, 1, 2]) servers.run(i)
+    await underWay
+    await race.goOn(10)
+    expect((await one.get('held'))?.value).toBe('1')
+    expect(lease.untilMs).toBeGreaterThan(performance.now())
+    await race.judge(one)
+  })
+
+  test('answers get lost, and requests arrive long after they were given up', async () => {
+    const root = `race-${++roots}`
+    const random = new Random(7)
+    const lines: TcpLines[] = []
+    onTestFinished(() => lines.forEach((line) => line.close()))
+    const clients: Coordinator[] = []
+    for (let i = 0; i < 3; i++) {
+      const own = await TcpLines.to(servers.hosts)
+      lines.push(own)
+      clients.push(client(root, own.hosts))
+    }
+    const race = new Race(clients, client(root))
+    await race.goOn(5)
+    for (const line of lines) {
+      line.losesAnswer = () => random.below(5) === 0
+      line.holdsRequest = () => random.below(8) === 0
+    }
+    await race.goOn(150)
+    for (const line of lines) line.losesAnswer = line.holdsRequest = () => false
+    await race.judge(clients[0] as Coordinator)
+    expect(race.unsure).toBe(0)
+  })
+})
