@@ -45,6 +45,9 @@ export class SiteHost {
   /** what the lead knew of the tasks here, for those that start for the first time in this process */
   #known: Float64Array | undefined
   readonly #started = new Set<number>()
+  #tellEnded: () => void = () => undefined
+  /** Settles when the lead has ended the executors here. */
+  readonly ended = new Promise<void>((resolve) => (this.#tellEnded = resolve))
 
   constructor(options: SiteHostOptions) {
     this.#options = options
@@ -133,7 +136,8 @@ export class SiteHost {
       case 'close':
         return await site.close()
       case 'end':
-        return await site.end()
+        await site.end()
+        return this.#tellEnded()
       case 'kill':
         return site.kill(command.executor)
     }

@@ -34,6 +34,9 @@ import { positionsOf, tasksOf } from './site-cells.ts'
 import { SiteHost } from './site-host.ts'
 import { wordsFrom } from './words.ts'
 
+/** How long the end of a run takes its lead, about, besides what it lets be done. */
+const leadMs = 1_500
+
 export class Worker {
   readonly #launch: Launch
   readonly #definition: TopologyDefinition
@@ -341,7 +344,12 @@ class Member {
     return Promise.resolve()
   }
 
-  async stop(): Promise<void> {
+  /** The lead ends what is here when its run is over; one that does not come to it is not waited for. */
+  async stop(drainMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, drainMs + leadMs)))
+    await Promise.race([this.#host?.ended, patience])
+    clearTimeout(timer)
     await this.#host?.end()
     this.#share.relay.stop()
   }

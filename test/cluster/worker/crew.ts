@@ -1,0 +1,118 @@
+/** A topology on real worker processes, without nimbus and supervisors: a test starts them, says who runs what, and kills them. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { RunningWorker } from '../../../lib/cluster/supervisor/processes.ts'
+import type { FromWorker, Outcome } from '../../../lib/cluster/worker/assignment.ts'
+
+// processes run what is built
+const built = (path: string): string => new URL(`../../../dist/lib/${path}`, import.meta.url).href
+const { nodeProcesses } = (await import(
+  built('cluster/supervisor/node-processes.js')
+)) as typeof import('../../../lib/cluster/supervisor/node-processes.ts')
+const { loadTopology } = (await import(built('topology/load/load.js'))) as typeof import('../../../lib/topology/load/load.ts')
+
+interface Post {
+  incarnation: number
+  executors: readonly number[]
+  worker: RunningWorker | undefined
+}
+
+export interface CrewOptions {
+  readonly folder: string
+  readonly file: string
+  readonly params: Readonly<Record<string, unknown>>
+  readonly config?: Readonly<Record<string, unknown>>
+  /** the executors of each worker */
+  readonly placing: readonly (readonly number[])[]
+}
+
+export class WorkerCrew {
+  readonly outcome: Promise<Outcome>
+  readonly #options: CrewOptions
+  readonly #posts: Post[]
+  readonly #module: string
+  #epoch = 0
+  #over: (outcome: Outcome) => void = () => undefined
+  readonly #waiting = new Set<(words: FromWorker) => void>()
+
+  private constructor(options: CrewOptions, module: string) {
+    this.#options = options
+    this.#module = module
+    this.#posts = options.placing.map((executors) => ({ incarnation: 1, executors, worker: undefined }))
+    this.outcome = new Promise((resolve) => (this.#over = resolve))
+  }
+
+  static async start(options: CrewOptions): Promise<WorkerCrew> {
+    const { module } = await loadTopology(options.file)
+    const crew = new WorkerCrew(options, module)
+    await Promise.all(crew.#posts.map((_, worker) => crew.#start(worker)))
+    crew.#assign()
+    return crew
+  }
+
+  /** Ends a worker's process at once; another takes its place, as a supervisor would have it. */
+  async kill(worker: number): Promise<void> {
+    const post = this.#posts[worker] as Post
+    post.worker?.signal('SIGKILL')
+    post.worker?.release()
+    post.worker = undefined
+    post.incarnation++
+    await this.#start(worker)
+    this.#assign()
+  }
+
+  place(placing: readonly (readonly number[])[]): void {
+    placing.forEach((executors, worker) => ((this.#posts[worker] as Post).executors = executors))
+    this.#assign()
+  }
+
+  /** Resolves when the lead's snapshot satisfies `isThere`. */
+  async until(isThere: (snapshot: { totals: { acked: number } }) => boolean): Promise<void> {
+    for (;;) {
+      const heard = new Promise<FromWorker>((resolve) => this.#waiting.add(resolve))
+      this.#lead?.worker?.tell({ kind: 'snapshot', id: 1 })
+      const words = await heard
+      if (words.kind === 'snapshot' && words.snapshot !== null && isThere(words.snapshot as { totals: { acked: number } })) return
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const { worker } of this.#posts) worker?.signal('SIGKILL')
+    await Promise.resolve()
+  }
+
+  get #lead(): Post | undefined {
+    return this.#posts.find(({ executors }) => executors.includes(0))
+  }
+
+  async #start(worker: number): Promise<void> {
+    const { folder, params, config = {} } = this.#options
+    const post = this.#posts[worker] as Post
+    const own = join(folder, `worker-${worker}-${post.incarnation}`)
+    mkdirSync(own)
+    const { incarnation } = post
+    const launch = { topology: 'test', id: 'test-1', worker, incarnation, module: this.#module, params, config, host: '127.0.0.1', port: 0, token: 'test' }
+    post.worker = await nodeProcesses.start(
+      { launch, folder: own, logFile: join(own, 'worker.log'), heapMb: undefined },
+      { said: (words) => this.#hear(words), ended: () => undefined },
+    )
+  }
+
+  #assign(): void {
+    const workers = this.#posts.map(({ incarnation, executors, worker }, number) => ({
+      worker: number,
+      incarnation,
+      executors: [...executors],
+      ...(worker !== undefined && { url: worker.url }),
+    }))
+    const executors = Math.max(...this.#posts.flatMap((post) => post.executors)) + 1
+    const assignment = { epoch: ++this.#epoch, executors, workers, isActive: true }
+    for (const { worker } of this.#posts) worker?.tell({ kind: 'assignment', assignment, positions: {} })
+  }
+
+  #hear(words: FromWorker): void {
+    if (words.kind === 'over') this.#over(words.outcome)
+    for (const resolve of this.#waiting) resolve(words)
+    this.#waiting.clear()
+  }
+}

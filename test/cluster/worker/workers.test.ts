@@ -1,0 +1,72 @@
+/** Real processes, killed for real. What they count is compared with a count of the same lines. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { viewState } from '../../../lib/batch/state/inspect.ts'
+import { Random } from '../../../lib/std/random.ts'
+import { WorkerCrew } from './crew.ts'
+
+const lines = 60_000
+let folder: string
+let crew: WorkerCrew | undefined
+let expected: ReadonlyMap<string, number>
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'squall-workers-'))
+  const random = new Random(5)
+  const counts = new Map<string, number>()
+  const text: string[] = []
+  for (let line = 0; line < lines; line++) {
+    const words = Array.from({ length: 6 }, () => `w${random.below(500)}`)
+    for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1)
+    text.push(words.join(' '))
+  }
+  expected = counts
+  writeFileSync(join(folder, 'text.txt'), `${text.join('\n')}\n`)
+})
+
+afterEach(async () => {
+  await crew?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function start(file: string, placing: readonly (readonly number[])[], config: Readonly<Record<string, unknown>> = {}): Promise<WorkerCrew> {
+  crew = await WorkerCrew.start({ folder, file, params: { input: join(folder, 'text.txt') }, config, placing })
+  return crew
+}
+
+test('every tuple is processed once where nothing fails, over two workers', async () => {
+  const { outcome } = await start('topologies/word-count.ts', [[0], [1]])
+  expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines, failed: 0, replayed: 0 })
+})
+
+test('executors move between workers, and nothing fails', async () => {
+  const two = await start('topologies/word-count.ts', [[0, 1], [2, 3]])
+  await two.until(({ totals }) => totals.acked > lines / 10)
+  two.place([[0, 1, 2], [3]])
+  await two.until(({ totals }) => totals.acked > lines / 2)
+  two.place([[0], [3, 1, 2]])
+  expect(await two.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
+})
+
+test.each([0, 1])('when worker %i is killed, what it had under way is done again', async (victim) => {
+  const two = await start('topologies/word-count.ts', [[0], [1]])
+  await two.until(({ totals }) => totals.acked > lines / 10)
+  await two.kill(victim)
+  expect(await two.outcome).toMatchObject({ state: 'finished', deadLettered: 0 })
+})
+
+test('state is exact whichever worker is killed', async () => {
+  const stateDir = join(folder, 'state')
+  const two = await start('topologies/exact-count.ts', [[0], [1]], { stateDir, batchRecordsMax: 1_000 })
+  for (const [kills, victim] of [1, 0, 1].entries()) {
+    await two.until(({ totals }) => totals.acked > (kills + 1) * 4)
+    await two.kill(victim)
+  }
+  expect(await two.outcome).toMatchObject({ state: 'finished' })
+  const view = await viewState(stateDir, 'exact-count')
+  const counts = new Map(view.entries('counts'))
+  await view.close()
+  expect(counts).toEqual(expected)
+})
