@@ -40,6 +40,7 @@ export class CrewOfSites implements Crew {
   readonly #options: SitesOptions
   #sites: readonly Site[]
   #lanes = 1
+  #starting: Promise<void> | undefined
   #hasStarted = false
   #isActive = false
   /** the run is to end: who dies now is not started anew */
@@ -60,7 +61,12 @@ export class CrewOfSites implements Crew {
     })
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  async #start(): Promise<void> {
     while (!this.#hasStarted && !this.#isEnding) {
       try {
         await this.#startAll()
@@ -139,6 +145,7 @@ export class CrewOfSites implements Crew {
    * are let go. `left` is called when they have left where they were and have begun nowhere yet. To be called again only when it is done.
    */
   async place(placings: readonly Placing[], left: () => void): Promise<void> {
+    await this.#starting?.catch(() => undefined) // whoever asked for the start is told
     const moved = placings.flatMap(({ site, executors }) => executors.filter((executor) => this.#siteOf(executor) !== site))
     const gone = this.#sites.filter((site) => !placings.some((placing) => placing.site === site))
     if (this.#isEnding || (moved.length === 0 && gone.length === 0)) return
@@ -153,6 +160,7 @@ export class CrewOfSites implements Crew {
       this.#sites = placings.map(({ site }) => site)
       left()
       await Promise.all(placings.map(({ site, executors }) => site.adopt(executors)))
+      if (!this.#hasStarted) return
       for (const executor of moved) this.#deaths.forget(executor)
       await this.#renew(moved)
       await this.#all((site) => site.start(site.executors).catch(this.#unlessBorne))
