@@ -5,6 +5,7 @@ import type { MemoryCoordinator } from '../../../lib/cluster/coordination/memory
 import { VirtualSchedule } from '../../../lib/std/schedule.ts'
 import { conforms, conformsWhenCut, copyOf, revisionOf, until } from './conformance.ts'
 import type { Site } from './conformance.ts'
+import { passing } from './virtual.ts'
 import type { Guard, News, Write } from '../../../lib/cluster/coordination/coordinator.ts'
 
 describe('a coordinator in memory', () => {
@@ -106,15 +107,3 @@ test('the latest 10,000 changes can be asked for again', async () => {
   await until(() => recent?.length === 10_000 && older?.length === 1)
   expect(older?.map(({ kind, revision }) => [kind, revision])).toEqual([['reset', 25_000]])
 })
-
-/** Waits for a promise, in steps of virtual time. */
-async function passing<T>(schedule: VirtualSchedule, promise: Promise<T>): Promise<T> {
-  const waiting = { isOver: false }
-  const done = promise.finally(() => (waiting.isOver = true))
-  done.catch(() => undefined)
-  for (let steps = 0; !waiting.isOver; steps++) {
-    if (steps > 100_000) throw new Error('nothing happens any more')
-    await schedule.advance(10)
-  }
-  return await done
-}
