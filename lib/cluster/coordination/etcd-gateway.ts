@@ -36,6 +36,8 @@ const passing: readonly number[] = [1, 2, 4, 10, 13, 14]
 /** How long one server is waited for, and between rounds in which none answered. */
 const attemptMsMax = 3_000
 const attemptMsMin = 300
+/** A request is sent with so many new tokens. */
+const tokensMax = 3
 const backOffMs = { first: 50, max: 1_000 }
 const socketsMax = 64
 const responseBytesMax = 400 << 20
@@ -120,6 +122,7 @@ export class EtcdGateway {
     const { withinMs = answerMs, once = false } = options
     const untilMs = this.#schedule.now() + withinMs
     const attemptMs = options.host === undefined ? Math.min(attemptMsMax, Math.max(attemptMsMin, withinMs / 3)) : withinMs
+    let tokens = 0
     for (let attempt = 1; ; attempt++) {
       this.checkOpen()
       const host = options.host ?? this.host
@@ -131,7 +134,7 @@ export class EtcdGateway {
         this.checkOpen()
         if (error instanceof SquallError) throw error
         if (error instanceof Refusal && !error.isPassing) {
-          if (!error.isToken || attempt > 2) throw this.#refused(error)
+          if (!error.isToken || ++tokens > tokensMax) throw this.#refused(error)
           this.#token = undefined
         } else {
           this.leave(host)
@@ -139,7 +142,8 @@ export class EtcdGateway {
         }
         const waitMs = attempt < this.#options.hosts.length ? 0 : Math.min(backOffMs.max, backOffMs.first * 2 ** (attempt - 1))
         if (options.host !== undefined) throw error
-        if (this.#schedule.now() + waitMs >= untilMs) throw this.away(reasonOf(error), error)
+        if (this.#schedule.now() + waitMs >= untilMs)
+          throw isOfCertificates(error) ? this.#refused(error) : this.away(reasonOf(error), error)
         await this.#wait(waitMs)
       }
     }
@@ -190,9 +194,9 @@ export class EtcdGateway {
   }
 
   /** What a caller can do something about stays a refusal. */
-  #refused(error: Refusal): Error {
-    if (error.isLeaseGone || error.isCompacted) return error
-    return new SquallError('coordinator-refused', { address: this.address, reason: error.message }, {}, { cause: error })
+  #refused(error: unknown): Error {
+    if (error instanceof Refusal && (error.isLeaseGone || error.isCompacted)) return error
+    return new SquallError('coordinator-refused', { address: this.address, reason: reasonOf(error) }, {}, { cause: error })
   }
 
   async #post(host: string, path: string, body: object, withinMs: number): Promise<string> {
@@ -253,7 +257,12 @@ export class EtcdGateway {
 /** The connection was never made. */
 function isNeverSent(error: unknown): boolean {
   const { syscall } = error as NodeJS.ErrnoException
-  return syscall === 'connect' || syscall === 'getaddrinfo'
+  return syscall === 'connect' || syscall === 'getaddrinfo' || isOfCertificates(error)
+}
+
+/** One of the two does not take the other's certificate. */
+function isOfCertificates(error: unknown): boolean {
+  return /CERT|SIGNATURE|ERR_TLS|ERR_SSL|EPROTO/.test((error as NodeJS.ErrnoException).code ?? '')
 }
 
 function faultIn(text: string): Refusal | undefined {

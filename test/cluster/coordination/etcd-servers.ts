@@ -1,7 +1,7 @@
 /** Real servers of etcd, for tests: three on loopback, with data of their own, that can be killed, frozen, and started again. */
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -49,6 +49,11 @@ export class EtcdServers {
   /** `HOST:PORT` of each, for clients. */
   get hosts(): readonly string[] {
     return this.clientUrls.map((url) => url.replace(/.*\/\//, ''))
+  }
+
+  /** The certificate that a server with `--auto-tls` made for itself. */
+  certificate(i: number): string {
+    return readFileSync(join(this.#folder, `s${i}`, 'fixtures', 'client', 'cert.pem'), 'utf8')
   }
 
   /** Waits until each of them answers, as one of the majority. */
