@@ -46,7 +46,7 @@ export const SupervisorRecord = z.object({
 })
 export type SupervisorRecord = z.infer<typeof SupervisorRecord>
 
-/** What a component asks of where it runs, for each of its tasks. */
+/** What a component asks of where it runs, for each of its tasks: cores (0.5 is half of one), and memory. */
 const Hints = z.object({ cpu: z.number().min(0), memoryMb: z.number().min(0) })
 
 /** `topologies/NAME`, by the leader: what somebody deployed and wants of it. */
@@ -71,7 +71,7 @@ export const TopologyRecord = z.object({
   wanted: z.enum(['active', 'inactive', 'killed']),
   /** of a topology that is to be killed: how long its spouts rest before */
   killWaitMs: z.number().min(0).optional(),
-  /** what was changed since it was deployed, counted: code, workers, executors */
+  /** what was changed since it was deployed and makes all its workers begin anew, counted: code, params, settings, executors */
   changes: Count,
   deployedAtMs: z.number(),
 })
@@ -93,7 +93,7 @@ export const AssignmentRecord = z.object({
       z.object({
         worker: z.int().min(0).max(9_999),
         supervisor: Id,
-        /** grows each time the worker is placed anew: what has an older one is refused */
+        /** the epoch in which the worker was placed, so it grows each time: what has an older one is refused */
         incarnation: z.int().min(1),
         executors: Executors,
       }),

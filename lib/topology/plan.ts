@@ -359,7 +359,10 @@ function ownConfig(
  * Which executor runs which task: by task number, from 0. Each component is spread over all executors, because a tuple
  * that stays in its executor is several times cheaper; what is left over goes where the fewest tasks are.
  */
-export function placeTasks(plan: Plan, executors: number): readonly number[] {
+export function placeTasks(
+  plan: { readonly components: readonly Pick<PlannedComponent, 'taskCount'>[] },
+  executors: number,
+): readonly number[] {
   const load = new Array<number>(executors).fill(0)
   return plan.components.flatMap(({ taskCount }) =>
     Array.from({ length: taskCount }, (_, i) => {

@@ -1,0 +1,249 @@
+/** What holds of every schedule, whatever happened before: hosts come and go, workers fail, topologies are deployed, changed and killed. */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { schedule } from '../../../lib/cluster/nimbus/schedule.ts'
+import type { Scene, Scheduled } from '../../../lib/cluster/nimbus/schedule.ts'
+import type { AssignmentRecord, SupervisorRecord, TopologyRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
+import { assignmentsOf, supervisorOf, topologyOf, workerOf } from './scenes.ts'
+
+const hostNames = ['a', 'b', 'c', 'd', 'e'] as const
+const names = ['t', 'u', 'v', 'w'] as const
+
+const event = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('host' as const), id: fc.constantFrom(...hostNames), slots: fc.nat(4) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('gone' as const), id: fc.constantFrom(...hostNames) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('sick' as const), id: fc.constantFrom(...hostNames) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('deploy' as const),
+      name: fc.constantFrom(...names),
+      workers: fc.integer({ min: 1, max: 5 }),
+      executors: fc.integer({ min: 1, max: 9 }),
+      isolatedHosts: fc.constantFrom(0, 0, 0, 1, 2),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('workers' as const),
+      name: fc.constantFrom(...names),
+      workers: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('executors' as const),
+      name: fc.constantFrom(...names),
+      executors: fc.integer({ min: 1, max: 9 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('code' as const), name: fc.constantFrom(...names) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), name: fc.constantFrom(...names) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), name: fc.constantFrom(...names) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail' as const), name: fc.constantFrom(...names), worker: fc.nat(4) }) },
+)
+type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
+
+class World {
+  readonly supervisors = new Map<string, SupervisorRecord>()
+  readonly topologies = new Map<string, TopologyRecord>()
+  assignments: readonly AssignmentRecord[] = []
+  workers: readonly WorkerRecord[] = []
+  #deployed = 0
+
+  happen(one: Event): void {
+    const change = (name: string, more: Partial<TopologyRecord>): void => {
+      const topology = this.topologies.get(name)
+      if (topology !== undefined && topology.wanted !== 'killed') this.topologies.set(name, { ...topology, ...more })
+    }
+    const changes = 'name' in one ? (this.topologies.get(one.name)?.changes ?? 0) + 1 : 0
+    if (one.kind === 'host') this.supervisors.set(one.id, supervisorOf(one.id, { slots: one.slots }))
+    else if (one.kind === 'gone') this.supervisors.delete(one.id)
+    else if (one.kind === 'sick' && this.supervisors.has(one.id))
+      this.supervisors.set(one.id, { ...(this.supervisors.get(one.id) as SupervisorRecord), unhealthy: 'the disk is full' })
+    else if (one.kind === 'deploy' && !this.topologies.has(one.name)) {
+      const { name, workers, executors, isolatedHosts } = one
+      const deployedAtMs = this.#deployed++
+      this.topologies.set(name, topologyOf(name, { id: `${name}-${deployedAtMs}`, deployedAtMs, workers, executors, isolatedHosts }))
+    } else if (one.kind === 'workers') change(one.name, { workers: one.workers })
+    else if (one.kind === 'executors') change(one.name, { executors: one.executors, changes })
+    else if (one.kind === 'code') change(one.name, { bundle: changes.toString(16).padStart(64, '0'), changes })
+    else if (one.kind === 'kill') change(one.name, { wanted: 'killed' })
+    else if (one.kind === 'remove') {
+      this.topologies.delete(one.name)
+      this.assignments = this.assignments.filter(({ name }) => name !== one.name)
+    } else if (one.kind === 'fail') {
+      const assignment = this.assignments.find(({ name }) => name === one.name)
+      if (assignment?.workers.some(({ worker }) => worker === one.worker) === true)
+        this.workers = [...this.workers, workerOf(assignment, one.worker, 'failing')]
+    }
+  }
+
+  get scene(): Scene {
+    const { supervisors, topologies, assignments, workers } = this
+    return { supervisors: [...supervisors.values()], topologies: [...topologies.values()], assignments, workers }
+  }
+}
+
+test('what holds of every schedule', () => {
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), fc.context(), (events, context) => {
+      const world = new World()
+      for (const one of events) {
+        const before = world.assignments
+        world.happen(one)
+        const { scene } = world
+        const found = schedule(scene)
+        const after = assignmentsOf(found)
+        context.log(JSON.stringify([one, after, [...found].map(([name, { problem }]) => [name, problem])]))
+
+        keepsToSlots(world, after)
+        usesEverySlot(world, found)
+        hasEveryExecutorOnce(after)
+        isWhereItShould(world, found)
+        isAlone(world, after)
+        grows(before, after)
+        movesNothingThatWorks(world, before, after)
+
+        const again = schedule({ ...scene, assignments: after })
+        expect([...again.values()]).toEqual([...found.values()])
+        for (const [i, assignment] of assignmentsOf(again).entries()) expect(assignment).toBe(after[i])
+        const mirrored = schedule({
+          supervisors: scene.supervisors.toReversed(),
+          topologies: scene.topologies.toReversed(),
+          assignments: scene.assignments.toReversed(),
+          workers: scene.workers.toReversed(),
+        })
+        expect(new Map([...mirrored].sort())).toEqual(new Map([...found].sort()))
+        world.assignments = after
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+function isUsable(world: World, id: string): boolean {
+  const host = world.supervisors.get(id)
+  return host !== undefined && host.unhealthy === undefined && host.slots > 0
+}
+
+function placesOn(assignments: readonly AssignmentRecord[], host: string): readonly string[] {
+  return assignments.flatMap(({ name, workers }) => workers.filter(({ supervisor }) => supervisor === host).map(() => name))
+}
+
+function isKilled(world: World, name: string): boolean {
+  return world.topologies.get(name)?.wanted === 'killed'
+}
+
+function keepsToSlots(world: World, after: readonly AssignmentRecord[]): void {
+  for (const { id, slots } of world.supervisors.values()) {
+    if (!isUsable(world, id)) continue
+    const killed = placesOn(after, id).filter((name) => isKilled(world, name)).length
+    expect(placesOn(after, id).length).toBeLessThanOrEqual(Math.max(slots, killed))
+  }
+}
+
+/** Who has fewer workers than it wants has them for want of slots. */
+function usesEverySlot(world: World, found: ReadonlyMap<string, Scheduled>): void {
+  const isolated = [...world.topologies.values()].filter((topology) => topology.isolatedHosts > 0 && topology.wanted !== 'killed')
+  if (isolated.length > 0) return
+  const after = assignmentsOf(found)
+  const free = [...world.supervisors.values()]
+    .filter(({ id }) => isUsable(world, id))
+    .reduce((sum, { id, slots }) => sum + Math.max(0, slots - placesOn(after, id).length), 0)
+  for (const { name, workers, executors, wanted } of world.topologies.values()) {
+    if (wanted === 'killed') continue
+    const placed = found.get(name)?.assignment?.workers.filter(({ supervisor }) => isUsable(world, supervisor)).length ?? 0
+    const most = Math.min(workers, executors)
+    expect(placed).toBeLessThanOrEqual(most)
+    expect(placed).toBeGreaterThanOrEqual(free > 0 ? most : 0)
+    expect(found.get(name)?.problem === undefined).toBe(placed === most)
+  }
+}
+
+function hasEveryExecutorOnce(after: readonly AssignmentRecord[]): void {
+  for (const { executors, workers } of after) {
+    if (workers.length === 0) continue
+    const all = workers.flatMap((place) => place.executors)
+    expect(all.toSorted((a, b) => a - b)).toEqual(Array.from({ length: executors }, (_, i) => i))
+    const counts = workers.map((place) => place.executors.length)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+    expect(new Set(workers.map(({ worker }) => worker)).size).toBe(workers.length)
+  }
+}
+
+/** Nobody is on a host that is away or unhealthy, but who waits for it. */
+function isWhereItShould(world: World, found: ReadonlyMap<string, Scheduled>): void {
+  for (const [name, { assignment, problem }] of found) {
+    if (assignment === undefined || isKilled(world, name)) continue
+    const usable = assignment.workers.filter(({ supervisor }) => isUsable(world, supervisor))
+    const waits = usable.length < assignment.workers.length
+    expect(usable.length).toBe(waits ? 0 : assignment.workers.length)
+    expect(waits && problem === undefined).toBe(false)
+  }
+}
+
+function isAlone(world: World, after: readonly AssignmentRecord[]): void {
+  for (const { name, isolatedHosts, wanted } of world.topologies.values()) {
+    if (isolatedHosts === 0 || wanted === 'killed') continue
+    const places = after.find((assignment) => assignment.name === name)?.workers ?? []
+    const hosts = new Set(places.map(({ supervisor }) => supervisor).filter((id) => isUsable(world, id)))
+    expect(hosts.size).toBeLessThanOrEqual(isolatedHosts)
+    for (const host of hosts) expect(placesOn(after, host).filter((other) => other !== name && !isKilled(world, other))).toEqual([])
+  }
+}
+
+/** Epochs grow with every change, and incarnations with every placing. */
+function grows(before: readonly AssignmentRecord[], after: readonly AssignmentRecord[]): void {
+  for (const next of after) {
+    const last = before.find(({ id }) => id === next.id)
+    if (last === undefined || last === next) continue
+    expect(next.epoch).toBe(last.epoch + 1)
+    for (const { worker, supervisor, executors, incarnation } of next.workers) {
+      const had = last.workers.find((place) => place.worker === worker)
+      const isSame = had?.supervisor === supervisor && JSON.stringify(had.executors) === JSON.stringify(executors)
+      expect([next.epoch, ...(isSame ? [had.incarnation] : [])]).toContain(incarnation)
+    }
+  }
+}
+
+/** Where nobody wants a host alone, a worker that works goes only where fewer are wanted, or its host has too few slots for all. */
+function movesNothingThatWorks(world: World, before: readonly AssignmentRecord[], after: readonly AssignmentRecord[]): void {
+  if ([...world.topologies.values()].some(({ isolatedHosts }) => isolatedHosts > 0)) return
+  for (const last of before) {
+    const topology = world.topologies.get(last.name)
+    const next = after.find(({ id }) => id === last.id)
+    if (topology === undefined || next === undefined) continue
+    const works = last.workers.filter(
+      ({ worker, incarnation, supervisor }) =>
+        isUsable(world, supervisor) &&
+        placesOn(before, supervisor).length <= (world.supervisors.get(supervisor)?.slots ?? 0) &&
+        !world.workers.some((record) => record.id === last.id && record.worker === worker && record.incarnation === incarnation),
+    )
+    const stay = works.filter(({ worker, supervisor }) =>
+      next.workers.some((place) => place.worker === worker && place.supervisor === supervisor),
+    )
+    expect(stay.length).toBe(
+      Math.min(works.length, topology.wanted === 'killed' ? works.length : Math.min(topology.workers, topology.executors)),
+    )
+    const lead = works.find(({ executors }) => executors.includes(0))
+    const leads = next.workers.find(({ executors }) => executors.includes(0))?.worker
+    expect(leads).toBe(lead?.worker ?? leads)
+    movesFewExecutors(last, next)
+  }
+}
+
+/** Of executors that exist before and after, only those move whose worker is gone or has more than its part. */
+function movesFewExecutors(last: AssignmentRecord, next: AssignmentRecord): void {
+  const share = Math.floor(next.executors / next.workers.length)
+  for (const { worker, executors } of last.workers) {
+    const now = next.workers.find((place) => place.worker === worker)
+    if (now === undefined) continue
+    const still = executors.filter((executor) => executor < next.executors)
+    const kept = still.filter((executor) => now.executors.includes(executor)).length
+    expect(kept).toBeGreaterThanOrEqual(Math.min(still.length, share))
+    expect(kept < still.length && now.executors.length > kept).toBe(false)
+  }
+}
