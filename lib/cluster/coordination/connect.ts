@@ -1,5 +1,6 @@
 /** From an address to a coordinator. */
 import { SquallError } from '../../errors.ts'
+import { Random, anySeed } from '../../std/random.ts'
 import { realSchedule } from '../../std/schedule.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import { checkKey } from './coordinator.ts'
@@ -45,7 +46,8 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   if (hosts === undefined) throw badAddress(address, 'its form is none of these')
   const coordinator = new EtcdCoordinator(
     {
-      hosts: hostsOf(address, hosts),
+      // so that clients do not all ask the same one
+      hosts: new Random(anySeed()).shuffle(hostsOf(address, hosts)),
       tls: scheme === 'etcds' ? (options.tls ?? {}) : undefined,
       user: options.user,
       password: options.password,
@@ -63,7 +65,7 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   }
 }
 
-function hostsOf(address: string, text: string): readonly string[] {
+function hostsOf(address: string, text: string): string[] {
   const hosts = text.split(',')
   for (const one of hosts) {
     const port = Number(host.exec(one)?.groups?.['port'] ?? 0)

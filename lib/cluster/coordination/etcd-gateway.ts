@@ -9,7 +9,7 @@ import { Agent as TlsAgent, request as httpsRequest } from 'node:https'
 import { z } from 'zod'
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
-import { answerMs } from './coordinator.ts'
+import { answerMs, requestsMax } from './coordinator.ts'
 
 export interface EtcdOptions {
   /** `HOST:PORT` of each server */
@@ -216,6 +216,7 @@ export class EtcdGateway {
   }
 
   async #send(host: string, path: string, body: object, headers: Readonly<Record<string, string>> = {}): Promise<ClientRequest> {
+    if (this.#underWay.size >= requestsMax) throw new SquallError('coordinator-busy', { address: this.address, max: requestsMax })
     const token = path === 'auth/authenticate' ? undefined : await this.#authenticate()
     this.checkOpen()
     const text = JSON.stringify(body)

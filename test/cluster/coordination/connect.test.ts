@@ -42,10 +42,11 @@ test.each([
   })
 })
 
-test('servers that are not there are told at once, by their addresses, and again when they were', async () => {
+test('servers that are not there are told, once, by their addresses', async () => {
   const [a = 0, b = 0] = await freePorts(2)
   const told: string[] = []
   const error = await rejection(connect(`etcd://127.0.0.1:${a},localhost:${b}/here`, { report: (message) => told.push(message) }))
-  expect(error).toMatchObject({ code: 'coordinator-away', what: expect.stringContaining(`etcd://127.0.0.1:${a},localhost:${b}`) as string })
+  for (const host of [`127.0.0.1:${a}`, `localhost:${b}`])
+    expect(error).toMatchObject({ code: 'coordinator-away', what: expect.stringContaining(host) as string })
   expect(told).toHaveLength(1)
 })

@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { EmbeddedCoordinator } from '../../../lib/cluster/coordination/embedded.ts'
 import type { EmbeddedOptions } from '../../../lib/cluster/coordination/embedded.ts'
@@ -5,6 +8,7 @@ import type { Entry, News } from '../../../lib/cluster/coordination/coordinator.
 import { Random } from '../../../lib/std/random.ts'
 import { FaultDisk } from '../../batch/fault-disk.ts'
 import { folderOf, rejection } from '../../fixtures/files.ts'
+import { repository } from '../../house/repository.ts'
 import { changesOf, conforms, countOne, revisionOf, until } from './conformance.ts'
 
 const noLock = (): { release(): void } => ({ release: () => undefined })
@@ -155,4 +159,35 @@ describe('a coordinator on the disk of one machine', () => {
     revisionOf(await again.commit([], [{ key: 'c', value: '1' }]))
     await until(() => changesOf(news).some((change) => change.kind === 'put' && change.entry.key === 'c'))
   })
+})
+
+test('a process that counts is killed again and again, and no count that it told is lost', async () => {
+  const place = join(folderOf({}), 'records')
+  const module = pathToFileURL(join(repository, 'dist', 'lib', 'cluster', 'coordination', 'connect.js')).href
+  const program = `
+    const coordinator = await (await import(${JSON.stringify(module)})).connect(process.argv[1])
+    for (;;) {
+      const entry = await coordinator.get('n')
+      const value = String(Number(entry?.value ?? 0) + 1)
+      const { ok } = await coordinator.commit([{ key: 'n', version: entry?.version ?? 0 }], [{ key: 'n', value }])
+      if (ok) process.stdout.write(value + '\\n')
+    }`
+  let told = 0
+  for (let kill = 0; kill < 4; kill++) {
+    const before = told
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program, `embedded:${place}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    child.stdout.on('data', (text: Buffer) => {
+      told = Number(text.toString().trimEnd().split('\n').at(-1))
+      if (told > before + 20) child.kill('SIGKILL')
+    })
+    await ended
+    const coordinator = await EmbeddedCoordinator.open(place)
+    const value = Number((await coordinator.get('n'))?.value)
+    expect([told, told + 1]).toContain(value)
+    await coordinator.close()
+    told = value
+  }
 })

@@ -5,8 +5,11 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Coordinator, News } from '../../../lib/cluster/coordination/coordinator.ts'
 import { EtcdCoordinator } from '../../../lib/cluster/coordination/etcd.ts'
+import { Election } from '../../../lib/cluster/coordination/election.ts'
+import type { Leadership } from '../../../lib/cluster/coordination/election.ts'
 import { SquallError } from '../../../lib/errors.ts'
 import { Random } from '../../../lib/std/random.ts'
+import { realSchedule } from '../../../lib/std/schedule.ts'
 import { changesOf, countOne, revisionOf, until } from './conformance.ts'
 import { EtcdServers, hasEtcd } from './etcd-servers.ts'
 import { TcpLines } from './tcp-lines.ts'
@@ -123,5 +126,57 @@ describe.runIf(hasEtcd())('with three servers of etcd', () => {
     for (const line of lines) line.losesAnswer = line.holdsRequest = () => false
     expect(await race.judge(clients[0] as Coordinator)).toEqual([])
     expect(race.unsure).toBe(0)
+  })
+
+  test('a watch leaves a server that has frozen for one that lives', async () => {
+    const root = `frozen-${++roots}`
+    // each begins with the first of its servers
+    const reader = client(root)
+    const writer = client(root, servers.hosts.slice(1))
+    const news: News[] = []
+    const watch = reader.watch('', 0, (one) => news.push(one))
+    revisionOf(await writer.commit([], [{ key: 'a', value: '1' }]))
+    await until(() => news.length === 1)
+    servers.freeze(0)
+    revisionOf(await writer.commit([], [{ key: 'a', value: '2' }]))
+    await until(() => news.length === 2)
+    servers.thaw(0)
+    watch.close()
+    await servers.ready()
+    expect(changesOf(news).map((change) => change.kind === 'put' && change.entry.value)).toEqual(['1', '2'])
+  })
+
+  test('a leader that is cut off stops before another one leads', async () => {
+    const root = `election-${++roots}`
+    const lines = await TcpLines.to(servers.hosts)
+    onTestFinished(() => lines.close())
+    const told: string[] = []
+    let leadership: Leadership | undefined
+    const [first, second] = [lines.hosts, servers.hosts].map((hosts, i) => {
+      const election = new Election({
+        coordinator: client(root, hosts),
+        schedule: realSchedule,
+        key: 'nimbus/leader',
+        value: String(i),
+        ttlMs: 3_000,
+        onLead: (given) => {
+          told.push(`${i} leads`)
+          leadership ??= given
+          if (i === 1 && leadership.isLeading) told.push('as does the other')
+        },
+        onLost: () => told.push(`${i} does not`),
+      })
+      onTestFinished(() => election.close())
+      return election
+    }) as [Election, Election]
+    first.start()
+    await until(() => told.length === 1)
+    second.start()
+    lines.cut()
+    await until(() => told.includes('1 leads'))
+    lines.mend()
+    expect(told).toEqual(['0 leads', '0 does not', '1 leads'])
+    const guard = (leadership as unknown as Leadership).guard
+    expect(await client(root).commit([guard], [{ key: 'a', value: '1' }])).toEqual({ ok: false })
   })
 })

@@ -42,8 +42,13 @@ export class EtcdServers {
     const folder = mkdtempSync(join(realpathSync(tmpdir()), 'squall-etcd-'))
     const servers = new EtcdServers(etcdBinary(), folder, await freePorts(2 * count), more, scheme)
     for (let i = 0; i < count; i++) servers.run(i)
-    if (scheme === 'http') await servers.ready()
-    return servers
+    try {
+      if (scheme === 'http') await servers.ready()
+      return servers
+    } catch (error) {
+      await servers.stop()
+      throw error
+    }
   }
 
   /** `HOST:PORT` of each, for clients. */
