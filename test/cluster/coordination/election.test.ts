@@ -1,12 +1,15 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { EmbeddedCoordinator } from '../../../lib/cluster/coordination/embedded.ts'
 import { Election } from '../../../lib/cluster/coordination/election.ts'
 import type { Leadership } from '../../../lib/cluster/coordination/election.ts'
 import { MemoryCluster } from '../../../lib/cluster/coordination/memory.ts'
 import type { Fate, MemoryCoordinator } from '../../../lib/cluster/coordination/memory.ts'
 import { Random } from '../../../lib/std/random.ts'
-import { VirtualSchedule } from '../../../lib/std/schedule.ts'
+import { VirtualSchedule, realSchedule } from '../../../lib/std/schedule.ts'
 import type { Schedule } from '../../../lib/std/schedule.ts'
+import { folderOf } from '../../fixtures/files.ts'
+import { until } from './conformance.ts'
 import { skewed } from './virtual.ts'
 
 const key = 'nimbus/leader'
@@ -122,6 +125,23 @@ test('closing ends an election that has not begun, and one that gets no answer',
   await schedule.advance(20_000)
   await closed
   expect([a.told, b.told]).toEqual([[], []])
+})
+
+test('where there is one process, whoever stands first leads until it closes', async () => {
+  const coordinator = await EmbeddedCoordinator.open(folderOf({}))
+  onTestFinished(() => coordinator.close())
+  const told: string[] = []
+  const [a, b] = ['a', 'b'].map((value) => {
+    const [onLead, onLost] = [() => told.push(`${value} leads`), () => told.push(`${value} does not`)]
+    return new Election({ coordinator, schedule: realSchedule, key, value, ttlMs, onLead, onLost })
+  }) as [Election, Election]
+  a.start()
+  await until(() => told.length === 1)
+  b.start()
+  await a.close()
+  await until(() => told.length === 3)
+  await b.close()
+  expect(told).toEqual(['a leads', 'a does not', 'b leads', 'b does not'])
 })
 
 const event = fc.record({

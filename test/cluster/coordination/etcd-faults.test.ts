@@ -1,6 +1,10 @@
 /**
  * Servers of etcd that die, freeze and are gone for a while, and lines that lose answers, while many clients count with one record: what was
  * answered was done once, whatever happened, and a watch sees every count.
+ *
+ * A few faults by default. The long way, 100 of them, takes some minutes:
+ *
+ *     SQUALL_KILLS=100 npx vitest run test/cluster/coordination/etcd-faults.test.ts
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Coordinator, News } from '../../../lib/cluster/coordination/coordinator.ts'
@@ -14,6 +18,8 @@ import { changesOf, countOne, revisionOf, until } from './conformance.ts'
 import { EtcdServers, hasEtcd } from './etcd-servers.ts'
 import { TcpLines } from './tcp-lines.ts'
 
+const killsWanted = Number(process.env['SQUALL_KILLS'] ?? 4)
+
 describe.runIf(hasEtcd())('with three servers of etcd', () => {
   let servers: EtcdServers
   let roots = 0
@@ -24,6 +30,15 @@ describe.runIf(hasEtcd())('with three servers of etcd', () => {
     const coordinator = new EtcdCoordinator({ hosts }, root)
     onTestFinished(() => coordinator.close())
     return coordinator
+  }
+
+  /** A client whose lines lose some answers, and hold some requests back, for as long as `isLossy` says. */
+  const lossy = async (root: string, random: Random, isLossy: () => boolean): Promise<Coordinator> => {
+    const lines = await TcpLines.to(servers.hosts)
+    onTestFinished(() => lines.close())
+    lines.losesAnswer = () => isLossy() && random.below(5) === 0
+    lines.holdsRequest = () => isLossy() && random.below(8) === 0
+    return client(root, lines.hosts)
   }
 
   /** Clients that count until they are told to stop. */
@@ -69,23 +84,27 @@ describe.runIf(hasEtcd())('with three servers of etcd', () => {
     }
   }
 
-  test('one of them is killed or frozen, again and again', async () => {
-    const root = `race-${++roots}`
-    const clients = [1, 2, 3, 4].map(() => client(root))
-    const race = new Race(clients, client(root))
-    const random = new Random(6)
-    for (let round = 0; round < 4; round++) {
-      await race.goOn(20)
-      const victim = random.below(3)
-      if (round % 2 === 0) await servers.kill(victim)
-      else servers.freeze(victim)
-      await race.goOn(20)
-      if (round % 2 === 0) servers.run(victim)
-      else servers.thaw(victim)
-      await servers.ready()
-    }
-    expect(await race.judge(clients[0] as Coordinator)).toEqual([])
-  })
+  test(
+    'one of them is killed or frozen, again and again, and some lines are bad',
+    async () => {
+      const root = `race-${++roots}`
+      const random = new Random(6)
+      const clients = [client(root), client(root), await lossy(root, random, () => true), await lossy(root, random, () => true)]
+      const race = new Race(clients, client(root))
+      for (let round = 0; round < killsWanted; round++) {
+        await race.goOn(20)
+        const victim = random.below(3)
+        if (round % 2 === 0) await servers.kill(victim)
+        else servers.freeze(victim)
+        await race.goOn(20)
+        if (round % 2 === 0) servers.run(victim)
+        else servers.thaw(victim)
+        await servers.ready()
+      }
+      expect(await race.judge(clients[0] as Coordinator)).toEqual([])
+    },
+    30_000 * Math.max(4, killsWanted),
+  )
 
   test('all of them are gone for a while', async () => {
     const root = `race-${++roots}`
@@ -108,22 +127,13 @@ describe.runIf(hasEtcd())('with three servers of etcd', () => {
   test('answers get lost, and requests arrive long after they were given up', async () => {
     const root = `race-${++roots}`
     const random = new Random(7)
-    const lines: TcpLines[] = []
-    onTestFinished(() => lines.forEach((line) => line.close()))
-    const clients: Coordinator[] = []
-    for (let i = 0; i < 3; i++) {
-      const own = await TcpLines.to(servers.hosts)
-      lines.push(own)
-      clients.push(client(root, own.hosts))
-    }
+    let isLossy = false
+    const clients = await Promise.all([1, 2, 3].map(() => lossy(root, random, () => isLossy)))
     const race = new Race(clients, client(root))
     await race.goOn(5)
-    for (const line of lines) {
-      line.losesAnswer = () => random.below(5) === 0
-      line.holdsRequest = () => random.below(8) === 0
-    }
+    isLossy = true
     await race.goOn(150)
-    for (const line of lines) line.losesAnswer = line.holdsRequest = () => false
+    isLossy = false
     expect(await race.judge(clients[0] as Coordinator)).toEqual([])
     expect(race.unsure).toBe(0)
   })
@@ -178,5 +188,29 @@ describe.runIf(hasEtcd())('with three servers of etcd', () => {
     expect(told).toEqual(['0 leads', '0 does not', '1 leads'])
     const guard = (leadership as unknown as Leadership).guard
     expect(await client(root).commit([guard], [{ key: 'a', value: '1' }])).toEqual({ ok: false })
+  })
+})
+
+describe.runIf(hasEtcd())('with one server of etcd', () => {
+  test('data that was lost is noticed: a watch is told what there is now, and commits go on', async () => {
+    const servers = await EtcdServers.start(1)
+    onTestFinished(() => servers.stop())
+    const coordinator = new EtcdCoordinator({ hosts: servers.hosts })
+    onTestFinished(() => coordinator.close())
+    for (let i = 0; i < 10; i++) await countOne(coordinator, 'n')
+    const { revision } = await coordinator.list('')
+    const news: News[] = []
+    coordinator.watch('', revision, (one) => news.push(one))
+    await countOne(coordinator, 'n')
+    await until(() => news.length === 1)
+    await servers.kill(0)
+    servers.wipe(0)
+    servers.run(0)
+    await servers.ready()
+    await until(() => news.length === 2)
+    expect(news[1]).toMatchObject({ kind: 'reset', entries: [] })
+    revisionOf(await coordinator.commit([{ key: 'n', version: 0 }], [{ key: 'n', value: '1' }]))
+    await until(() => news.length === 3)
+    expect(changesOf(news.slice(2)).map((change) => change.kind === 'put' && change.entry.value)).toEqual(['1'])
   })
 })

@@ -80,6 +80,11 @@ export class EtcdServers {
     this.#processes[i] = spawn(this.#binary, this.#args[i] as string[], { stdio: 'ignore', cwd: this.#folder })
   }
 
+  /** Takes the data of one that was killed: it begins anew. */
+  wipe(i: number): void {
+    rmSync(join(this.#folder, `s${i}`), { recursive: true })
+  }
+
   freeze(i: number): void {
     this.#processes[i]?.kill('SIGSTOP')
   }
