@@ -1,16 +1,23 @@
 /** Real servers of etcd, for tests: three on loopback, with data of their own, that can be killed, frozen, and started again. */
 import { execFileSync, spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ChildProcessByStdio } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { repository } from '../../house/repository.ts'
 
 /** Where Debian's package is unpacked: not installed, so that no service of the machine is started. */
 const unpacked = join(repository, 'node_modules', '.cache', 'etcd')
+
+/** Ends the servers with these numbers, and removes their folder, when its input ends: also when the process with the tests is killed. */
+const guard = `
+while read number; do numbers="$numbers $number"; done
+for number in $numbers; do grep -q "$0" "/proc/$number/cmdline" 2>/dev/null && kill -9 "$number"; done
+rm -rf "$0"`
 
 export class EtcdServers {
   readonly clientUrls: readonly string[]
@@ -18,10 +25,13 @@ export class EtcdServers {
   readonly #folder: string
   readonly #args: readonly (readonly string[])[]
   readonly #processes: (ChildProcess | undefined)[] = []
+  readonly #guard: ChildProcessByStdio<Writable, null, null>
 
   private constructor(binary: string, folder: string, ports: readonly number[], more: readonly string[], scheme: string) {
     this.#binary = binary
     this.#folder = folder
+    // in a group of its own: an interrupt is not for it
+    this.#guard = spawn('sh', ['-c', guard, folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
     const half = ports.length / 2
     const peer = (i: number): string => `http://127.0.0.1:${ports[half + i]}`
     this.clientUrls = ports.slice(0, half).map((port) => `${scheme}://127.0.0.1:${port}`)
@@ -77,7 +87,9 @@ export class EtcdServers {
 
   run(i: number): void {
     // what it says is lost: nobody reads it
-    this.#processes[i] = spawn(this.#binary, this.#args[i] as string[], { stdio: 'ignore', cwd: this.#folder })
+    const child = spawn(this.#binary, this.#args[i] as string[], { stdio: 'ignore', cwd: this.#folder })
+    this.#processes[i] = child
+    this.#guard.stdin.write(`${child.pid}\n`)
   }
 
   /** Takes the data of one that was killed: it begins anew. */
