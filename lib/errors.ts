@@ -375,6 +375,32 @@ const table = {
     what: 'the connection to the coordinator {address} is closed',
     help: 'ask before it is closed, or connect again',
   },
+  // -- the cluster: blobs, and requests to nimbus
+  'blob-name': { what: '{digest} is not the name of a blob', help: 'use its SHA-256: 64 hexadecimal digits' },
+  'blob-missing': { what: 'there is no blob {digest}', help: 'deploy the topology again: its code is not there any more' },
+  'blob-corrupt': {
+    what: 'the blob {digest} is not what its name says: its digest is {found} ({where})',
+    help: 'put it there again: what was damaged is replaced',
+  },
+  'blob-too-large': { what: 'a blob of {size} bytes; the limit is {max}', help: 'keep large data out of the bundle of a topology' },
+  'api-away': { what: 'no answer from {url}: {reason}', help: 'see that it runs, and that the address is the right one (--url)' },
+  'api-token': {
+    what: 'the token is missing or wrong',
+    help: 'give the file with the token of this cluster (--token-file); squall up makes one in its folder',
+  },
+  'api-refused': { what: 'the request was refused: {reason}', help: 'see that both sides run the same version of Squall' },
+  'api-request': { what: 'the request cannot be understood: {reason}', help: 'see /openapi.json for what there is and what it takes' },
+  'api-too-large': { what: 'the request is larger than {max} bytes', help: 'send less: only bundles of code may be large' },
+  'not-leader': { what: 'this nimbus does not lead', help: 'ask the one that does: {leader}' },
+  'no-leader': { what: 'no nimbus leads at this moment', help: 'try again: one is elected within seconds, if the coordinator answers' },
+  'unknown-topology': { what: 'no topology has the name {name}', help: '{hint}' },
+  'name-in-use': {
+    what: 'a topology with the name {name} is deployed already ({state})',
+    help: 'kill it first, give this one another name (--name), or replace its code: deploy --update',
+  },
+  'topology-over': { what: 'the topology {name} is {state}', help: 'deploy it again: what has ended cannot be changed' },
+  'topologies-full': { what: 'there are {max} topologies already', help: 'kill those that are not needed any more, finished ones too' },
+  'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },
   // -- workers on a cluster
   'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
   'worker-ended': { what: 'a worker ended: {reason}', help: 'see its log (squall logs); it is started again' },

@@ -18,6 +18,7 @@ const rows = [
   ['wire'],
   ['engine', 'batch'],
   ['connectors', 'bolts'],
+  ['cluster/http'],
   ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
   ['cluster/nimbus', 'cluster/supervisor', 'cluster/worker'],
   ['testing', 'cli', 'ui'],

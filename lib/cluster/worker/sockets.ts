@@ -2,7 +2,6 @@
  * WebSockets between the processes of a cluster: a server that lets in who knows the token, and connections out. Messages are binary and
  * whole; a side that says nothing for some seconds is taken for gone.
  */
-import { timingSafeEqual, createHash } from 'node:crypto'
 import { createServer as createHttpServer } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -10,6 +9,8 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { SquallError } from '../../errors.ts'
+import { isToken } from '../http/token.ts'
+import type { Tls } from '../http/token.ts'
 import { messageBytesMax } from './frames.ts'
 import type { Connection } from './link.ts'
 
@@ -21,13 +22,6 @@ const silenceMs = 5_000
 const openMs = 5_000
 /** Connections of one server. */
 const connectionsMax = 1_024
-
-export interface Tls {
-  /** PEM; both sides show theirs */
-  readonly cert: string
-  readonly key: string
-  readonly ca: string
-}
 
 export interface SocketsOptions {
   readonly token: string
@@ -122,10 +116,4 @@ function connectionOf(web: WebSocket): Connection {
     connection.onClose()
   })
   return connection
-}
-
-/** Compared in the same time wherever they differ. */
-function isToken(header: string | undefined, token: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`))
 }

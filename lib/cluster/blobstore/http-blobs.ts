@@ -1,0 +1,43 @@
+/** Blobs that a nimbus keeps, over its API. */
+import { z } from 'zod'
+import type { HttpClient } from '../http/client.ts'
+import { blobBytesMax, checkBytes, checkDigest, checkSize, digestOf } from './blobs.ts'
+import type { Blobs } from './blobs.ts'
+
+export class HttpBlobs implements Blobs {
+  readonly #client: HttpClient
+  readonly #bytesMax: number
+
+  constructor(client: HttpClient, bytesMax: number = blobBytesMax) {
+    this.#client = client
+    this.#bytesMax = bytesMax
+  }
+
+  async put(bytes: Uint8Array): Promise<string> {
+    checkSize(bytes, this.#bytesMax)
+    const digest = digestOf(bytes)
+    await this.#client.post(`/v1/blobs/${digest}`, bytes)
+    return digest
+  }
+
+  async get(digest: string): Promise<Uint8Array> {
+    checkDigest(digest)
+    const { body } = await this.#client.get(`/v1/blobs/${digest}`, this.#bytesMax)
+    checkBytes(digest, body, this.#client.url)
+    return body
+  }
+
+  async has(digest: string): Promise<boolean> {
+    checkDigest(digest)
+    return z.object({ has: z.boolean() }).parse(await this.#client.json(`/v1/blobs/${digest}/has`)).has
+  }
+
+  async list(): Promise<readonly string[]> {
+    return z.object({ blobs: z.array(z.string()) }).parse(await this.#client.json('/v1/blobs')).blobs
+  }
+
+  async delete(digest: string): Promise<void> {
+    checkDigest(digest)
+    await this.#client.post(`/v1/blobs/${digest}/delete`)
+  }
+}

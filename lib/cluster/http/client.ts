@@ -1,0 +1,182 @@
+/**
+ * Requests to nimbus, or to a supervisor. With several addresses it asks one after the other, and a nimbus that does not lead says who does:
+ * that one is asked next, and first from then on.
+ */
+import { Agent as HttpAgent, request as httpRequest } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { z } from 'zod'
+import { SquallError, errorFrom, errorTable, reasonOf } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
+import type { Tls } from './token.ts'
+
+export interface HttpClientOptions {
+  /** where to ask: one of these will do */
+  readonly urls: readonly string[]
+  readonly token: string
+  readonly tls?: Tls | undefined
+  /** how long one request may take (10 s) */
+  readonly withinMs?: number
+}
+
+export interface Answer {
+  readonly body: Buffer
+  /** of the content */
+  readonly type: string
+}
+
+type Method = 'GET' | 'POST'
+type Raw = Answer & { readonly status: number }
+
+const withinMsDefault = 10_000
+/** An answer that is not a blob. */
+const answerBytesMax = 16 << 20
+/** Leaders that point to each other are not followed for ever. */
+const hopsMax = 8
+
+/** What the APIs say when they do not do what they were asked. */
+const ErrorAnswer = z.object({
+  code: z.string(),
+  what: z.string(),
+  help: z.string(),
+  where: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
+  leader: z.string().optional(),
+})
+
+export class HttpClient {
+  readonly #options: HttpClientOptions
+  readonly #agent: HttpAgent | HttpsAgent
+  /** the first is the one that answered last */
+  #urls: readonly string[]
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options
+    this.#urls = options.urls
+    // a connection a request: one that is kept may be closed by the other side just when it is used
+    const more = { keepAlive: false, maxSockets: 16 }
+    this.#agent = options.urls.some((url) => url.startsWith('https:'))
+      ? new HttpsAgent({ ...more, ...options.tls, rejectUnauthorized: true })
+      : new HttpAgent(more)
+  }
+
+  /** Whom it asks first. */
+  get url(): string {
+    return this.#urls[0] ?? ''
+  }
+
+  async get(path: string, bytesMax: number = answerBytesMax): Promise<Answer> {
+    return await this.#ask('GET', path, undefined, bytesMax)
+  }
+
+  /** Objects go as JSON, bytes as they are. */
+  async post(path: string, body?: unknown): Promise<Answer> {
+    return await this.#ask('POST', path, body, answerBytesMax)
+  }
+
+  async json(path: string): Promise<unknown> {
+    return jsonOf(await this.get(path))
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  /** @throws SquallError with the code that the other side said, or `api-away`, `api-refused` */
+  async #ask(method: Method, path: string, body: unknown, bytesMax: number): Promise<Answer> {
+    const queue = [...this.#urls]
+    const tried = new Set<string>()
+    let problem = new SquallError('api-away', { url: this.url, reason: 'there is no address' })
+    for (let hops = 0; queue.length > 0 && hops < hopsMax; hops++) {
+      const url = queue.shift() as string
+      if (tried.has(url)) continue
+      tried.add(url)
+      try {
+        const raw = await this.#send(method, url, path, body, bytesMax)
+        if (raw.status >= 200 && raw.status < 300) {
+          this.#urls = [url, ...this.#urls.filter((other) => other !== url)].slice(0, hopsMax)
+          return raw
+        }
+        const { error, leader } = errorOf(raw, url)
+        if (raw.status !== 421 && raw.status !== 503) throw error
+        problem = error
+        if (leader !== undefined) queue.unshift(leader)
+      } catch (error) {
+        if (!(error instanceof SquallError) || error.code !== 'api-away' || (method === 'POST' && mayBeDone(error))) throw error
+        problem = error
+      }
+    }
+    throw problem
+  }
+
+  async #send(method: Method, url: string, path: string, body: unknown, bytesMax: number): Promise<Raw> {
+    const { token, withinMs = withinMsDefault } = this.#options
+    const isBytes = body instanceof Uint8Array
+    const payload = body === undefined ? undefined : isBytes ? body : JSON.stringify(body)
+    const away = (reason: string, cause?: unknown): SquallError => new SquallError('api-away', { url, reason }, {}, { cause })
+    return await new Promise<Raw>((resolve, reject) => {
+      const ask = url.startsWith('https:') ? httpsRequest : httpRequest
+      const request = ask(
+        new URL(path, url),
+        {
+          method,
+          agent: this.#agent,
+          signal: AbortSignal.timeout(withinMs),
+          headers: {
+            authorization: `Bearer ${token}`,
+            ...(payload !== undefined && {
+              'content-type': isBytes ? 'application/octet-stream' : 'application/json',
+              'content-length': Buffer.byteLength(payload),
+            }),
+          },
+        },
+        (response) => {
+          const chunks: Buffer[] = []
+          let size = 0
+          response.on('data', (chunk: Buffer) => {
+            size += chunk.length
+            if (size <= bytesMax) chunks.push(chunk)
+            else request.destroy(new Error(`the answer is longer than ${bytesMax} bytes`))
+          })
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', body: Buffer.concat(chunks) }),
+          )
+          response.on('error', (error) => reject(away(reasonOf(error), error)))
+        },
+      )
+      request.on('error', (error) =>
+        reject(away(error.name === 'TimeoutError' ? `no answer within ${withinMs} ms` : reasonOf(error), error)),
+      )
+      request.end(payload)
+    })
+  }
+}
+
+/** Unless it was never sent, somebody may have done it: it is not done again elsewhere. */
+function mayBeDone({ cause }: SquallError): boolean {
+  const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException
+  return !['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)
+}
+
+export function jsonOf({ body, type }: Answer): unknown {
+  try {
+    return JSON.parse(body.toString()) as unknown
+  } catch (error) {
+    throw new SquallError('api-refused', { reason: `its answer (${type}) is no JSON: ${reasonOf(error)}` }, {}, { cause: error })
+  }
+}
+
+function errorOf(answer: Raw, url: string): { readonly error: SquallError; readonly leader?: string | undefined } {
+  const reason = `${url} answered with the status ${answer.status}`
+  const parsed = ErrorAnswer.safeParse(tryJson(answer.body))
+  if (!parsed.success) return { error: new SquallError('api-refused', { reason }) }
+  const { code, what, help, where, leader } = parsed.data
+  if (!Object.hasOwn(errorTable, code)) return { error: new SquallError('api-refused', { reason: `${reason}: ${what}` }), leader }
+  return { error: errorFrom({ code: code as ErrorCode, what, help, where, stack: '', faults: [] }), leader }
+}
+
+function tryJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString()) as unknown
+  } catch {
+    return undefined
+  }
+}
