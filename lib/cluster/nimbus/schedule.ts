@@ -246,13 +246,9 @@ class Attempt {
 function compose(topology: TopologyRecord, previous: AssignmentRecord | undefined, places: readonly Place[]): AssignmentRecord {
   const { name, id, changes, bundle, executors, wanted } = topology
   const epoch = (previous?.epoch ?? 0) + 1
-  const before = new Map(previous?.workers.map((place) => [place.worker, place]))
-  // Workers know from their beginning which executor is where: when that changes, all of them begin anew, each on its host.
-  const isElsewhere = places.some(({ worker, executors: now }) => {
-    const had = before.get(worker)?.executors
-    return had !== undefined && !isDeepStrictEqual(now, had)
-  })
-  const beginAnew = previous?.changes !== changes || isElsewhere
+  // The others know their lead from their beginning: where executor 0 goes to another worker, as after a loss, all of them begin anew, each on its host.
+  const hasOtherLead = places.find(isLead)?.worker !== previous?.workers.find(isLead)?.worker
+  const beginAnew = previous?.changes !== changes || hasOtherLead
   const workers = places
     .map((place) => (beginAnew || place.incarnation === 0 ? { ...place, incarnation: epoch } : place))
     .sort((a, b) => a.worker - b.worker)
