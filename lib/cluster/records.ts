@@ -16,6 +16,8 @@ const Executors = z.array(z.int().min(0).max(4_095)).max(4_096)
 
 export const keys = {
   leader: 'nimbus/leader',
+  /** how many topologies were ever deployed */
+  deployed: 'nimbus/deployed',
   nimbus: (id: string) => `nimbus/members/${id}`,
   supervisor: (id: string) => `supervisors/${id}`,
   topology: (name: string) => `topologies/${name}`,
@@ -28,6 +30,10 @@ export const keys = {
 /** `nimbus/leader` and `nimbus/members/ID`, both with a lease: a nimbus that runs, and the one that leads. */
 export const NimbusRecord = z.object({ id: Id, url: Url })
 export type NimbusRecord = z.infer<typeof NimbusRecord>
+
+/** `nimbus/deployed`, by the leader: numbers deployments. */
+export const DeployedRecord = z.object({ count: z.int().min(0) })
+export type DeployedRecord = z.infer<typeof DeployedRecord>
 
 /** `supervisors/ID`, with a lease, by the supervisor: a host that workers can run on. */
 export const SupervisorRecord = z.object({
@@ -144,9 +150,14 @@ export const ResultRecord = z.object({
 })
 export type ResultRecord = z.infer<typeof ResultRecord>
 
-/** How a topology is, in a word for people, from what is known of it. */
 export type TopologyState = 'waiting' | 'starting' | 'active' | 'inactive' | 'failing' | 'finished' | 'killing'
 
+/** Whether it has ended by itself: one that is stopped is so because somebody wanted that, perhaps to start it anew. */
+export function isOver({ id }: Pick<TopologyRecord, 'id'>, result: ResultRecord | undefined): boolean {
+  return result?.id === id && result.state !== 'stopped'
+}
+
+/** How a topology is, in a word for people, from what is known of it. */
 export function stateOf(
   topology: TopologyRecord,
   assignment: AssignmentRecord | undefined,
@@ -154,7 +165,7 @@ export function stateOf(
   result: ResultRecord | undefined,
 ): TopologyState {
   if (topology.wanted === 'killed') return 'killing'
-  if (result?.id === topology.id) return 'finished'
+  if (isOver(topology, result)) return 'finished'
   if (assignment === undefined || assignment.workers.length === 0) return 'waiting'
   const current = assignment.workers.map(({ worker, incarnation }) =>
     workers.find((record) => record.id === topology.id && record.worker === worker && record.incarnation === incarnation),

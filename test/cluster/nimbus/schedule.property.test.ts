@@ -232,8 +232,7 @@ function movesNothingThatWorks(world: World, before: readonly AssignmentRecord[]
     const leads = next.workers.find(({ executors }) => executors.includes(0))?.worker
     expect(leads).toBe(lead?.worker ?? leads)
     const goOn = topology.changes === last.changes && lead !== undefined ? stay : []
-    for (const { worker, incarnation } of goOn)
-      expect(next.workers.find((place) => place.worker === worker)?.incarnation).toBe(incarnation)
+    for (const { worker, incarnation } of goOn) expect(next.workers.find((place) => place.worker === worker)?.incarnation).toBe(incarnation)
     movesFewExecutors(last, next)
   }
 }

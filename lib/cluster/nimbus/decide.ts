@@ -1,0 +1,105 @@
+/** What the leader does next, as a pure function of what it knows: commits, each whole and guarded by the records that it builds on. */
+import type { Guard, Write } from '../coordination/coordinator.ts'
+import { isOver, keys } from '../records.ts'
+import type { SupervisorRecord, TopologyRecord, WorkerRecord } from '../records.ts'
+import type { Known } from './known.ts'
+import { schedule } from './schedule.ts'
+
+export interface Sight {
+  readonly known: Known
+  /** those that are there or not called lost yet */
+  readonly hosts: readonly SupervisorRecord[]
+  readonly avoided: (topology: string) => ReadonlySet<string>
+  readonly isResting: (worker: WorkerRecord) => boolean
+  /** of one that is to be killed: whether its spouts have rested long enough */
+  readonly hasRested: (topology: TopologyRecord) => boolean
+}
+
+export interface Step {
+  /** for people */
+  readonly what: string
+  readonly guards: readonly Guard[]
+  readonly writes: readonly Write[]
+}
+
+export interface Decision {
+  readonly steps: readonly Step[]
+  /** what topologies lack, by name */
+  readonly problems: ReadonlyMap<string, string>
+}
+
+/** Of one commit that removes what nobody needs any more. */
+const removedMax = 50
+
+export function decide(sight: Sight): Decision {
+  const { known, hosts, avoided, isResting, hasRested } = sight
+  const topologies = [...known.topologies.values()].map(({ record }) => record)
+  const living = topologies.filter(({ name, id, wanted }) => {
+    if (isOver({ id }, known.results.get(name)?.record)) return false
+    return wanted !== 'killed' || known.assignments.get(name)?.record.id === id
+  })
+  const leaving = topologies.filter((topology) => topology.wanted === 'killed' && (!living.includes(topology) || hasRested(topology)))
+  const scheduled = schedule({
+    topologies: living.filter((topology) => !leaving.includes(topology)),
+    supervisors: hosts,
+    assignments: [...known.assignments.values()].map(({ record }) => record),
+    workers: [...known.workers.values()].map(({ record }) => record),
+    avoided,
+    isResting,
+  })
+  const problems = new Map([...scheduled].flatMap(([name, { problem }]) => (problem === undefined ? [] : [[name, problem] as const])))
+  const steps: Step[] = []
+  for (const [name, { assignment }] of scheduled) {
+    const before = known.assignments.get(name)
+    if (assignment === undefined || assignment === before?.record) continue
+    steps.push({
+      what: `${name} is placed: epoch ${assignment.epoch}, ${assignment.workers.length} workers`,
+      guards: [versionOf(keys.topology(name), known.topologies.get(name)), versionOf(keys.assignment(name), before)],
+      writes: [{ key: keys.assignment(name), value: JSON.stringify(assignment) }],
+    })
+  }
+  for (const { name } of leaving) {
+    steps.push({
+      what: `${name} is removed`,
+      guards: [versionOf(keys.topology(name), known.topologies.get(name))],
+      writes: [keys.topology(name), keys.assignment(name), keys.result(name)].map((key) => ({ key, delete: true })),
+    })
+  }
+  return { steps: [...steps, ...removals(known, living)], problems }
+}
+
+/** Records of what does not run any more: assignments of topologies that are over, workers that are not assigned, positions nobody goes on from. */
+function removals(known: Known, living: readonly TopologyRecord[]): readonly Step[] {
+  const runs = new Map(living.map(({ name, id }) => [name, id]))
+  const isCurrent = (key: string, id: string): boolean => runs.get(nameOf(key)) === id || known.unreadable.has(keys.topology(nameOf(key)))
+  const gone = [
+    ...[...known.assignments].filter(([name, { record }]) => !isCurrent(name, record.id)),
+    ...[...known.workers].filter(([key, { record }]) => {
+      const assignment = known.assignments.get(nameOf(key))?.record
+      return !isCurrent(key, record.id) || (assignment !== undefined && !assignment.workers.some(({ worker }) => worker === record.worker))
+    }),
+    ...[...known.positions].filter(([key, { record }]) => !isCurrent(key, record.id)),
+    ...[...known.results].filter(
+      ([name, { record }]) => !known.unreadable.has(keys.topology(name)) && known.topologies.get(name)?.record.id !== record.id,
+    ),
+  ].map(([, read]) => read)
+  const steps: Step[] = []
+  for (let from = 0; from < gone.length; from += removedMax) {
+    const some = gone.slice(from, from + removedMax)
+    steps.push({
+      what: `${some.length} records are removed`,
+      guards: some.map(({ key, version }) => ({ key, version })),
+      writes: some.map(({ key }) => ({ key, delete: true })),
+    })
+  }
+  return steps
+}
+
+export function versionOf(key: string, read: { readonly version: number } | undefined): Guard {
+  return { key, version: read?.version ?? 0 }
+}
+
+/** Of a key `NAME/K`. */
+function nameOf(key: string): string {
+  return key.split('/')[0] ?? ''
+}

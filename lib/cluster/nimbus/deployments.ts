@@ -1,0 +1,118 @@
+/** What people ask of topologies, as changes of records: pure, each a step that is guarded by what it was decided on. */
+import { z } from 'zod'
+import { defaults, resolveConfig } from '../../config.ts'
+import { SquallError } from '../../errors.ts'
+import { hintFor } from '../../std/words.ts'
+import { TopologyRecord, isOver, keys, stateOf } from '../records.ts'
+import { versionOf } from './decide.ts'
+import type { Step } from './decide.ts'
+import type { Known, Read } from './known.ts'
+
+/** What is needed to deploy; the code is among the blobs already. */
+export const Deployment = TopologyRecord.pick({
+  name: true,
+  bundle: true,
+  file: true,
+  params: true,
+  config: true,
+  workers: true,
+  executors: true,
+  components: true,
+  isolatedHosts: true,
+}).extend({ wanted: z.enum(['active', 'inactive']).default('active') })
+export type Deployment = z.infer<typeof Deployment>
+
+/** New code of a topology that is there. */
+export const Update = TopologyRecord.pick({ bundle: true, file: true, params: true, config: true, components: true }).extend({
+  workers: TopologyRecord.shape.workers.optional(),
+  executors: TopologyRecord.shape.executors.optional(),
+})
+export type Update = z.infer<typeof Update>
+
+export const Rebalance = z.object({
+  workers: TopologyRecord.shape.workers.optional(),
+  /** with them, how many tasks the components have then, as whoever can run the code has planned it */
+  executors: TopologyRecord.shape.executors.optional(),
+  components: TopologyRecord.shape.components.optional(),
+  isolatedHosts: TopologyRecord.shape.isolatedHosts.optional(),
+})
+export type Rebalance = z.infer<typeof Rebalance>
+
+export const Kill = z.object({ waitMs: z.number().min(0).max(86_400_000).optional() })
+export type Kill = z.infer<typeof Kill>
+
+const topologiesMax = 1_000
+
+export function deploy(known: Known, deployment: Deployment, dateMs: number): Step {
+  const { name } = deployment
+  const before = known.topologies.get(name)
+  if (before !== undefined || known.unreadable.has(keys.topology(name)))
+    throw new SquallError('name-in-use', { name, state: before === undefined ? 'by another version' : stateIn(known, before.record) })
+  if (known.topologies.size >= topologiesMax) throw new SquallError('topologies-full', { max: topologiesMax })
+  const count = (known.deployed?.record.count ?? 0) + 1
+  const topology: TopologyRecord = { ...deployment, id: `${name}-${count}`, changes: 0, deployedAtMs: dateMs }
+  return {
+    what: `${name} is deployed as ${topology.id}`,
+    guards: [versionOf(keys.topology(name), undefined), versionOf(keys.deployed, known.deployed)],
+    writes: [
+      { key: keys.topology(name), value: JSON.stringify(topology) },
+      { key: keys.deployed, value: JSON.stringify({ count }) },
+    ],
+  }
+}
+
+export function setActive(known: Known, name: string, isActive: boolean): Step {
+  return changed(livingIn(known, name), { wanted: isActive ? 'active' : 'inactive' }, isActive ? 'is activated' : 'is deactivated')
+}
+
+export function rebalance(known: Known, name: string, wish: Rebalance): Step {
+  const read = livingIn(known, name)
+  const { executors = read.record.executors } = wish
+  // executors of another number have other tasks: what runs cannot take them over
+  const changes = read.record.changes + (executors === read.record.executors ? 0 : 1)
+  return changed(read, { ...given(wish), changes }, 'is rebalanced')
+}
+
+export function update(known: Known, name: string, code: Update): Step {
+  const read = livingIn(known, name)
+  return changed(read, { ...given(code), changes: read.record.changes + 1 }, 'has new code')
+}
+
+/** Also of what is killed already: another time to wait. */
+export function kill(known: Known, name: string, { waitMs }: Kill): Step {
+  const read = known.topologies.get(name)
+  if (read === undefined) throw unknown(known, name)
+  const killWaitMs = waitMs ?? resolveConfig(read.record.config, defaults, []).messageTimeoutMs
+  return changed(read, { wanted: 'killed', killWaitMs }, 'is to be killed')
+}
+
+function changed({ record, version }: Read<TopologyRecord>, more: Partial<TopologyRecord>, what: string): Step {
+  const key = keys.topology(record.name)
+  return { what: `${record.name} ${what}`, guards: [{ key, version }], writes: [{ key, value: JSON.stringify({ ...record, ...more }) }] }
+}
+
+/** Its record, if it is neither killed nor over. */
+function livingIn(known: Known, name: string): Read<TopologyRecord> {
+  const read = known.topologies.get(name)
+  if (read === undefined) throw unknown(known, name)
+  if (read.record.wanted === 'killed' || isOver(read.record, known.results.get(name)?.record))
+    throw new SquallError('topology-over', { name, state: stateIn(known, read.record) })
+  return read
+}
+
+export function unknown(known: Known, name: string): SquallError {
+  return new SquallError('unknown-topology', { name, hint: hintFor(name, [...known.topologies.keys()]) })
+}
+
+export function stateIn(known: Known, topology: TopologyRecord): ReturnType<typeof stateOf> {
+  const { name } = topology
+  const workers = [...known.workers.values()].map(({ record }) => record).filter((record) => record.name === name)
+  return stateOf(topology, known.assignments.get(name)?.record, workers, known.results.get(name)?.record)
+}
+
+/** Without what is not said, which would cover what there is. */
+function given<T extends object>(wish: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+}

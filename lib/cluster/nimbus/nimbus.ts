@@ -1,0 +1,335 @@
+/**
+ * Nimbus: decides where topologies run. Any number of them may stand; one leads, and does what `decide` says after each change and each second.
+ *
+ *     start ─▶ following ──elected──▶ leading ──lease ends, or deposed──▶ following ... ──stop──▶ over
+ *
+ * It keeps nothing but bundles: all it decides on is in the records, and all it writes is guarded by its leader's record. What only a leader knows, since
+ * when a host is away or a worker rests, begins anew with each leader: so a new one changes nothing that works.
+ */
+import { SquallError, reasonOf } from '../../errors.ts'
+import type { Schedule } from '../../std/schedule.ts'
+import type { Blobs } from '../blobstore/blobs.ts'
+import type { Coordinator, Lease } from '../coordination/coordinator.ts'
+import { Election } from '../coordination/election.ts'
+import type { Leadership } from '../coordination/election.ts'
+import { Mirror } from '../coordination/mirror.ts'
+import { keys } from '../records.ts'
+import type { NimbusRecord, TopologyRecord } from '../records.ts'
+import { Bundles } from './bundles.ts'
+import { decide } from './decide.ts'
+import type { Step } from './decide.ts'
+import { Failures } from './failures.ts'
+import { RecordReader } from './known.ts'
+import type { Known } from './known.ts'
+import { Presence } from './presence.ts'
+
+export interface NimbusOptions {
+  readonly id: string
+  /** its API, where others find it */
+  readonly url: string
+  readonly coordinator: Coordinator
+  readonly schedule: Schedule
+  readonly blobs: Blobs
+  /** the blobs that another nimbus keeps */
+  readonly blobsOf: (url: string) => Blobs
+  readonly report?: (message: string) => void
+  /** of the leader's record, and how long a new leader waits before it calls hosts lost (6 s) */
+  readonly leaseMs?: number
+  /** how long after its record went a host is lost (2 s) */
+  readonly lostMs?: number
+}
+
+export interface NimbusCounts {
+  decisions: number
+  decisionMs: number
+  commits: number
+  conflicts: number
+  elections: number
+}
+
+/** It looks at everything so often, changes or not. */
+const turnMs = 1_000
+/** Of a change that somebody asked for, when others changed the same meanwhile. */
+const triesMax = 5
+/** How long to wait for the own copy of the records to have a change that was just made. */
+const catchUpMs = 5_000
+
+interface Reign {
+  readonly leadership: Leadership
+  readonly presence: Presence
+  readonly failures: Failures
+  /** since when topologies are known to be killed, by id */
+  readonly killed: Map<string, number>
+}
+
+export class Nimbus {
+  readonly counts: NimbusCounts = { decisions: 0, decisionMs: 0, commits: 0, conflicts: 0, elections: 0 }
+  readonly #options: Required<Omit<NimbusOptions, 'blobs' | 'blobsOf'>>
+  readonly #election: Election
+  readonly #reader: RecordReader
+  readonly #bundles: Bundles
+  readonly #waiting = new Set<() => void>()
+  #mirror: Mirror | undefined
+  #reign: Reign | undefined
+  #problems: ReadonlyMap<string, string> = new Map()
+  /** what was written here last: decisions wait until the copy has it */
+  #writtenRevision = 0
+  #isStarted = false
+  #isOver = false
+  #isTurning = false
+  #isWoken = false
+  #membership: Lease | undefined
+  #cancelTurn: () => void = () => undefined
+
+  constructor({ blobs, blobsOf, ...options }: NimbusOptions) {
+    const { id, url, coordinator, schedule } = options
+    this.#options = { report: () => undefined, leaseMs: 6_000, lostMs: 2_000, ...options }
+    const { report, leaseMs: ttlMs } = this.#options
+    this.#reader = new RecordReader(report)
+    this.#bundles = new Bundles({ blobs, blobsOf, schedule, report })
+    this.#election = new Election({
+      coordinator,
+      schedule,
+      key: keys.leader,
+      value: JSON.stringify({ id, url } satisfies NimbusRecord),
+      ttlMs,
+      onLead: (leadership) => this.#lead(leadership),
+      onLost: () => this.#follow(),
+      report,
+    })
+  }
+
+  start(): void {
+    if (this.#isStarted || this.#isOver) return
+    this.#isStarted = true
+    void this.#open()
+    void this.#join()
+    this.#turnLater()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#cancelTurn()
+    this.#wakeWaiting()
+    this.#mirror?.close()
+    await Promise.all([this.#election.close(), this.#membership?.end()])
+  }
+
+  get isLeading(): boolean {
+    return this.#reign?.leadership.isLeading === true
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  get id(): string {
+    return this.#options.id
+  }
+
+  /** What there is, as far as is known here. */
+  get known(): Known {
+    return this.#reader.read(this.#mirror?.entries() ?? [])
+  }
+
+  /** What topologies lack, by name; only a leader knows. */
+  get problems(): ReadonlyMap<string, string> {
+    return this.#problems
+  }
+
+  /** Hosts on which workers of several topologies fail. */
+  get blacklist(): readonly string[] {
+    return this.#reign?.failures.blacklist() ?? []
+  }
+
+  /**
+   * Does what somebody asked for, decided on the records as they are, and resolves when the copy here has it.
+   *
+   * @throws SquallError what `step` throws; `not-leader`, `no-leader`, and those of the coordinator
+   */
+  async change(step: (known: Known) => Step): Promise<void> {
+    for (let tries = 0; tries < triesMax; tries++) {
+      const { leadership } = this.#leading()
+      await this.#caughtUp(this.#writtenRevision)
+      if (await this.#commit(leadership, step(this.known))) {
+        await this.#caughtUp(this.#writtenRevision)
+        return
+      }
+      await this.#nextChange()
+    }
+    throw new SquallError('no-leader')
+  }
+
+  /** Throws `not-leader` or `no-leader` unless this one leads. */
+  mustLead(): void {
+    this.#leading()
+  }
+
+  #leading(): Reign {
+    if (this.#reign?.leadership.isLeading === true) return this.#reign
+    const leader = this.known.leader?.record
+    if (leader === undefined || leader.id === this.id) throw new SquallError('no-leader')
+    throw new SquallError('not-leader', { leader: leader.url })
+  }
+
+  // ---------------------------------------------------------------------------------------------- standing
+
+  /** Reads all records, and again until that works; nobody leads who has not. */
+  async #open(): Promise<void> {
+    while (!this.#isOver) {
+      try {
+        this.#mirror = await Mirror.open(this.#options.coordinator, '', () => this.#wake())
+        if (this.#isOver) this.#mirror.close()
+        else this.#election.start()
+        return
+      } catch (error) {
+        this.#options.report(`the records cannot be read: ${reasonOf(error)}`)
+        await this.#pause(turnMs)
+      }
+    }
+  }
+
+  /** Says that it is there, for as long as it is. */
+  async #join(): Promise<void> {
+    const { coordinator, id, url, leaseMs, report } = this.#options
+    while (!this.#isOver) {
+      try {
+        const lease = await coordinator.lease(leaseMs)
+        this.#membership = lease
+        await coordinator.commit([], [{ key: keys.nimbus(id), value: JSON.stringify({ id, url } satisfies NimbusRecord), lease }])
+        if (this.#isOver) await lease.end()
+        await lease.lost
+      } catch (error) {
+        report(`cannot say that it is there: ${reasonOf(error)}`)
+      }
+      if (!this.#isOver) await this.#pause(turnMs)
+    }
+  }
+
+  #lead(leadership: Leadership): void {
+    const { schedule, lostMs, leaseMs, id, report } = this.#options
+    const presence = new Presence({ lostMs, leaseMs }, schedule.now())
+    this.#reign = { leadership, presence, failures: new Failures(), killed: new Map() }
+    this.counts.elections++
+    report(`${id} leads`)
+    this.#wake()
+  }
+
+  #follow(): void {
+    this.#reign = undefined
+    this.#problems = new Map()
+    this.#options.report(`${this.id} does not lead any more`)
+  }
+
+  // ----------------------------------------------------------------------------------------------- leading
+
+  #turnLater(): void {
+    this.#cancelTurn = this.#options.schedule.after(turnMs, () => {
+      this.#turnLater()
+      this.#wake()
+    })
+  }
+
+  #wake(): void {
+    this.#wakeWaiting()
+    this.#isWoken = true
+    if (!this.#isTurning) void this.#turns()
+  }
+
+  async #turns(): Promise<void> {
+    this.#isTurning = true
+    while (this.#isWoken && !this.#isOver) {
+      this.#isWoken = false
+      try {
+        await this.#turn()
+      } catch (error) {
+        this.#options.report(`nothing is placed now: ${reasonOf(error)}`)
+      }
+    }
+    this.#isTurning = false
+  }
+
+  async #turn(): Promise<void> {
+    const known = this.known
+    this.#bundles.tend(known, this.id)
+    const reign = this.#reign
+    if (reign === undefined || !reign.leadership.isLeading || (this.#mirror?.revision ?? 0) < this.#writtenRevision) return
+    const { schedule } = this.#options
+    const startMs = schedule.now()
+    const { steps, problems } = decide(this.#sight(known, reign, startMs))
+    this.#problems = problems
+    this.counts.decisions++
+    this.counts.decisionMs += schedule.now() - startMs
+    // one that was refused was decided on what is not so any more: the change that tells comes, and then all is decided anew
+    for (const step of steps) if (!(await this.#commit(reign.leadership, step))) return
+  }
+
+  #sight(known: Known, { presence, failures, killed }: Reign, nowMs: number): Parameters<typeof decide>[0] {
+    const workers = [...known.workers.values()].map(({ record }) => record)
+    failures.note(
+      workers.filter(({ name, worker, incarnation }) =>
+        known.assignments.get(name)?.record.workers.some((place) => place.worker === worker && place.incarnation === incarnation),
+      ),
+      nowMs,
+    )
+    const ids = new Set([...known.topologies.values()].map(({ record }) => record.id))
+    for (const id of killed.keys()) if (!ids.has(id)) killed.delete(id)
+    return {
+      known,
+      hosts: presence.hosts(
+        [...known.supervisors.values()].map(({ record }) => record),
+        [...known.assignments.values()].map(({ record }) => record),
+        nowMs,
+      ),
+      avoided: (topology) => failures.avoided(topology),
+      isResting: (worker) => failures.isResting(worker, nowMs),
+      hasRested: ({ id, killWaitMs = 0 }: TopologyRecord) => {
+        const sinceMs = killed.get(id) ?? nowMs
+        killed.set(id, sinceMs)
+        return nowMs - sinceMs >= killWaitMs
+      },
+    }
+  }
+
+  async #commit({ guard, isLeading }: Leadership, { what, guards, writes }: Step): Promise<boolean> {
+    if (!isLeading) return false
+    const outcome = await this.#options.coordinator.commit([guard, ...guards], writes)
+    if (!outcome.ok) {
+      this.counts.conflicts++
+      return false
+    }
+    this.counts.commits++
+    this.#writtenRevision = outcome.revision
+    this.#options.report(what)
+    return true
+  }
+
+  // ----------------------------------------------------------------------------------------------- waiting
+
+  async #caughtUp(revision: number): Promise<void> {
+    const { schedule } = this.#options
+    const untilMs = schedule.now() + catchUpMs
+    while ((this.#mirror?.revision ?? 0) < revision && schedule.now() < untilMs && !this.#isOver) await this.#nextChange()
+  }
+
+  /** Resolves when the copy has changed, or after a while. */
+  async #nextChange(): Promise<void> {
+    await this.#pause(turnMs, this.#waiting)
+  }
+
+  #wakeWaiting(): void {
+    for (const resolve of this.#waiting) resolve()
+  }
+
+  async #pause(ms: number, wakers: Set<() => void> = this.#waiting): Promise<void> {
+    if (this.#isOver) return
+    let wake: () => void = () => undefined
+    const woken = new Promise<void>((resolve) => (wake = resolve))
+    const cancel = this.#options.schedule.after(ms, wake)
+    wakers.add(wake)
+    await woken
+    wakers.delete(wake)
+    cancel()
+  }
+}
