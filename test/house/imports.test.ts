@@ -21,6 +21,7 @@ const rows = [
   ['cluster/http'],
   ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
   ['cluster/nimbus', 'cluster/supervisor', 'cluster/worker'],
+  ['cluster/client'],
   ['testing', 'cli', 'ui'],
   ['index'],
 ]

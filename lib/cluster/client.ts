@@ -1,0 +1,74 @@
+/** A cluster as seen from outside: what the command line asks of nimbus. It asks whichever leads. */
+import { z } from 'zod'
+import { HttpBlobs } from './blobstore/http-blobs.ts'
+import { HttpClient, jsonOf } from './http/client.ts'
+import type { HttpClientOptions } from './http/client.ts'
+import { LogPart } from './nimbus/hosts-api.ts'
+import type { Deployment, Kill, Rebalance, Update } from './nimbus/deployments.ts'
+import { ClusterSummary, TopologyDescription, TopologySummary } from './nimbus/views.ts'
+
+/** Errors of all methods: what nimbus says, such as `unknown-topology` or `name-in-use`; `api-away`, `api-token`, `no-leader`. */
+export class ClusterClient {
+  readonly blobs: HttpBlobs
+  readonly #client: HttpClient
+
+  constructor(options: HttpClientOptions) {
+    this.#client = new HttpClient(options)
+    this.blobs = new HttpBlobs(this.#client)
+  }
+
+  async cluster(): Promise<ClusterSummary> {
+    return ClusterSummary.parse(await this.#client.json('/v1/cluster'))
+  }
+
+  async list(): Promise<readonly TopologySummary[]> {
+    return z.array(TopologySummary).parse(await this.#client.json('/v1/topologies'))
+  }
+
+  async describe(name: string): Promise<TopologyDescription> {
+    return TopologyDescription.parse(await this.#client.json(this.#path(name)))
+  }
+
+  /** What the run has done so far, as `metrics/snapshot.ts` has it; `null` while it does not run. */
+  async snapshot(name: string): Promise<unknown> {
+    return await this.#client.json(this.#path(name, 'snapshot'))
+  }
+
+  /** Its bundle is put into `blobs` before. */
+  async deploy(deployment: Deployment): Promise<{ readonly name: string; readonly id: string }> {
+    return z.object({ name: z.string(), id: z.string() }).parse(jsonOf(await this.#client.post('/v1/topologies', deployment)))
+  }
+
+  async activate(name: string): Promise<void> {
+    await this.#client.post(this.#path(name, 'activate'), {})
+  }
+
+  async deactivate(name: string): Promise<void> {
+    await this.#client.post(this.#path(name, 'deactivate'), {})
+  }
+
+  async rebalance(name: string, wish: Rebalance): Promise<void> {
+    await this.#client.post(this.#path(name, 'rebalance'), wish)
+  }
+
+  async update(name: string, code: Update): Promise<void> {
+    await this.#client.post(this.#path(name, 'update'), code)
+  }
+
+  async kill(name: string, wish: Kill = {}): Promise<void> {
+    await this.#client.post(this.#path(name, 'kill'), wish)
+  }
+
+  /** A part of a log, from a byte on; `log` is what the description of a worker says. */
+  async log(log: string, from: number, max: number): Promise<LogPart> {
+    return LogPart.parse(await this.#client.json(`/v1/logs/${encodeURIComponent(log)}?from=${from}&max=${max}`))
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  #path(name: string, verb?: string): string {
+    return `/v1/topologies/${encodeURIComponent(name)}${verb === undefined ? '' : `/${verb}`}`
+  }
+}

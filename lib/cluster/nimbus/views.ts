@@ -1,0 +1,207 @@
+/** What people see of a cluster: the answers of the API, made from the records. */
+import { z } from 'zod'
+import { ResultRecord, TopologyRecord, isOver } from '../records.ts'
+import { stateIn } from './deployments.ts'
+import type { Known } from './known.ts'
+
+const States = z.enum(['waiting', 'starting', 'active', 'inactive', 'failing', 'finished', 'killing'])
+
+export const TopologySummary = z.object({
+  name: z.string(),
+  state: States,
+  /** those that it is placed on */
+  workers: z.int(),
+  uptimeS: z.int(),
+  executors: z.int(),
+  tasks: z.int(),
+  /** what it lacks, if it lacks anything */
+  problem: z.string().optional(),
+})
+export type TopologySummary = z.infer<typeof TopologySummary>
+
+const Counts = z.object({
+  emitted: z.number(),
+  executed: z.number(),
+  acked: z.number(),
+  failed: z.number(),
+  expired: z.number(),
+  replayed: z.number(),
+  deadLettered: z.number(),
+  pending: z.number(),
+  errors: z.number(),
+})
+export type Counts = z.infer<typeof Counts>
+
+export const TopologyDescription = TopologySummary.extend({
+  id: z.string(),
+  workers: z.array(
+    z.object({
+      id: z.int(),
+      supervisor: z.string(),
+      host: z.string(),
+      /** none: it does not run yet */
+      pid: z.int().optional(),
+      executors: z.array(z.int()),
+      state: z.enum(['starting', 'running', 'waiting', 'failing', 'stopping']),
+      restarts: z.int(),
+      /** names its log: GET /v1/logs/{log} */
+      log: z.string().optional(),
+      error: z.object({ code: z.string(), message: z.string(), atMs: z.number() }).optional(),
+    }),
+  ),
+  components: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.enum(['spout', 'bolt']),
+      tasks: z.int(),
+      /** none: nobody could be asked */
+      counts: Counts.optional(),
+    }),
+  ),
+  file: z.string(),
+  bundle: z.string(),
+  params: z.record(z.string(), z.unknown()),
+  config: TopologyRecord.shape.config,
+  workersWanted: z.int(),
+  isolatedHosts: z.int(),
+  epoch: z.int().optional(),
+  deployedAtMs: z.number(),
+  result: ResultRecord.omit({ id: true }).optional(),
+})
+export type TopologyDescription = z.infer<typeof TopologyDescription>
+
+export const ClusterSummary = z.object({
+  version: z.string(),
+  leader: z.object({ id: z.string(), url: z.string() }).optional(),
+  nimbuses: z.array(z.object({ id: z.string(), url: z.string(), isLeading: z.boolean() })),
+  supervisors: z.array(
+    z.object({
+      id: z.string(),
+      host: z.string(),
+      slots: z.int(),
+      usedSlots: z.int(),
+      cores: z.number(),
+      memoryMb: z.number(),
+      unhealthy: z.string().optional(),
+      /** workers of several topologies fail there: it gets others last */
+      isAvoided: z.boolean(),
+      uptimeS: z.int(),
+      version: z.string(),
+    }),
+  ),
+  slots: z.int(),
+  usedSlots: z.int(),
+  topologies: z.int(),
+})
+export type ClusterSummary = z.infer<typeof ClusterSummary>
+
+/** What is known besides the records. */
+export interface Insight {
+  readonly known: Known
+  readonly problems: ReadonlyMap<string, string>
+  readonly dateMs: number
+}
+
+export function summaryOf(topology: TopologyRecord, insight: Insight): TopologySummary {
+  const { known, problems, dateMs } = insight
+  const { name, executors, components, deployedAtMs } = topology
+  const result = known.results.get(name)?.record
+  const over = isOver(topology, result)
+  const problem = over ? undefined : problems.get(name)
+  const workers = workersOf(topology, known)
+  const state = stateIn(known, topology)
+  // all its hosts are away, and there are no others
+  const isAway = problem !== undefined && workers.length > 0 && workers.every(({ supervisor }) => !known.supervisors.has(supervisor))
+  return {
+    name,
+    state: isAway && state !== 'killing' ? 'waiting' : state,
+    workers: workers.length,
+    uptimeS: seconds((over ? (result?.atMs ?? dateMs) : dateMs) - deployedAtMs),
+    executors,
+    tasks: components.reduce((sum, { tasks }) => sum + tasks, 0),
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+export function descriptionOf(topology: TopologyRecord, insight: Insight, counts: ReadonlyMap<string, Counts>): TopologyDescription {
+  const { known } = insight
+  const { name, id, file, bundle, params, config, isolatedHosts, deployedAtMs } = topology
+  const result = known.results.get(name)?.record
+  const { id: _, ...ended } = result ?? { id: undefined }
+  return {
+    ...summaryOf(topology, insight),
+    id,
+    workers: workersOf(topology, known).map(({ worker, supervisor, incarnation, executors }) => {
+      const record = known.workers.get(`${name}/${worker}`)?.record
+      const current = record?.id === id && record.incarnation === incarnation ? record : undefined
+      const host = known.supervisors.get(supervisor)?.record.host ?? record?.host ?? supervisor
+      const { pid, state = 'starting', restarts = 0, log, error } = current ?? {}
+      return {
+        id: worker,
+        supervisor,
+        host,
+        executors,
+        state,
+        restarts,
+        ...(pid !== undefined && { pid }),
+        ...(log !== undefined && { log }),
+        ...(error !== undefined && { error }),
+      }
+    }),
+    components: topology.components.map((component) => {
+      const own = counts.get(component.id)
+      return { id: component.id, kind: component.kind, tasks: component.tasks, ...(own !== undefined && { counts: own }) }
+    }),
+    file,
+    bundle,
+    params,
+    config,
+    workersWanted: topology.workers,
+    isolatedHosts,
+    ...(known.assignments.get(name)?.record.id === id && { epoch: known.assignments.get(name)?.record.epoch }),
+    deployedAtMs,
+    ...(isOver(topology, result) && { result: ended as Omit<ResultRecord, 'id'> }),
+  }
+}
+
+export function clusterOf({ known, dateMs }: Insight, blacklist: readonly string[], version: string): ClusterSummary {
+  const leader = known.leader?.record
+  const places = [...known.assignments.values()].flatMap(({ record }) => record.workers)
+  const supervisors = [...known.supervisors.values()].map(({ record }) => {
+    const { id, host, slots, cores, memoryMb, unhealthy, startedAtMs } = record
+    return {
+      id,
+      host,
+      slots,
+      usedSlots: places.filter(({ supervisor }) => supervisor === id).length,
+      cores,
+      memoryMb,
+      ...(unhealthy !== undefined && { unhealthy }),
+      isAvoided: blacklist.includes(id),
+      uptimeS: seconds(dateMs - startedAtMs),
+      version: record.version,
+    }
+  })
+  return {
+    version,
+    ...(leader !== undefined && { leader }),
+    nimbuses: [...known.members.values()].map(({ record }) => ({ ...record, isLeading: record.id === leader?.id })),
+    supervisors,
+    slots: supervisors.reduce((sum, { slots }) => sum + slots, 0),
+    usedSlots: supervisors.reduce((sum, { usedSlots }) => sum + usedSlots, 0),
+    topologies: known.topologies.size,
+  }
+}
+
+function workersOf(
+  { name, id }: TopologyRecord,
+  known: Known,
+): readonly { worker: number; supervisor: string; incarnation: number; executors: number[] }[] {
+  const assignment = known.assignments.get(name)?.record
+  return assignment?.id === id ? assignment.workers : []
+}
+
+/** Clocks of two hosts differ: never less than none. */
+function seconds(ms: number): number {
+  return Math.max(0, Math.floor(ms / 1_000))
+}

@@ -1,0 +1,390 @@
+import { connect } from 'node:net'
+import { request as httpRequest } from 'node:http'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
+import { digestOf } from '../../../lib/cluster/blobstore/blobs.ts'
+import { FolderBlobs } from '../../../lib/cluster/blobstore/folder-blobs.ts'
+import type { Blobs } from '../../../lib/cluster/blobstore/blobs.ts'
+import { HttpBlobs } from '../../../lib/cluster/blobstore/http-blobs.ts'
+import { ClusterClient } from '../../../lib/cluster/client.ts'
+import { HttpClient } from '../../../lib/cluster/http/client.ts'
+import { apiOf, serve } from '../../../lib/cluster/http/server.ts'
+import type { Fetch } from '../../../lib/cluster/http/server.ts'
+import { nimbusApi } from '../../../lib/cluster/nimbus/api.ts'
+import { keys } from '../../../lib/cluster/records.ts'
+import { nodeFileSystem } from '../../../lib/batch/log/file-system.ts'
+import { folderOf } from '../../fixtures/files.ts'
+import { keepsBlobs } from '../blobstore/conformance.ts'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { TestCluster, deploymentOf } from './cluster.ts'
+import type { Standing } from './cluster.ts'
+
+const token = 'the token of this cluster'
+
+async function listening(fetch: Fetch): Promise<string> {
+  const served = await serve(fetch, { host: '127.0.0.1', port: 0 })
+  onTestFinished(() => served.close())
+  return `http://127.0.0.1:${served.port}`
+}
+
+function clientOf(url: string, said = token): HttpClient {
+  return new HttpClient({ urls: [url], token: said })
+}
+
+interface Site {
+  readonly cluster: TestCluster
+  readonly standing: Standing
+  readonly url: string
+  readonly client: ClusterClient
+  readonly said: string[]
+}
+
+async function open(id = 'n1', cluster = new TestCluster(), blobs?: Blobs): Promise<Site> {
+  const said: string[] = []
+  const standing = await cluster.stand(id)
+  const api = nimbusApi({
+    nimbus: standing.nimbus,
+    blobs: blobs ?? standing.blobs,
+    token,
+    version: '1.2.3',
+    date: () => cluster.schedule.date(),
+    clientOf,
+    report: (message) => said.push(message),
+  })
+  const url = await listening(api)
+  return { cluster, standing, url, client: new ClusterClient({ urls: [url], token }), said }
+}
+
+async function deployed(site: Site, name: string): Promise<void> {
+  const bundle = await site.client.blobs.put(Buffer.from(name))
+  expect(await site.client.deploy(deploymentOf({ name, bundle }))).toEqual({ name, id: `${name}-1` })
+}
+
+/** A supervisor's API, as far as nimbus asks. */
+async function supervisorApi(): Promise<string> {
+  const tasks = [0, 1].map((task) => ({
+    task,
+    emitted: { default: 10 },
+    executed: {},
+    acked: 4,
+    failed: 1,
+    expired: 0,
+    replayed: 0,
+    deadLettered: 0,
+    pending: 2,
+    errors: 0,
+  }))
+  return await listening(
+    apiOf({
+      title: 'supervisor',
+      version: '1',
+      token,
+      report: () => undefined,
+      routes: [
+        {
+          method: 'GET',
+          path: '/v1/logs/{log}',
+          summary: 'a log',
+          query: z.object({ from: z.string(), max: z.string() }),
+          answer: z.object({}),
+          handle: async ({ params, query }) => {
+            const { from } = query as { from: string }
+            return { from: Number(from), next: 9, size: 9, text: `the log ${params['log']}` }
+          },
+        },
+        {
+          method: 'GET',
+          path: '/v1/workers/{log}/snapshot',
+          summary: 'a snapshot',
+          answer: z.object({}),
+          handle: async () => ({ topology: 't', components: [{ id: 'source', tasks }] }),
+        },
+      ],
+    }),
+  )
+}
+
+describe('the API of nimbus', () => {
+  test('deploys, lists and describes a topology', async () => {
+    const site = await open()
+    const { cluster, client } = site
+    await cluster.host('a', { url: await supervisorApi(), host: 'a.example' })
+    await deployed(site, 't')
+    await cluster.passing(0)
+    expect(await client.list()).toEqual([{ name: 't', state: 'starting', workers: 2, uptimeS: 0, executors: 2, tasks: 4 }])
+    await cluster.say('t', 0, 'running', { pid: 11, log: 'log0', host: 'a.example' })
+    await cluster.say('t', 1, 'running', { pid: 12, log: 'log1', host: 'a.example' })
+    await cluster.passing(5_000)
+    expect(await client.list()).toMatchObject([{ state: 'active', uptimeS: 5 }])
+    expect(await client.describe('t')).toMatchObject({
+      name: 't',
+      id: 't-1',
+      state: 'active',
+      executors: 2,
+      workersWanted: 2,
+      epoch: 1,
+      workers: [
+        { id: 0, supervisor: 'a', host: 'a.example', pid: 11, executors: [0], state: 'running', log: 'log0' },
+        { id: 1, pid: 12, executors: [1] },
+      ],
+      components: [
+        { id: 'source', kind: 'spout', tasks: 2, counts: { emitted: 20, acked: 8, failed: 2, pending: 4 } },
+        { id: 'sink', kind: 'bolt', tasks: 2 },
+      ],
+    })
+    expect(await client.snapshot('t')).toMatchObject({ topology: 't' })
+    expect(await client.log('log1', 3, 100)).toEqual({ from: 3, next: 9, size: 9, text: 'the log log1' })
+    await expect(client.log('log2', 0, 100)).rejects.toMatchObject({ code: 'unknown-log' })
+    expect(await client.cluster()).toMatchObject({
+      version: '1.2.3',
+      leader: { id: 'n1' },
+      nimbuses: [{ id: 'n1', isLeading: true }],
+      supervisors: [{ id: 'a', slots: 4, usedSlots: 2, isAvoided: false }],
+      slots: 4,
+      usedSlots: 2,
+      topologies: 1,
+    })
+  })
+
+  test('changes and kills it; one that waits says why, one that is over shows its result', async () => {
+    const site = await open()
+    const { cluster, client } = site
+    await deployed(site, 't')
+    expect(await client.list()).toMatchObject([{ state: 'waiting', workers: 0 }])
+    await cluster.passing(0)
+    expect(await client.list()).toMatchObject([{ problem: 'no supervisor is there to take workers' }])
+    await cluster.host('a')
+    await client.deactivate('t')
+    await cluster.passing(0)
+    expect(cluster.assignment('t')?.isActive).toBe(false)
+    await client.activate('t')
+    await client.rebalance('t', { workers: 1 })
+    const bundle = await client.blobs.put(Buffer.from('new code'))
+    await client.update('t', { bundle, file: 'new.ts', params: {}, config: {}, components: [] })
+    await cluster.passing(0)
+    expect(cluster.assignment('t')).toMatchObject({ bundle, isActive: true, workers: [{ worker: 0, executors: [0, 1] }] })
+    await cluster.finish('t')
+    await cluster.passing(10_000)
+    expect(await client.describe('t')).toMatchObject({
+      state: 'finished',
+      uptimeS: 0,
+      workers: [],
+      result: { state: 'finished', acked: 9 },
+    })
+    await client.kill('t')
+    await cluster.passing(0)
+    expect(await client.list()).toEqual([])
+    await expect(client.kill('t')).rejects.toMatchObject({ code: 'unknown-topology' })
+  })
+
+  test('one whose hosts are all away waits', async () => {
+    const site = await open()
+    const { cluster, client } = site
+    await cluster.host('a')
+    await deployed(site, 't')
+    await cluster.passing(0)
+    for (const worker of [0, 1]) await cluster.say('t', worker, 'running')
+    await cluster.lose('a')
+    await cluster.passing(10_000)
+    expect(await client.list()).toMatchObject([{ state: 'waiting', problem: 'no supervisor is there to take workers' }])
+  })
+
+  test('a deployment whose code is not there is refused', async () => {
+    const { client } = await open()
+    await expect(client.deploy(deploymentOf({ name: 't' }))).rejects.toMatchObject({ code: 'blob-missing' })
+  })
+
+  test('a nimbus that does not lead sends to the one that does, and the client goes there', async () => {
+    const cluster = new TestCluster()
+    const first = await open('n1', cluster)
+    await cluster.put(keys.leader, JSON.stringify({ id: 'n1', url: first.url })) // where it really listens
+    const second = await open('n2', cluster)
+    const answer = await raw(second.url, 'GET', '/v1/topologies')
+    expect(answer.status).toBe(421)
+    expect(answer.json).toMatchObject({ code: 'not-leader', leader: first.url, help: `ask the one that does: ${first.url}` })
+    const client = new ClusterClient({ urls: [second.url], token })
+    expect(await client.list()).toEqual([])
+    const digest = await client.blobs.put(Buffer.from('code'))
+    expect([await first.standing.blobs.has(digest), await second.standing.blobs.has(digest)]).toEqual([true, false])
+  })
+
+  test('a client asks the next address when one does not answer', async () => {
+    const { url } = await open()
+    const client = new ClusterClient({ urls: ['http://127.0.0.1:1', url], token })
+    expect(await client.list()).toEqual([])
+    await expect(new ClusterClient({ urls: ['http://127.0.0.1:1'], token }).list()).rejects.toMatchObject({ code: 'api-away' })
+  })
+
+  test('describes itself', async () => {
+    const { url } = await open()
+    const { json } = await raw(url, 'GET', '/openapi.json')
+    const document = json as { openapi: string; paths: Record<string, Record<string, { requestBody?: unknown; parameters: unknown[] }>> }
+    expect(document.openapi).toBe('3.1.1')
+    expect(Object.keys(document.paths)).toEqual([
+      '/v1/cluster',
+      '/v1/topologies',
+      '/v1/topologies/{name}',
+      '/v1/topologies/{name}/snapshot',
+      '/v1/topologies/{name}/activate',
+      '/v1/topologies/{name}/deactivate',
+      '/v1/topologies/{name}/rebalance',
+      '/v1/topologies/{name}/update',
+      '/v1/topologies/{name}/kill',
+      '/v1/logs/{log}',
+      '/v1/blobs',
+      '/v1/blobs/{digest}',
+      '/v1/blobs/{digest}/has',
+      '/v1/blobs/{digest}/delete',
+      '/metrics',
+    ])
+    expect(document.paths['/v1/topologies/{name}/kill']).toMatchObject({
+      post: {
+        operationId: 'postV1TopologiesNameKill',
+        parameters: [{ name: 'name', in: 'path', required: true }],
+        requestBody: { content: { 'application/json': { schema: { properties: { waitMs: { type: 'number', minimum: 0 } } } } } },
+      },
+    })
+  })
+
+  test('has figures for Prometheus', async () => {
+    const site = await open()
+    await site.cluster.host('a', { url: await supervisorApi() })
+    await deployed(site, 't')
+    await site.cluster.passing(0)
+    for (const worker of [0, 1]) await site.cluster.say('t', worker, 'running', { log: `log${worker}` })
+    const { text } = await raw(site.url, 'GET', '/metrics')
+    expect(text).toContain('# TYPE squall_nimbus_leading gauge\nsquall_nimbus_leading 1\n')
+    expect(text).toContain('squall_supervisor_slots_used{supervisor="a",host="a"} 2\n')
+    expect(text).toContain('squall_topology_state{topology="t",state="active"} 1\n')
+    expect(text).toContain('squall_component_acked_total{topology="t",component="source"} 8\n')
+    // each line is a comment or a sample
+    expect(
+      text.split('\n').filter((line) => !/^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"\n]*"(?:,\w+="[^"\n]*")*\})? [\d.e+-]+|)$/.test(line)),
+    ).toEqual([])
+  })
+})
+
+describe('what is refused', () => {
+  test.each([undefined, '', 'Bearer', 'Bearer wrong', `Bearer ${token}x`, `bearer ${token}`, token])(
+    'without the token: %j',
+    async (authorization) => {
+      const { url } = await open()
+      for (const path of ['/v1/topologies', '/openapi.json', '/metrics', '/nothing'])
+        expect(await raw(url, 'GET', path, undefined, authorization === undefined ? {} : { authorization })).toMatchObject({
+          status: 401,
+          json: { code: 'api-token' },
+        })
+    },
+  )
+
+  test('what there is not, and what a GET must not do', async () => {
+    const { url } = await open()
+    for (const [method, path] of [
+      ['GET', '/nothing'],
+      ['GET', '/v1/topologies/t/kill'],
+      ['DELETE', '/v1/topologies/t'],
+      ['PUT', `/v1/blobs/${'0'.repeat(64)}`],
+    ] as const)
+      expect(await raw(url, method, path)).toMatchObject({ status: 404, json: { code: 'api-request' } })
+  })
+
+  test.each([
+    ['no JSON', '{"name":'],
+    ['of another shape', '{"name":"t"}'],
+    ['a name that is a path', JSON.stringify({ ...deploymentOf({ name: 't' }), name: '../../t' })],
+    ['too many workers', JSON.stringify({ ...deploymentOf({ name: 't' }), workers: 1e9 })],
+    ['a digest that is none', JSON.stringify({ ...deploymentOf({ name: 't' }), bundle: '../x' })],
+  ])('a body that is %s', async (_, body) => {
+    const { url, said } = await open()
+    const { status, json } = await raw(url, 'POST', '/v1/topologies', body)
+    expect([status, (json as { code: string }).code]).toEqual([400, 'api-request'])
+    expect(said).toEqual([])
+  })
+
+  test('a body that is too large, said or not', async () => {
+    const { url } = await open()
+    const large = 'x'.repeat((4 << 20) + 1)
+    expect(await raw(url, 'POST', '/v1/topologies', large)).toMatchObject({ status: 413, json: { code: 'api-too-large' } })
+    expect(await raw(url, 'POST', '/v1/topologies', large, { ...bearer, 'transfer-encoding': 'chunked' })).toMatchObject({ status: 413 })
+  })
+
+  test('a blob that is not what its digest says, and paths for digests', async () => {
+    const { url, standing } = await open()
+    expect(await raw(url, 'POST', `/v1/blobs/${digestOf(Buffer.from('a'))}`, 'b')).toMatchObject({
+      status: 400,
+      json: { code: 'blob-corrupt' },
+    })
+    for (const path of ['..%2f..%2fetc%2fpasswd', '%2e%2e', 'A'.repeat(64)])
+      expect((await raw(url, 'GET', `/v1/blobs/${path}`)).status).toBeGreaterThanOrEqual(400)
+    expect(await standing.blobs.list()).toEqual([])
+  })
+
+  test('what goes wrong inside is not told to those outside', async () => {
+    const broken: Blobs = {
+      put: async () => Promise.reject(new Error('secret')),
+      get: async () => Promise.reject(new Error('secret')),
+      has: async () => Promise.reject(new Error('secret')),
+      list: async () => Promise.reject(new Error('secret')),
+      delete: async () => Promise.reject(new Error('secret')),
+    }
+    const { url, said } = await open('n1', new TestCluster(), broken)
+    const { status, text } = await raw(url, 'GET', '/v1/blobs')
+    expect(status).toBe(500)
+    expect(text).not.toContain('secret')
+    expect(text).not.toContain('.ts')
+    expect(said.join()).toContain('secret')
+  })
+
+  test('garbage instead of HTTP', async () => {
+    const { url } = await open()
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    const closed = new Promise<string>((resolve) => {
+      let heard = ''
+      socket.on('data', (bytes) => (heard += bytes.toString()))
+      socket.on('close', () => resolve(heard))
+    })
+    socket.write(Buffer.from([0, 1, 2, 255, 13, 10, 13, 10]))
+    expect(await closed).toContain('400 Bad Request')
+    expect((await raw(url, 'GET', '/v1/topologies')).status).toBe(200)
+  })
+})
+
+describe('blobs over the API', () => {
+  keepsBlobs(async () => {
+    const folder = folderOf({})
+    const { url } = await open('n1', new TestCluster(), await FolderBlobs.open(folder, nodeFileSystem, 1_000))
+    return {
+      blobs: new HttpBlobs(clientOf(url)),
+      damage: async (digest) => writeFileSync(join(folder, digest), 'something else'),
+    }
+  })
+})
+
+const bearer = { authorization: `Bearer ${token}` }
+
+interface RawAnswer {
+  readonly status: number
+  readonly text: string
+  readonly json: unknown
+}
+
+async function raw(url: string, method: string, path: string, body?: string, headers: Record<string, string> = bearer): Promise<RawAnswer> {
+  return await new Promise((resolve, reject) => {
+    const request = httpRequest(`${url}${path}`, { method, headers }, (response) => {
+      let text = ''
+      response.on('data', (bytes: Buffer) => (text += bytes.toString()))
+      response.on('end', () => {
+        let json: unknown
+        try {
+          json = JSON.parse(text)
+        } catch {
+          json = undefined
+        }
+        resolve({ status: response.statusCode ?? 0, text, json })
+      })
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
