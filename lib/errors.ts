@@ -404,6 +404,11 @@ const table = {
   // -- workers on a cluster
   'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
   'worker-ended': { what: 'a worker ended: {reason}', help: 'see its log (squall logs); it is started again' },
+  'worker-memory': {
+    what: 'a worker used {used} MB of memory; it may have {max} MB',
+    help: 'keep less in memory, spread the topology over more workers, or let workers of this host have more',
+  },
+  'worker-silent': { what: 'the worker does not answer: {reason}', help: 'try again; squall describe NAME shows how its workers are' },
   'link-garbled': {
     what: 'another worker sent what cannot be: {reason}',
     help: 'check that only workers of this cluster can reach the port of a worker, and that all run the same version',

@@ -1,7 +1,12 @@
-/** Workers as processes of this host. They are started apart from the supervisor, and live on when it ends. */
+/**
+ * Workers as processes of this host. They are started apart from the supervisor, and live on when it ends.
+ *
+ * A supervisor can die at any moment, also while it starts a worker. What it has noted of a worker (`worker.json`) finds it again; a worker
+ * that is not told that it was noted ends itself when the channel to its supervisor does.
+ */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
@@ -13,6 +18,7 @@ import { wordsMessage, wordsOf } from '../worker/frames.ts'
 import type { Connection } from '../worker/link.ts'
 import { dial } from '../worker/sockets.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
+import { readPart, replaceWhole, sizeOf } from './files.ts'
 import type { Processes, RunningWorker, WorkerEars, WorkerSpec } from './processes.ts'
 
 const Ready = z.object({ kind: z.literal('ready'), port: z.int().min(1).max(65_535), session: z.string() })
@@ -25,90 +31,110 @@ const startTimeoutMs = 30_000
 /** How often it is looked whether a worker of an earlier supervisor lives; of its own one hears. */
 const lookMs = 250
 const redialMs = 250
-/** What waits for a connection to a worker; only the newest of a kind matters. */
-const waitingMax = 16
 /** The end of what a worker printed, for people. */
 const lastWordsBytes = 2_000
 
 const workerMain = fileURLToPath(new URL(`../worker/main${import.meta.url.slice(-3)}`, import.meta.url))
 
-/** Variables of the environment that a worker gets: nothing that a service keeps secret there. */
-const environment = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'USER', 'LOGNAME']
+/** Variables of the environment that a worker gets in any case: nothing that a service keeps secret there. */
+const environmentAlways = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'USER', 'LOGNAME']
 
 export const nodeProcesses: Processes = {
   async start(spec, ears) {
-    const { launch, folder } = spec
+    const { launch, folder, logFile } = spec
+    rmSync(join(folder, 'worker.json'), { force: true })
     const file = join(folder, 'launch.json')
-    writeFileSync(file, JSON.stringify(launch), { mode: 0o600 })
+    replaceWhole(file, JSON.stringify(launch))
+    const logFrom = sizeOf(logFile)
     const child = spawned(spec, file)
-    const port = await portOf(child, spec)
-    const saved: Saved = { pid: child.pid as number, started: startOf(child.pid as number), url: urlOf(launch, port) }
-    writeFileSync(join(folder, 'worker.json'), JSON.stringify(saved), { mode: 0o600 })
+    const ended = endOf(child).then((reason) => `${reason}${lastWords(logFile, logFrom)}`)
+    const failed = ended.then((reason) => Promise.reject(new SquallError('worker-ended', { reason })))
+    failed.catch(() => undefined)
+    const port = await Promise.race([portOf(child), failed])
+    const pid = child.pid as number
+    const saved: Saved = { pid, started: startOf(pid), url: urlOf(launch, port) }
+    replaceWhole(join(folder, 'worker.json'), JSON.stringify(saved))
+    await Promise.race([noted(child), failed])
     // it must not end when this process does
-    child.disconnect()
     child.unref()
-    const remote = new RemoteWorker(saved, launch, ears)
-    child.on('exit', (code, signal) => remote.ended(`${signal ?? `exit code ${code}`}${lastWords(spec.logFile)}`))
-    return remote
+    const worker = new RemoteWorker(saved, launch, ears)
+    void ended.then((reason) => worker.ended(reason))
+    return worker
   },
 
-  adopt(folder, token, ears) {
+  find(folder, token) {
     const saved = read(join(folder, 'worker.json'), Saved)
     const launch = read(join(folder, 'launch.json'), Launch)
-    if (saved === undefined || launch === undefined || launch.token !== token || !isAlive(saved)) return Promise.resolve(undefined)
-    const worker = new RemoteWorker(saved, launch, ears)
-    worker.look()
-    return Promise.resolve({ worker, launch })
+    if (saved === undefined || !isAlive(saved)) return undefined
+    if (launch?.token !== token) {
+      signal(saved, 'SIGKILL')
+      return undefined
+    }
+    const logFile = join(folder, 'worker.log')
+    const logFrom = sizeOf(logFile)
+    return {
+      launch,
+      take: (ears) => {
+        const worker = new RemoteWorker(saved, launch, ears)
+        worker.look(() => `it is gone${lastWords(logFile, logFrom)}`)
+        return worker
+      },
+    }
   },
 }
 
-function spawned({ logFile, heapMb }: WorkerSpec, launchFile: string): ChildProcess {
+function spawned({ logFile, heapMb, environment }: WorkerSpec, launchFile: string): ChildProcess {
+  const names = new Set([...environmentAlways, ...environment])
+  // appending: its supervisor may cut the file
   const log = openSync(logFile, 'a', 0o600)
   try {
     return spawn(process.execPath, [...(heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`]), workerMain, launchFile], {
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
-      env: Object.fromEntries(environment.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      env: Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
     })
   } finally {
     closeSync(log)
   }
 }
 
-async function portOf(child: ChildProcess, { logFile }: WorkerSpec): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const failed = (reason: string): void => {
-      clearTimeout(timer)
-      reject(new SquallError('worker-ended', { reason: `${reason}${lastWords(logFile)}` }))
-    }
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL')
-      failed(`it was not ready after ${startTimeoutMs} ms`)
-    }, startTimeoutMs)
-    child.once('error', (error) => failed(error.message))
-    child.once('exit', (code, signal) => failed(String(signal ?? `exit code ${code}`)))
-    child.once('message', (message) => {
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message))
+    child.on('exit', (code, by) => resolve(by ?? `exit code ${code}`))
+  })
+}
+
+async function portOf(child: ChildProcess): Promise<number> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs)
+  void endOf(child).then(() => clearTimeout(timer))
+  return await new Promise((resolve) =>
+    child.on('message', (message) => {
       const ready = Ready.safeParse(message)
       if (!ready.success) return
       clearTimeout(timer)
-      child.removeAllListeners('exit')
       resolve(ready.data.port)
-    })
-  })
+    }),
+  )
+}
+
+/** Tells it that it can be found again; the channel has no more use then. */
+async function noted(child: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve) => child.send({ kind: 'noted' }, () => resolve()))
+  if (child.connected) child.disconnect()
 }
 
 function urlOf({ host, tls }: Launch, port: number): string {
   return `${tls === undefined ? 'ws' : 'wss'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** The last lines that a worker printed. */
-function lastWords(logFile: string): string {
-  try {
-    const text = readFileSync(logFile).subarray(-lastWordsBytes).toString().trimEnd()
-    return text === '' ? '' : `; its last words:\n${text.slice(text.indexOf('\n') + 1)}`
-  } catch {
-    return ''
-  }
+/** The last lines that a worker printed since its log had this size. */
+function lastWords(logFile: string, from: number): string {
+  const size = sizeOf(logFile)
+  const start = Math.max(size < from ? 0 : from, size - lastWordsBytes)
+  const text = readPart(logFile, start, lastWordsBytes).toString().trimEnd()
+  if (text === '') return ''
+  return `; its last words:\n${start > from ? text.slice(text.indexOf('\n') + 1) : text}`
 }
 
 function read<T>(file: string, schema: z.ZodType<T>): T | undefined {
@@ -119,6 +145,14 @@ function read<T>(file: string, schema: z.ZodType<T>): T | undefined {
   }
 }
 
+function signal(saved: Saved, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    if (isAlive(saved)) process.kill(saved.pid, name)
+  } catch {
+    // it has just ended
+  }
+}
+
 /** A process that listens, over a connection to its `/control` that is made again when it breaks. */
 class RemoteWorker implements RunningWorker {
   readonly pid: number
@@ -126,7 +160,8 @@ class RemoteWorker implements RunningWorker {
   readonly #saved: Saved
   readonly #sockets: SocketsOptions
   readonly #ears: WorkerEars
-  readonly #waiting: ToWorker[] = []
+  /** what it must know, by kind: told over every connection, because the last one may have lost it */
+  readonly #standing = new Map<ToWorker['kind'], ToWorker>()
   #connection: Connection | undefined
   #isOver = false
   #looking: NodeJS.Timeout | undefined
@@ -142,20 +177,12 @@ class RemoteWorker implements RunningWorker {
   }
 
   tell(words: ToWorker): void {
-    if (this.#connection !== undefined) this.#connection.send(wordsMessage(words))
-    else {
-      const at = this.#waiting.findIndex(({ kind }) => kind === words.kind)
-      if (at !== -1) this.#waiting.splice(at, 1)
-      if (this.#waiting.length < waitingMax) this.#waiting.push(words)
-    }
+    if (words.kind !== 'snapshot') this.#standing.set(words.kind, words)
+    this.#connection?.send(wordsMessage(words))
   }
 
-  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    try {
-      if (isAlive(this.#saved)) process.kill(this.pid, signal)
-    } catch {
-      // it has just ended
-    }
+  signal(name: 'SIGTERM' | 'SIGKILL'): void {
+    signal(this.#saved, name)
   }
 
   release(): void {
@@ -172,9 +199,9 @@ class RemoteWorker implements RunningWorker {
   }
 
   /** Notices by itself when the process is gone. */
-  look(): void {
+  look(reason: () => string): void {
     this.#looking = setInterval(() => {
-      if (!isAlive(this.#saved)) this.ended('it is gone')
+      if (!isAlive(this.#saved)) this.ended(reason())
     }, lookMs)
   }
 
@@ -188,7 +215,7 @@ class RemoteWorker implements RunningWorker {
       connection.onMessage = (message) => this.#hear(message)
       connection.onClose = () => this.#redial()
       this.#connection = connection
-      for (const words of this.#waiting.splice(0)) this.tell(words)
+      for (const words of this.#standing.values()) connection.send(wordsMessage(words))
     } catch {
       this.#redial()
     }
@@ -200,6 +227,7 @@ class RemoteWorker implements RunningWorker {
   }
 
   #hear(message: Uint8Array): void {
+    if (this.#isOver) return
     const parsed = FromWorker.safeParse(wordsOf(message))
     if (parsed.success) this.#ears.said(parsed.data)
   }

@@ -4,12 +4,14 @@ import type { FromWorker, Launch, ToWorker } from '../worker/assignment.ts'
 export interface WorkerSpec {
   /** what the worker is for; its port is chosen by the system */
   readonly launch: Launch
-  /** of this worker alone: its launch file, and what finds it again */
+  /** of this worker alone, and there already: its launch file, and what finds it again */
   readonly folder: string
   /** what it prints goes to the end of this file */
   readonly logFile: string
   /** what its executors may have of the heap of JavaScript, each */
   readonly heapMb: number | undefined
+  /** names of variables of our environment that it gets, besides those that every program needs */
+  readonly environment: readonly string[]
 }
 
 /** A worker that listens. */
@@ -17,7 +19,7 @@ export interface RunningWorker {
   readonly pid: number
   /** where its links are */
   readonly url: string
-  /** Over the connection to it, or the next one when there is none now. */
+  /** Over the connection to it. The last assignment, and that it shall stop, are told again over each new connection; a question is lost without one. */
   tell(words: ToWorker): void
   signal(signal: 'SIGTERM' | 'SIGKILL'): void
   /** Lets go of it: it lives on, and nothing is heard of it any more. */
@@ -26,13 +28,19 @@ export interface RunningWorker {
 
 export interface WorkerEars {
   said(words: FromWorker): void
-  /** It is gone. */
+  /** It is gone. Said once. */
   ended(reason: string): void
+}
+
+/** A worker that an earlier supervisor of this host has started, and that lives. */
+export interface FoundWorker {
+  readonly launch: Launch
+  take(ears: WorkerEars): RunningWorker
 }
 
 export interface Processes {
   /** Resolves when it listens; rejects when it ended before. */
   start(spec: WorkerSpec, ears: WorkerEars): Promise<RunningWorker>
-  /** The worker that was started from this folder by an earlier process, if it lives. */
-  adopt(folder: string, token: string, ears: WorkerEars): Promise<{ worker: RunningWorker; launch: Launch } | undefined>
+  /** The worker that was started from this folder, if it lives; one that does not know this token, or never came to listen, is ended. */
+  find(folder: string, token: string): FoundWorker | undefined
 }

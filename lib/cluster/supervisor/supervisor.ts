@@ -4,35 +4,26 @@
  * It reads records and writes records, and is called by nobody. When it ends, its workers go on; the next supervisor of the host finds them by their
  * folders and takes them over. A worker whose assignment is gone, or has a newer incarnation, is ended; one that is assigned and not there is started.
  *
- *     FOLDER/id                      who this host is
- *     FOLDER/bundles/SHA256.mjs      code, fetched once
- *     FOLDER/workers/KEY/            launch.json, worker.json, worker.log
+ *     FOLDER/workers/KEY/            launch.json, worker.json, record.json, worker.log, worker.log.1
  */
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { SquallError } from '../../errors.ts'
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
-import type { Coordinator, Guard, Write } from '../coordination/coordinator.ts'
-import { keys } from '../records.ts'
-import type { AssignmentRecord, PositionsRecord, ResultRecord, TopologyRecord, WorkerRecord } from '../records.ts'
-import type { Assignment, Launch, Outcome, Positions } from '../worker/assignment.ts'
+import type { Coordinator } from '../coordination/coordinator.ts'
+import { WorkerRecord } from '../records.ts'
+import type { AssignmentRecord, PositionsRecord } from '../records.ts'
+import type { Assignment, Launch, Positions } from '../worker/assignment.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
+import { replaceWhole } from './files.ts'
+import type { KnownRecords } from './known-records.ts'
+import { Logs } from './logs.ts'
 import type { Processes, WorkerSpec } from './processes.ts'
-import { stepsTo, wantedOn } from './sync.ts'
-import type { Wanted } from './sync.ts'
+import { RecordWriter } from './record-writer.ts'
+import { stepsTo, wantedOn, workerKey } from './sync.ts'
+import type { Here, Placed, Wanted } from './sync.ts'
 import { WorkerLife } from './worker-life.ts'
-
-/** What the supervisor knows of the records: kept up to date by a mirror. */
-export interface KnownRecords {
-  readonly topologies: ReadonlyMap<string, TopologyRecord>
-  readonly assignments: ReadonlyMap<string, AssignmentRecord>
-  /** by topology and worker: `NAME/K` */
-  readonly workers: ReadonlyMap<string, WorkerRecord>
-  readonly positions: ReadonlyMap<string, PositionsRecord>
-  /** the versions of assignments: what is written here is guarded by them */
-  readonly versions: ReadonlyMap<string, number>
-}
+import type { LifeTimes } from './worker-life.ts'
 
 export interface SupervisorOptions extends SocketsOptions {
   readonly id: string
@@ -42,57 +33,75 @@ export interface SupervisorOptions extends SocketsOptions {
   readonly coordinator: Coordinator
   readonly schedule: Schedule
   readonly processes: Processes
-  /** where the bundle with this digest lies on this host; fetched when it is not there */
-  readonly bundle: (sha256: string) => Promise<string>
+  readonly bundles: {
+    /** where the module of a bundle lies on this host; fetched when it is not there */
+    module(sha256: string): Promise<string>
+    /** the others are not needed */
+    keep(used: ReadonlySet<string>): void
+  }
+  /** of an executor, in JavaScript's heap */
   readonly heapMb?: number | undefined
+  /** of a worker, all in all; one that has more is killed and started again */
+  readonly rssMaxMb?: number | undefined
+  /** names of variables of the environment that workers get, besides those that every program needs */
+  readonly environment?: readonly string[] | undefined
   /** what topologies keep is below: a folder for each */
   readonly stateFolder: string
+  readonly logBytesMax?: number | undefined
+  readonly times?: Partial<LifeTimes> | undefined
   readonly report: (message: string) => void
 }
 
 /** Positions are written no more often, all of this host at once. */
 const positionsMs = 1_000
+/** How often it is looked how large logs are. */
+const logsMs = 10_000
 /** How long a worker whose assignment is gone has for what is under way. */
 const drainMs = 2_000
-const writeRetryMs = 500
+
+interface Resident extends Here {
+  readonly life: WorkerLife
+  readonly folder: string
+  readonly incarnation: number
+  /** the digest of its code, once it has any */
+  bundle: string | undefined
+}
 
 export class Supervisor {
+  readonly logs: Logs
   readonly #options: SupervisorOptions
-  readonly #lives = new Map<string, WorkerLife>()
-  readonly #logs = new Map<string, string>()
+  readonly #writer: RecordWriter
+  readonly #residents = new Map<string, Resident>()
+  /** folders of workers that had ended when this supervisor came */
+  readonly #leftovers = new Set<string>()
   #known: KnownRecords | undefined
-  /** keys of worker records to be written */
-  readonly #dirty = new Set<string>()
-  #isWriting = false
-  #writtenPositions = new Map<string, string>()
+  #keptBundles = ''
   #isOver = false
-  #cancelPositions: () => void = () => undefined
+  readonly #cancels = new Map<string, () => void>()
 
   constructor(options: SupervisorOptions) {
+    const { token, report, logBytesMax } = options
     this.#options = options
+    this.logs = new Logs(token, report, logBytesMax)
+    this.#writer = new RecordWriter({ ...options, supervisor: options.id })
     mkdirSync(this.#workersFolder, { recursive: true, mode: 0o700 })
-    this.#positionsLater()
+    this.#every('positions', positionsMs, () => this.#writePositions())
+    this.#every('logs', logsMs, () => this.logs.cut())
   }
 
   /** Takes over what an earlier supervisor of this host has left running. Before the first `sync`. */
-  async adopt(): Promise<void> {
-    const { processes, token } = this.#options
+  adopt(): void {
+    const { processes, token, id: supervisor } = this.#options
     for (const key of readdirSync(this.#workersFolder)) {
-      const folder = join(this.#workersFolder, key)
-      const ears = { life: undefined as WorkerLife | undefined }
-      const adopted = await processes.adopt(folder, token, {
-        said: (words) => ears.life?.said(words),
-        ended: (reason) => ears.life?.ended(reason),
-      })
-      if (adopted === undefined) {
-        rmSync(folder, { recursive: true, force: true })
+      const found = processes.find(join(this.#workersFolder, key), token)
+      if (found === undefined) {
+        this.#leftovers.add(key)
         continue
       }
-      const { launch, worker } = adopted
-      const place = { worker: launch.worker, supervisor: this.#options.id, incarnation: launch.incarnation, executors: [] }
-      const life = this.#newLife(key, { name: launch.topology, id: launch.id, place })
-      ears.life = life
-      life.takeOver(worker)
+      const { topology: name, id, worker, incarnation, module } = found.launch
+      const resident = this.#settle({ name, id, place: { worker, incarnation, supervisor, executors: [] } })
+      resident.bundle = basename(module).replace(/\..*$/, '')
+      resident.life.takeOver(found)
     }
   }
 
@@ -100,187 +109,226 @@ export class Supervisor {
   sync(known: KnownRecords): void {
     if (this.#isOver) return
     this.#known = known
-    const wanted = wantedOn(this.#options.id, [...known.assignments.values()])
-    const { start, tell, stop } = stepsTo(wanted, new Set(this.#lives.keys()))
-    for (const key of stop) this.#stop(key)
+    const wanted = wantedOn(
+      this.#options.id,
+      [...known.assignments.values()].map(({ record }) => record),
+    )
+    const { start, tell, stop } = stepsTo(wanted, this.#residents, known.unreadable)
+    for (const key of this.#leftovers) if (!wanted.has(key)) this.#removeFolder(key)
+    this.#leftovers.clear()
+    for (const key of stop) void this.#stop(key)
     for (const one of start) {
-      const { assignment, place } = one
-      const life = this.#newLife(one.key, { name: assignment.name, id: assignment.id, place })
-      life.begin()
+      const { name, id } = one.assignment
+      const { life } = this.#settle({ name, id, place: one.place })
       life.assign(this.#assignmentOf(one))
+      life.begin()
     }
-    for (const one of tell) this.#lives.get(one.key)?.assign(this.#assignmentOf(one))
+    for (const one of tell) this.#residents.get(one.key)?.life.assign(this.#assignmentOf(one))
+    this.#keepBundles(wanted)
   }
 
-  /** The file of a log, by the name that a worker record gives it. */
-  logFile(log: string): string | undefined {
-    return this.#logs.get(log)
-  }
-
+  /** The worker that has this log. */
   life(log: string): WorkerLife | undefined {
-    return [...this.#lives.values()].find(({ record }) => record.log === log)
+    return [...this.#residents.values()].find(({ life }) => life.log === log)?.life
+  }
+
+  get workers(): number {
+    return this.#residents.size
   }
 
   /** Ends; `andWorkers`: they end too, otherwise they go on. */
   async stop(andWorkers: boolean): Promise<void> {
+    if (this.#isOver) return
     this.#isOver = true
-    this.#cancelPositions()
-    const lives = [...this.#lives.values()]
-    if (!andWorkers) for (const life of lives) life.release()
-    else {
-      await this.#writePositions()
-      await Promise.all(lives.map((life) => life.stop(drainMs)))
-    }
+    for (const cancel of this.#cancels.values()) cancel()
+    const lives = [...this.#residents.values()].map(({ life }) => life)
+    if (andWorkers) await this.#writePositions()
+    await Promise.all(lives.map((life) => (andWorkers ? life.stop(drainMs) : life.release())))
+    this.#writer.stop()
   }
 
   get #workersFolder(): string {
     return join(this.#options.folder, 'workers')
   }
 
-  #newLife(key: string, of: { name: string; id: string; place: Wanted['place'] }): WorkerLife {
-    const { schedule, processes, host, id: supervisor } = this.#options
-    const log = randomBytes(12).toString('hex')
+  #every(what: string, ms: number, work: () => Promise<void>): void {
+    const { schedule } = this.#options
+    this.#cancels.set(
+      what,
+      schedule.after(ms, () => {
+        void work().finally(() => {
+          if (!this.#isOver) this.#every(what, ms, work)
+        })
+      }),
+    )
+  }
+
+  /** A worker gets a place here: its folder, its log, its life. */
+  #settle(of: { name: string; id: string; place: Placed }): Resident {
+    const { name, id, place } = of
+    const { schedule, processes, host, id: supervisor, rssMaxMb, times } = this.#options
+    const key = workerKey(id, place)
     const folder = join(this.#workersFolder, key)
-    this.#logs.set(log, join(folder, 'worker.log'))
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const author = { name, id, worker: place.worker, incarnation: place.incarnation }
     const life = new WorkerLife({
       ...of,
       supervisor,
       host,
-      log,
+      log: this.logs.add(key, join(folder, 'worker.log')),
+      before: recordIn(folder),
       schedule,
       processes,
-      spec: () => this.#spec(folder, of),
-      positions: () => this.#positionsOf(of.name, of.id),
+      spec: () => this.#spec(resident),
+      positions: () => this.#positionsOf(name, id),
+      rssMaxMb,
+      times,
       changed: () => this.#changed(key),
-      over: (outcome) => void this.#writeResult(of.name, of.id, outcome),
+      finished: (outcome) => this.#writer.result(author, { id, ...outcome, atMs: schedule.date() }),
     })
-    this.#lives.set(key, life)
-    return life
+    const resident: Resident = { ...author, life, folder, bundle: undefined }
+    this.#residents.set(key, resident)
+    return resident
   }
 
-  async #spec(folder: string, { name, id, place }: { name: string; id: string; place: Wanted['place'] }): Promise<WorkerSpec> {
-    const topology = this.#known?.topologies.get(name)
-    if (topology === undefined || topology.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
-    const { host, token, tls, heapMb, bundle, stateFolder } = this.#options
-    const module = await bundle(topology.bundle)
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  async #spec(resident: Resident): Promise<WorkerSpec> {
+    const { name, id, worker, incarnation, folder } = resident
+    const topology = this.#known?.topologies.get(name)?.record
+    const assignment = this.#known?.assignments.get(name)?.record
+    if (topology?.id !== id || assignment?.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
+    if (topology.changes !== assignment.changes)
+      throw new SquallError('worker-ended', { reason: `the topology ${name} is being changed, and not placed again yet` })
+    const { host, token, tls, heapMb, bundles, stateFolder, environment = [] } = this.#options
+    resident.bundle = assignment.bundle
+    const module = await bundles.module(assignment.bundle)
     const config = { ...topology.config, stateDir: join(stateFolder, name) }
-    const launch: Launch = {
-      topology: name,
-      id,
-      worker: place.worker,
-      incarnation: place.incarnation,
-      module,
-      params: topology.params,
-      config,
-      host,
-      port: 0,
-      token,
-      ...(tls !== undefined && { tls }),
+    const { params } = topology
+    const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, port: 0, token }
+    return {
+      launch: { ...launch, ...(tls !== undefined && { tls }) },
+      folder,
+      logFile: join(folder, 'worker.log'),
+      heapMb,
+      environment,
     }
-    return { launch, folder, logFile: join(folder, 'worker.log'), heapMb }
   }
 
-  #stop(key: string): void {
-    const life = this.#lives.get(key)
-    if (life === undefined || life.state === 'stopping') return
-    void life.stop(drainMs).then(() => {
-      this.#lives.delete(key)
+  async #stop(key: string): Promise<void> {
+    const resident = this.#residents.get(key)
+    // whoever began to stop it goes on when it is gone
+    if (resident === undefined || resident.life.state === 'stopping') return
+    await resident.life.stop(drainMs)
+    if (this.#isOver) return
+    this.#residents.delete(key)
+    this.logs.remove(resident.life.log)
+    this.#removeFolder(key)
+    // its place may be wanted again, with another incarnation
+    if (this.#known !== undefined) this.sync(this.#known)
+  }
+
+  #removeFolder(key: string): void {
+    try {
       rmSync(join(this.#workersFolder, key), { recursive: true, force: true })
-      this.#logs.delete(life.record.log ?? '')
-      // its place may be wanted again, with another incarnation
-      if (this.#known !== undefined) this.sync(this.#known)
-    })
+    } catch (error) {
+      this.#options.report(`the folder of a worker cannot be removed: ${reasonOf(error)}`)
+    }
+  }
+
+  #keepBundles(wanted: ReadonlyMap<string, Wanted>): void {
+    const used = new Set([...wanted.values()].map(({ assignment }) => assignment.bundle))
+    for (const { bundle } of this.#residents.values()) if (bundle !== undefined) used.add(bundle)
+    const names = [...used].sort().join(' ')
+    if (names === this.#keptBundles) return
+    this.#keptBundles = names
+    this.#options.bundles.keep(used)
   }
 
   #assignmentOf({ assignment }: Wanted): Assignment {
     const workers = assignment.workers.map(({ worker, incarnation, executors }) => {
-      const record = this.#known?.workers.get(`${assignment.name}/${worker}`)
-      const url = record?.id === assignment.id && record.incarnation === incarnation ? record.url : undefined
+      const url = this.#urlOf(assignment, worker, incarnation)
       return { worker, incarnation, executors, ...(url !== undefined && { url }) }
     })
     return { epoch: assignment.epoch, executors: assignment.executors, workers, isActive: assignment.isActive }
   }
 
-  /** Of all workers of a topology: a task may have been another worker's. */
+  /** Where a worker is: of those here one knows it before the coordinator does. */
+  #urlOf({ name, id }: AssignmentRecord, worker: number, incarnation: number): string | undefined {
+    const here = this.#residents.get(workerKey(id, { worker, incarnation }))
+    if (here !== undefined) return here.life.url
+    const record = this.#known?.workers.get(`${name}/${worker}`)?.record
+    return record?.id === id && record.incarnation === incarnation ? record.url : undefined
+  }
+
+  /** Of all workers of a topology, as a task may have been another worker's. Where two say something of a task, who has said it last. */
   #positionsOf(name: string, id: string): Positions {
-    const written = [...(this.#known?.positions ?? [])].flatMap(([key, record]) =>
-      key.startsWith(`${name}/`) && record.id === id ? [record.positions] : [],
-    )
-    const here = [...this.#lives.values()].filter((life) => life.id === id).map(({ positions }) => positions)
-    return Object.assign({}, ...written, ...here) as Positions
+    const written = [...(this.#known?.positions ?? [])].filter(([key, { record }]) => key.startsWith(`${name}/`) && record.id === id)
+    const unwritten = this.#residentsOf(name, id).flatMap((resident) => {
+      const said = resident.life.positions
+      return said === undefined || this.#isWritten(resident) ? [] : [said]
+    })
+    return Object.assign(
+      {},
+      ...written.sort(([, a], [, b]) => a.version - b.version).map(([, { record }]) => record.positions),
+      ...unwritten.sort((a, b) => a.saidMs - b.saidMs).map(({ positions }) => positions),
+    ) as Positions
+  }
+
+  #isWritten({ name, id, worker, life }: Resident): boolean {
+    const now = { id, positions: life.positions?.positions } as PositionsRecord
+    return JSON.stringify(now) === JSON.stringify(this.#known?.positions.get(`${name}/${worker}`)?.record)
+  }
+
+  #residentsOf(name: string, id: string): readonly Resident[] {
+    return [...this.#residents.values()].filter((resident) => resident.name === name && resident.id === id)
   }
 
   #changed(key: string): void {
-    this.#dirty.add(key)
-    void this.#write()
+    const resident = this.#residents.get(key)
+    if (resident === undefined || this.#isOver) return
+    this.#keepRecord(resident)
+    this.#writer.worker(key, () => this.#residents.get(key)?.life.record)
+    this.#tellOthers(resident)
   }
 
-  /** Writes the records of workers that have changed, one commit each, until none has. */
-  async #write(): Promise<void> {
-    if (this.#isWriting) return
-    this.#isWriting = true
-    while (this.#dirty.size > 0) {
-      const [key = ''] = this.#dirty
-      this.#dirty.delete(key)
-      const record = this.#lives.get(key)?.record
-      if (record === undefined) continue
-      try {
-        await this.#commit(
-          record.name,
-          record.id,
-          [{ key: keys.worker(record.name, record.worker), value: JSON.stringify(record) }],
-          record.incarnation,
-        )
-      } catch (error) {
-        this.#options.report(`the record of a worker could not be written: ${(error as Error).message}`)
-        this.#dirty.add(key)
-        await new Promise<void>((resolve) => this.#options.schedule.after(writeRetryMs, resolve))
-      }
+  /** For the next supervisor of this host. */
+  #keepRecord({ folder, life }: Resident): void {
+    try {
+      replaceWhole(join(folder, 'record.json'), JSON.stringify(life.record))
+    } catch (error) {
+      this.#options.report(`the record of a worker cannot be kept in ${folder}: ${reasonOf(error)}`)
     }
-    this.#isWriting = false
   }
 
-  /** Writes for a deployment while its assignment is what it is known to be, and has not placed the worker elsewhere; says whether it did. */
-  async #commit(name: string, id: string, writes: readonly Write[], incarnation?: number): Promise<boolean> {
-    const { coordinator } = this.#options
-    const entry = await coordinator.get(keys.assignment(name))
-    const assignment = entry === undefined ? undefined : (JSON.parse(entry.value) as AssignmentRecord)
-    const isOurs =
-      assignment?.id === id &&
-      (incarnation === undefined ||
-        assignment.workers.some((place) => place.supervisor === this.#options.id && place.incarnation === incarnation))
-    if (entry === undefined || !isOurs) return false
-    const guards: readonly Guard[] = [{ key: entry.key, version: entry.version }]
-    const { ok } = await coordinator.commit(guards, writes)
-    // somebody changed the assignment meanwhile: look again
-    return ok || (await this.#commit(name, id, writes, incarnation))
-  }
-
-  async #writeResult(name: string, id: string, outcome: Outcome): Promise<void> {
-    const record: ResultRecord = { id, ...outcome, atMs: this.#options.schedule.date() }
-    await this.#commit(name, id, [{ key: keys.result(name), value: JSON.stringify(record) }]).catch((error: unknown) => {
-      this.#options.report(`the result of ${name} could not be written: ${(error as Error).message}`)
-      this.#options.schedule.after(writeRetryMs, () => void this.#writeResult(name, id, outcome))
-    })
-  }
-
-  #positionsLater(): void {
-    this.#cancelPositions = this.#options.schedule.after(positionsMs, () => {
-      void this.#writePositions().finally(() => {
-        if (!this.#isOver) this.#positionsLater()
-      })
-    })
+  /** Workers here learn at once where another one of here is. */
+  #tellOthers({ name, id }: Resident): void {
+    const assignment = this.#known?.assignments.get(name)?.record
+    if (assignment?.id !== id) return
+    for (const [key, { life }] of this.#residents)
+      for (const place of assignment.workers) if (key === workerKey(id, place)) life.assign(this.#assignmentOf({ key, assignment, place }))
   }
 
   async #writePositions(): Promise<void> {
-    for (const life of this.#lives.values()) {
-      const { name, id, worker } = life.record
-      const value = JSON.stringify({ id, positions: life.positions } satisfies PositionsRecord)
-      const key = keys.positions(name, worker)
-      if (Object.keys(life.positions).length === 0 || this.#writtenPositions.get(key) === value) continue
-      const isWritten = await this.#commit(name, id, [{ key, value }], life.place.incarnation).catch(() => false)
-      if (isWritten) this.#writtenPositions.set(key, value)
-    }
+    const known = this.#known
+    if (known === undefined) return
+    await Promise.all(
+      [...known.assignments].map(async ([name, { version, record }]) => {
+        const changed = record.workers.flatMap((place): [number, PositionsRecord][] => {
+          const resident = this.#residents.get(workerKey(record.id, place))
+          const said = resident?.life.positions
+          if (resident === undefined || said === undefined || this.#isWritten(resident)) return []
+          return [[place.worker, { id: record.id, positions: said.positions }]]
+        })
+        if (changed.length > 0) await this.#writer.positions(name, version, changed)
+      }),
+    )
+  }
+}
+
+/** What an earlier supervisor knew of the worker of this folder. */
+function recordIn(folder: string): WorkerRecord | undefined {
+  try {
+    return WorkerRecord.parse(JSON.parse(readFileSync(join(folder, 'record.json'), 'utf8')))
+  } catch {
+    return undefined
   }
 }

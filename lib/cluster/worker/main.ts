@@ -23,9 +23,18 @@ async function main(file: string): Promise<void> {
   const session = randomBytes(8).toString('hex')
   const peers = new Peers({ topology, worker, incarnation, session, token, tls })
   let control: Connection | undefined
-  const tell = (words: FromWorker): void => control?.send(wordsMessage(words))
+  let over: FromWorker | undefined
+  const tell = (words: FromWorker): void => {
+    if (words.kind === 'over') over = words
+    control?.send(wordsMessage(words))
+  }
   // its supervisor may come before the bundle has been read
-  const opening = Worker.open(launch, peers, tell)
+  let part: Worker | undefined
+  const opening = Worker.open(launch, peers, tell).then((opened) => (part = opened))
+  const beat = (): void => {
+    const unread = { epoch: 0, state: 'starting', positions: {}, links: 0 } as const
+    tell(part?.beat() ?? { kind: 'beat', pid: process.pid, rssBytes: process.memoryUsage.rss(), ...unread })
+  }
   const failed = (error: unknown): void => {
     process.stderr.write(`${error instanceof SquallError ? error.message : reasonOf(error)}\n`)
     process.exit(1)
@@ -37,29 +46,42 @@ async function main(file: string): Promise<void> {
     else if (path === '/control') {
       control?.close()
       control = connection
-      connection.onMessage = (message) => void opening.then((part) => obey(part, connection, message)).catch(failed)
-      void opening.then((part) => tell(part.beat()))
+      connection.onMessage = (message) => void opening.then((opened) => obey(opened, connection, message)).catch(failed)
+      beat()
+      // the supervisor that was there when the run ended may not have heard it
+      if (over !== undefined) tell(over)
     } else connection.close()
   })
-  setInterval(() => void opening.then((part) => tell(part.beat())), beatMs)
+  setInterval(beat, beatMs)
+  endUnlessNoted()
   process.send?.({ kind: 'ready', port: sockets.port, session })
 
-  async function obey(part: Worker, connection: Connection, message: Uint8Array): Promise<void> {
+  async function obey(opened: Worker, connection: Connection, message: Uint8Array): Promise<void> {
     const parsed = ToWorker.safeParse(wordsOf(message))
     if (!parsed.success) throw garbled('a command that is none')
     const words = parsed.data
     switch (words.kind) {
       case 'assignment':
-        await part.assign(words.assignment, words.positions)
+        await opened.assign(words.assignment, words.positions)
         break
       case 'snapshot':
-        connection.send(wordsMessage({ kind: 'snapshot', id: words.id, snapshot: part.snapshot() ?? null } satisfies FromWorker))
+        connection.send(wordsMessage({ kind: 'snapshot', id: words.id, snapshot: opened.snapshot() ?? null } satisfies FromWorker))
         break
       case 'stop':
-        await part.stop(words.drainMs)
+        await opened.stop(words.drainMs)
         peers.close()
         await sockets.close()
         process.exit(0)
     }
   }
+}
+
+/** A supervisor that dies before it has noted where we are leaves a process that nobody would ever find. */
+function endUnlessNoted(): void {
+  if (process.send === undefined) return
+  let isNoted = false
+  process.once('message', () => (isNoted = true))
+  process.once('disconnect', () => {
+    if (!isNoted) process.exit(1)
+  })
 }

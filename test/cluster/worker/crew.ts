@@ -91,9 +91,20 @@ export class WorkerCrew {
     const own = join(folder, `worker-${worker}-${post.incarnation}`)
     mkdirSync(own)
     const { incarnation } = post
-    const launch = { topology: 'test', id: 'test-1', worker, incarnation, module: this.#module, params, config, host: '127.0.0.1', port: 0, token: 'test' }
+    const launch = {
+      topology: 'test',
+      id: 'test-1',
+      worker,
+      incarnation,
+      module: this.#module,
+      params,
+      config,
+      host: '127.0.0.1',
+      port: 0,
+      token: 'test',
+    }
     post.worker = await nodeProcesses.start(
-      { launch, folder: own, logFile: join(own, 'worker.log'), heapMb: undefined },
+      { launch, folder: own, logFile: join(own, 'worker.log'), heapMb: undefined, environment: [] },
       { said: (words) => this.#hear(words), ended: () => undefined },
     )
   }

@@ -1,0 +1,72 @@
+/**
+ * Code of topologies on this host: fetched once by its digest, and written as a module that imports the library that runs here.
+ *
+ *     FOLDER/SHA256        as it was deployed, the same on every host
+ *     FOLDER/SHA256.mjs    with the URL of the library
+ */
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { withLibrary } from '../../topology/load/bundle.ts'
+import { checkBytes, checkDigest, digestOf } from '../blobstore/blobs.ts'
+
+export class Bundles {
+  readonly #folder: string
+  readonly #fetch: (sha256: string) => Promise<Uint8Array>
+  /** modules that are there, or on their way */
+  readonly #modules = new Map<string, Promise<string>>()
+
+  /** `fetch`: a blob by its digest, such as `get` of a blob store. */
+  constructor(folder: string, fetch: (sha256: string) => Promise<Uint8Array>) {
+    this.#folder = folder
+    this.#fetch = fetch
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  }
+
+  /** Where the module lies. Errors: `blob-name`, `blob-corrupt`, and what fetching says. */
+  async module(sha256: string): Promise<string> {
+    const known = this.#modules.get(sha256)
+    if (known !== undefined) return await known
+    const module = this.#make(sha256)
+    this.#modules.set(sha256, module)
+    module.catch(() => this.#modules.delete(sha256))
+    return await module
+  }
+
+  /** Removes all others. */
+  keep(used: ReadonlySet<string>): void {
+    for (const name of readdirSync(this.#folder)) {
+      const sha256 = name.replace(/\..*$/, '')
+      if (used.has(sha256)) continue
+      rmSync(join(this.#folder, name), { force: true })
+      this.#modules.delete(sha256)
+    }
+  }
+
+  async #make(sha256: string): Promise<string> {
+    checkDigest(sha256)
+    const path = join(this.#folder, sha256)
+    let bytes = this.#kept(path, sha256)
+    if (bytes === undefined) {
+      bytes = await this.#fetch(sha256)
+      checkBytes(sha256, bytes, 'as it was fetched')
+      write(path, bytes)
+    }
+    // the library may be elsewhere than it was for the last supervisor
+    write(`${path}.mjs`, withLibrary(Buffer.from(bytes).toString()))
+    return `${path}.mjs`
+  }
+
+  #kept(path: string, sha256: string): Uint8Array | undefined {
+    try {
+      const bytes = readFileSync(path)
+      return digestOf(bytes) === sha256 ? bytes : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function write(path: string, bytes: string | Uint8Array): void {
+  writeFileSync(`${path}.new`, bytes, { mode: 0o600 })
+  renameSync(`${path}.new`, path)
+}
