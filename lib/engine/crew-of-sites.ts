@@ -4,7 +4,8 @@
  * An executor that dies is started anew: everyone gets fresh lanes to it, then all fail every tree they have under way, for each may
  * have had a part in the dead one; then it starts, and its spouts go on from where they said (`savePosition`).
  */
-import { SquallError, errorFrom } from '../errors.ts'
+import { errorFrom } from '../errors.ts'
+import type { SquallError } from '../errors.ts'
 import { CellLayout, cell } from './cells.ts'
 import { Deaths } from './deaths.ts'
 import { areAllQuiet } from './quiet.ts'

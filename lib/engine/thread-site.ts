@@ -194,7 +194,7 @@ export class ThreadSite implements Site {
 
 /** Settles when all have; rejects with the first fault. */
 export async function settled(answers: readonly (Promise<void> | undefined)[]): Promise<void> {
-  for (const answer of await Promise.allSettled(answers)) if (answer.status === 'rejected') throw answer.reason
+  for (const answer of await Promise.allSettled(answers.filter((one) => one !== undefined))) if (answer.status === 'rejected') throw answer.reason
 }
 
 export function unlessDead(error: unknown): void {

@@ -27,8 +27,8 @@ class TwoProcesses {
   connect(number: number, sides: readonly (0 | 1)[] = [0, 1]): void {
     const rings = (): Rings => ({ data: createRing(ringBytes), system: createRing(1 << 20) })
     const [out0, back0, out1, back1] = this.#rings ?? []
-    const [a, b] = sides.includes(0) ? [rings(), rings()] : [out0 as Rings, back0 as Rings]
-    const [c, d] = sides.includes(1) ? [rings(), rings()] : [out1 as Rings, back1 as Rings]
+    const [a, b] = sides.includes(0) ? [rings(), rings()] : [out0, back0]
+    const [c, d] = sides.includes(1) ? [rings(), rings()] : [out1, back1]
     this.#rings = [a, b, c, d]
     if (sides.includes(0)) this.relays[0].connect(0, 1, a, b, number)
     if (sides.includes(1)) this.relays[1].connect(1, 0, c, d, number)

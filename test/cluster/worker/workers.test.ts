@@ -31,7 +31,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function start(file: string, placing: readonly (readonly number[])[], config: Readonly<Record<string, unknown>> = {}): Promise<WorkerCrew> {
+async function start(
+  file: string,
+  placing: readonly (readonly number[])[],
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<WorkerCrew> {
   crew = await WorkerCrew.start({ folder, file, params: { input: join(folder, 'text.txt') }, config, placing })
   return crew
 }
@@ -42,7 +46,10 @@ test('every tuple is processed once where nothing fails, over two workers', asyn
 })
 
 test('executors move between workers, and nothing fails', async () => {
-  const two = await start('topologies/word-count.ts', [[0, 1], [2, 3]])
+  const two = await start('topologies/word-count.ts', [
+    [0, 1],
+    [2, 3],
+  ])
   await two.until(({ totals }) => totals.acked > lines / 10)
   two.place([[0, 1, 2], [3]])
   await two.until(({ totals }) => totals.acked > lines / 2)
