@@ -53,6 +53,8 @@ export interface ServeOptions {
   readonly host: string
   readonly port: number
   readonly tls?: Tls | undefined
+  /** connections at once; more are closed (1,024) */
+  readonly connectionsMax?: number
 }
 
 export interface Served {
@@ -61,7 +63,7 @@ export interface Served {
 }
 
 const bodyBytesMaxDefault = 1 << 20
-const connectionsMax = 1_024
+const connectionsMaxDefault = 1_024
 const headersMs = 10_000
 /** A whole request, body and all. */
 const requestMs = 120_000
@@ -112,7 +114,7 @@ export function apiOf(options: ApiOptions): Fetch {
   return (request) => app.fetch(request)
 }
 
-export async function serve(fetch: Fetch, { host, port, tls }: ServeOptions): Promise<Served> {
+export async function serve(fetch: Fetch, { host, port, tls, connectionsMax = connectionsMaxDefault }: ServeOptions): Promise<Served> {
   const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
   const listener = (request: IncomingMessage, response: ServerResponse): void => void answer(request, response)
   const options = { headersTimeout: headersMs, requestTimeout: requestMs, keepAliveTimeout: idleMs, connectionsCheckingInterval: checkMs }

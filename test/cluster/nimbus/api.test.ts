@@ -22,8 +22,8 @@ import type { Standing } from './cluster.ts'
 
 const token = 'the token of this cluster'
 
-async function listening(fetch: Fetch): Promise<string> {
-  const served = await serve(fetch, { host: '127.0.0.1', port: 0 })
+async function listening(fetch: Fetch, connectionsMax = 100): Promise<string> {
+  const served = await serve(fetch, { host: '127.0.0.1', port: 0, connectionsMax })
   onTestFinished(() => served.close())
   return `http://127.0.0.1:${served.port}`
 }
@@ -334,6 +334,25 @@ describe('what is refused', () => {
     expect(text).not.toContain('secret')
     expect(text).not.toContain('.ts')
     expect(said.join()).toContain('secret')
+  })
+
+  test('more connections than there may be, idle ones too', async () => {
+    const url = await listening(apiOf({ title: '', version: '', token, routes: [], report: () => undefined }), 3)
+    const idle = Array.from({ length: 10 }, () => connect(Number(new URL(url).port), '127.0.0.1'))
+    const closed = new Set<number>()
+    await new Promise<void>((resolve) => {
+      for (const [i, socket] of idle.entries())
+        socket
+          .on('error', () => undefined)
+          .on('close', () => {
+            closed.add(i)
+            if (closed.size === 7) resolve()
+          })
+    })
+    await expect(raw(url, 'GET', '/openapi.json')).rejects.toMatchObject({ code: expect.stringMatching(/ECONNRESET|EPIPE/) as string })
+    const gone = idle.filter((_, i) => !closed.has(i))
+    await Promise.all(gone.map((socket) => new Promise((resolve) => socket.on('close', resolve).end())))
+    expect((await raw(url, 'GET', '/openapi.json')).status).toBe(200)
   })
 
   test('garbage instead of HTTP', async () => {
