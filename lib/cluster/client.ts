@@ -59,9 +59,10 @@ export class ClusterClient {
     await this.#client.post(this.#path(name, 'kill'), wish)
   }
 
-  /** A part of a log, from a byte on; `log` is what the description of a worker says. */
-  async log(log: string, from: number, max: number): Promise<LogPart> {
-    return LogPart.parse(await this.#client.json(`/v1/logs/${encodeURIComponent(log)}?from=${from}&max=${max}`))
+  /** A part of a log, from a byte on or else its end; `log` is what the description of a worker says. */
+  async log(log: string, from?: number, max?: number): Promise<LogPart> {
+    const query = Object.entries({ from, max }).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
+    return LogPart.parse(await this.#client.json(`/v1/logs/${encodeURIComponent(log)}?${query.join('&')}`))
   }
 
   close(): void {

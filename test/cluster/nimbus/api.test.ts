@@ -86,7 +86,7 @@ async function supervisorApi(): Promise<string> {
           method: 'GET',
           path: '/v1/logs/{log}',
           summary: 'a log',
-          query: z.object({ from: z.string(), max: z.string() }),
+          query: z.object({ from: z.string().default('5'), max: z.string().optional() }),
           answer: z.object({}),
           handle: async ({ params, query }) => {
             const { from } = query as { from: string }
@@ -135,6 +135,7 @@ describe('the API of nimbus', () => {
     })
     expect(await client.snapshot('t')).toMatchObject({ topology: 't' })
     expect(await client.log('log1', 3, 100)).toEqual({ from: 3, next: 9, size: 9, text: 'the log log1' })
+    expect(await client.log('log0')).toEqual({ from: 5, next: 9, size: 9, text: 'the log log0' })
     await expect(client.log('log2', 0, 100)).rejects.toMatchObject({ code: 'unknown-log' })
     expect(await client.cluster()).toMatchObject({
       version: '1.2.3',
