@@ -11,6 +11,7 @@ const reasons: Readonly<Record<string, string>> = {
   'lib/std/clock.ts': 'the clock itself',
   'lib/std/random.ts': 'the seed of a run that was given none',
   'lib/cli/run.ts': 'a second signal within a moment is the first one again: that is about a person and a terminal',
+  'lib/cluster/worker/sockets.ts': 'a socket that is silent for seconds of real time is taken for broken',
   'lib/topology/load/load.ts': 'bundles that other processes left behind are as old as the file system says',
 }
 
