@@ -65,7 +65,7 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
     seed: data.seed,
     clock: realClock,
     cells: data.cells,
-    lanes: data.to.map((rings, other) => rings && lanesOf(rings, data, other)),
+    lanes: data.to.map((rings, other) => rings && lanesOf(rings, data.shared, data.wakes[other] as number)),
     ends: data.from.map((rings) => rings && endsOf(rings)),
     pressure: data.shared.pressure,
     // whoever has the word after those of the executors tells other processes
@@ -107,7 +107,7 @@ function actorOf(executor: Executor, data: ThreadData, say: (message: FromThread
         await executor.finish(message.component)
         break
       case 'reconnect':
-        executor.reconnect(message.other, lanesOf(message.to, data, message.other), endsOf(message.from))
+        executor.reconnect(message.other, lanesOf(message.to, shared, message.wake), endsOf(message.from))
         break
       case 'lost':
         executor.loseTrees(message.other)
@@ -126,11 +126,11 @@ function actorOf(executor: Executor, data: ThreadData, say: (message: FromThread
   }
 }
 
-function lanesOf(rings: Rings, { shared, wakes }: ThreadData, other: number): Lanes {
+function lanesOf(rings: Rings, shared: SharedWords, word: number): Lanes {
   return {
     data: new RingWriter(rings.data),
     system: new RingWriter(rings.system),
-    notify: () => wake(shared, wakes[other] as number),
+    notify: () => wake(shared, word),
   }
 }
 

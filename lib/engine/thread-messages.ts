@@ -49,8 +49,8 @@ export type ToThread =
   | { readonly kind: 'start' }
   | { readonly kind: 'activate' | 'deactivate' }
   | { readonly kind: 'finish'; readonly component: number }
-  /** executor `other` was started anew: these are the rings to it and from it */
-  | { readonly kind: 'reconnect'; readonly other: number; readonly to: Rings; readonly from: Rings }
+  /** executor `other` was started anew, here or elsewhere: these are the rings to it and from it, and the word that wakes whoever reads them */
+  | { readonly kind: 'reconnect'; readonly other: number; readonly to: Rings; readonly from: Rings; readonly wake: number }
   /** everyone has new rings to it: what is under way may have had a part in the old ones */
   | { readonly kind: 'lost'; readonly other: number }
   | { readonly kind: 'close' }

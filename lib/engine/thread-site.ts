@@ -91,7 +91,7 @@ export class ThreadSite implements Site {
     // the others let go of the old rings before anyone writes into the new ones
     await this.#tellOthers(executors, (here, other) => {
       const [to, from] = [this.#rings[here * n + other], this.#rings[other * n + here]]
-      return to && from && { kind: 'reconnect', other, to, from }
+      return to && from && { kind: 'reconnect', other, to, from, wake: this.#wakeOf(other) }
     })
   }
 
@@ -123,6 +123,11 @@ export class ThreadSite implements Site {
     return this.executors.includes(executor)
   }
 
+  /** The word that wakes whoever reads what is for an executor: the relay has the one after those of the executors. */
+  #wakeOf(executor: number): number {
+    return this.#isHere(executor) ? executor : this.#options.executors
+  }
+
   /** New rings both ways, if one of the two is here. */
   #join(one: number, other: number): void {
     const { executors: n, relay } = this.#options
@@ -152,8 +157,7 @@ export class ThreadSite implements Site {
       seed: seed(),
       cells,
       shared: words,
-      // the relay has the word after those of the executors
-      wakes: Array.from({ length: n }, (_, other) => (this.#isHere(other) ? other : n)),
+      wakes: Array.from({ length: n }, (_, other) => this.#wakeOf(other)),
       to: Array.from({ length: n }, (_, other) => this.#rings[index * n + other]),
       from: Array.from({ length: n }, (_, other) => this.#rings[other * n + index]),
     }
@@ -194,7 +198,8 @@ export class ThreadSite implements Site {
 
 /** Settles when all have; rejects with the first fault. */
 export async function settled(answers: readonly (Promise<void> | undefined)[]): Promise<void> {
-  for (const answer of await Promise.allSettled(answers.filter((one) => one !== undefined))) if (answer.status === 'rejected') throw answer.reason
+  for (const answer of await Promise.allSettled(answers.filter((one) => one !== undefined)))
+    if (answer.status === 'rejected') throw answer.reason
 }
 
 export function unlessDead(error: unknown): void {
