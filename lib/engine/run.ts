@@ -104,7 +104,9 @@ export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, opti
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
   const plan = planTopology(definition.draft(options.params ?? {}), options.config, executors)
-  const run = new LocalRun(plan, runnable, options, executors, clock)
+  // the only executor of a run on a cluster has a thread of its own too
+  const isShared = executors > 1 || makeCrew !== localCrew
+  const run = new LocalRun(plan, runnable, options, { executors, isShared }, clock)
   await run.start(makeCrew)
   return run
 }
@@ -132,7 +134,13 @@ class LocalRun implements Run {
   #settle: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
 
-  constructor(plan: Plan, runnable: Runnable, options: RunOptions, executors: number, clock: Clock) {
+  constructor(
+    plan: Plan,
+    runnable: Runnable,
+    options: RunOptions,
+    { executors, isShared }: { readonly executors: number; readonly isShared: boolean },
+    clock: Clock,
+  ) {
     this.#plan = plan
     this.#runnable = runnable
     this.#options = options
@@ -140,7 +148,7 @@ class LocalRun implements Run {
     this.#clock = clock
     this.#startedMs = clock.now()
     this.#layout = new CellLayout(plan)
-    this.#cells = this.#layout.allocate(executors > 1)
+    this.#cells = this.#layout.allocate(isShared)
     this.#placement = placeTasks(plan, executors)
     for (const [task, position] of options.positions ?? [])
       if (task < plan.tasks.length) this.#cells[this.#layout.head(task) + cell.position] = position

@@ -87,6 +87,7 @@ const statusOf: Readonly<Partial<Record<ErrorCode, number>>> = {
   'disk-full': 507,
   'api-away': 502,
   'no-leader': 503,
+  'worker-silent': 504,
   'coordinator-away': 503,
   'coordinator-busy': 503,
   'coordinator-closed': 503,

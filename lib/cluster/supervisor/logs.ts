@@ -4,6 +4,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { copyFile, truncate } from 'node:fs/promises'
+import { z } from 'zod'
 import { reasonOf } from '../../errors.ts'
 import { readPart, sizeOf } from './files.ts'
 
@@ -13,14 +14,15 @@ export const logBytesMax: number = 64 << 20
 export const partBytesMax: number = 1 << 20
 const partBytes = 64 << 10
 
-export interface LogPart {
-  /** where the text begins; another one than was asked for when the file was cut meanwhile */
-  readonly from: number
+export const LogPart = z.object({
+  /** where the text begins; elsewhere than was asked for when the file was cut meanwhile */
+  from: z.number(),
   /** where to go on */
-  readonly next: number
-  readonly size: number
-  readonly text: string
-}
+  next: z.number(),
+  size: z.number(),
+  text: z.string(),
+})
+export type LogPart = z.infer<typeof LogPart>
 
 export class Logs {
   readonly #token: string

@@ -30,6 +30,8 @@ export interface LoadedTopology {
   readonly definition: TopologyDefinition
   /** the bundle, for `importTopology` in other threads */
   readonly module: string
+  /** the bundle as it can be sent elsewhere: without where the library lies here (see `withLibrary`) */
+  readonly text: string
   /** names the code: equal for equal sources, wherever they were bundled */
   readonly sha256: string
   /** removes the bundle; happens by itself when the process exits */
@@ -63,7 +65,7 @@ export async function loadTopology(file: string, options: LoadOptions = {}): Pro
     const { text, sha256, inputs } = await makeBundle(entry, module)
     await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
     const definition = await importTopology(module, file, inputs)
-    return { file, definition, module, sha256, dispose }
+    return { file, definition, module, text, sha256, dispose }
   } catch (error) {
     dispose()
     throw error

@@ -45,6 +45,11 @@ test('every tuple is processed once where nothing fails, over two workers', asyn
   expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines, failed: 0, replayed: 0 })
 })
 
+test('a worker with the only executor counts what that does', async () => {
+  const { outcome } = await start('topologies/word-count.ts', [[0]])
+  expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines })
+})
+
 test('executors move between workers, and nothing fails', async () => {
   const two = await start('topologies/word-count.ts', [
     [0, 1],

@@ -1,0 +1,250 @@
+/**
+ * All that a host of a cluster runs besides its workers: the supervisor, its record in the coordinator, live copies of the records that it goes
+ * by, the code of topologies, its health, and what it answers.
+ *
+ *     FOLDER/id                      who this host is
+ *     FOLDER/lock                    one supervisor a folder
+ *     FOLDER/bundles/                code
+ *     FOLDER/workers/                a folder for each worker
+ *     FOLDER/state/NAME/             what a topology keeps, unless somebody says where
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { SquallError, reasonOf } from '../../errors.ts'
+import { lockFolder } from '../../batch/state/lock.ts'
+import type { FolderLock } from '../../batch/state/lock.ts'
+import { realSchedule } from '../../std/schedule.ts'
+import type { Schedule } from '../../std/schedule.ts'
+import type { Coordinator } from '../coordination/coordinator.ts'
+import { SupervisorRecord } from '../records.ts'
+import type { Served } from '../http/server.ts'
+import type { SocketsOptions } from '../worker/sockets.ts'
+import { openApi } from './api.ts'
+import { Bundles } from './bundles.ts'
+import { replaceWhole } from './files.ts'
+import { Health, checkHealth } from './health.ts'
+import type { HealthOptions } from './health.ts'
+import { LiveRecords } from './known-records.ts'
+import { nodeProcesses } from './node-processes.ts'
+import { Presence } from './presence.ts'
+import type { Processes } from './processes.ts'
+import { Supervisor } from './supervisor.ts'
+import type { SupervisorOptions } from './supervisor.ts'
+
+type OfWorkers = Pick<SupervisorOptions, 'heapMb' | 'rssMaxMb' | 'environment' | 'logBytesMax' | 'times'>
+
+export interface HostSupervisorOptions extends SocketsOptions, OfWorkers, Omit<HealthOptions, 'folder'> {
+  readonly coordinator: Coordinator
+  /** a blob by its digest, such as `get` of a blob store */
+  readonly blob: (sha256: string) => Promise<Uint8Array>
+  readonly folder: string
+  /** where it and its workers listen, and what others know it by */
+  readonly host: string
+  /** of its API; 0: any */
+  readonly port: number
+  /** how many workers it takes */
+  readonly slots: number
+  /** of Squall */
+  readonly version: string
+  /** what it has to give (all of the machine) */
+  readonly cores?: number | undefined
+  readonly memoryMb?: number | undefined
+  /** below which topologies keep state (`FOLDER/state`) */
+  readonly stateFolder?: string | undefined
+  readonly report: (message: string) => void
+  readonly schedule?: Schedule | undefined
+  readonly processes?: Processes | undefined
+  /** why the host is not well (its disk, and `command`) */
+  readonly health?: (() => Promise<string | undefined>) | undefined
+}
+
+const backOffMs = { first: 100, max: 5_000 }
+
+interface Parts {
+  readonly lock: FolderLock
+  readonly supervisor: Supervisor
+  readonly presence: Presence
+  readonly health: Health
+  readonly api: Served
+}
+
+/**
+ * ```ts
+ * const host = new HostSupervisor({ coordinator, blob: (sha256) => blobs.get(sha256), folder: '/var/lib/squall', host: 'a.example', ... })
+ * await host.start()
+ * ```
+ */
+export class HostSupervisor {
+  readonly #options: HostSupervisorOptions
+  readonly #schedule: Schedule
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #parts: Parts | undefined
+  #records: LiveRecords | undefined
+  #unhealthy: string | undefined
+  #isOver = false
+  #isSyncDue = false
+  #mirroring: Promise<void> = Promise.resolve()
+  #wake: () => void = () => undefined
+
+  constructor(options: HostSupervisorOptions) {
+    this.#options = options
+    this.#schedule = options.schedule ?? realSchedule
+  }
+
+  /**
+   * Resolves when the workers of the last supervisor of this folder are taken over and the API answers, whether the coordinator does or not.
+   *
+   * Errors: `state-in-use` when another supervisor has the folder, `file-unwritable`, `listen-failed`.
+   */
+  async start(): Promise<void> {
+    if (!this.#isOver) await (this.#starting ??= this.#start())
+  }
+
+  /**
+   * Ends; `andWorkers`: they end too, and the host is gone at once. Otherwise they go on, and wait for the next supervisor of this folder; nimbus places
+   * them elsewhere unless it comes within some seconds. The coordinator is whoever's it is to close.
+   */
+  async stop({ andWorkers = false }: { readonly andWorkers?: boolean } = {}): Promise<void> {
+    await (this.#stopping ??= this.#stop(andWorkers))
+  }
+
+  /** Where its API is, once it has started. */
+  get url(): string {
+    return this.#urlOf(this.#parts?.api.port ?? 0)
+  }
+
+  async #start(): Promise<void> {
+    const { folder, coordinator, report, processes = nodeProcesses, stateFolder = join(folder, 'state') } = this.#options
+    const lock = this.#lock()
+    try {
+      const id = idIn(folder)
+      const supervisor = new Supervisor({
+        ...this.#options,
+        id,
+        schedule: this.#schedule,
+        processes,
+        stateFolder,
+        bundles: new Bundles(join(folder, 'bundles'), this.#options.blob),
+      })
+      const api = await this.#open(id, supervisor)
+      const presence = new Presence({ coordinator, schedule: this.#schedule, record: this.#record(id, this.#urlOf(api.port)), report })
+      const check = this.#options.health ?? (() => checkHealth(this.#options))
+      const health = new Health(this.#schedule, check, (reason) => {
+        if (reason !== this.#unhealthy)
+          report(reason === undefined ? 'this host takes workers again' : `this host takes no workers: ${reason}`)
+        this.#unhealthy = reason
+        presence.unhealthy(reason)
+      })
+      this.#parts = { lock, supervisor, presence, health, api }
+      supervisor.adopt()
+      await health.start()
+      presence.start()
+      this.#mirroring = this.#mirror(supervisor)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  async #stop(andWorkers: boolean): Promise<void> {
+    this.#isOver = true
+    this.#wake()
+    await this.#starting?.catch(() => undefined)
+    await this.#mirroring
+    this.#records?.close()
+    if (this.#parts === undefined) return
+    const { lock, supervisor, presence, health, api } = this.#parts
+    health.stop()
+    await supervisor.stop(andWorkers)
+    await presence.stop(andWorkers)
+    await api.close()
+    lock.release()
+  }
+
+  #urlOf(port: number): string {
+    const { host, tls } = this.#options
+    return `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  }
+
+  #lock(): FolderLock {
+    const { folder } = this.#options
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw new SquallError('file-unwritable', { file: folder, reason: reasonOf(error) }, {}, { cause: error })
+    }
+    return lockFolder(folder, randomBytes(8).toString('hex'))
+  }
+
+  #record(id: string, url: string): SupervisorRecord {
+    const { host, slots, version, cores = availableParallelism(), memoryMb = Math.floor(totalmem() / (1 << 20)) } = this.#options
+    return SupervisorRecord.parse({ id, host, url, slots, cores, memoryMb, version, startedAtMs: this.#schedule.date() })
+  }
+
+  async #open(id: string, supervisor: Supervisor): Promise<Served> {
+    return await openApi(this.#options, {
+      health: () => ({
+        id,
+        ...(this.#unhealthy !== undefined && { unhealthy: this.#unhealthy }),
+        isKnown: this.#parts?.presence.isHeld === true,
+        workers: supervisor.workers,
+      }),
+      log: (name, from, max) => supervisor.logs.read(name, from, max),
+      snapshot: async (log) => await supervisor.life(log)?.snapshot(),
+    })
+  }
+
+  /** Reads the records, as soon as the coordinator lets us; from then on they are told. */
+  async #mirror(supervisor: Supervisor): Promise<void> {
+    const { coordinator, report } = this.#options
+    for (let failures = 0; !this.#isOver && this.#records === undefined;)
+      try {
+        this.#records = await LiveRecords.open(coordinator, () => this.#syncSoon(supervisor), report)
+        this.#syncSoon(supervisor)
+      } catch (error) {
+        if (failures++ === 0) report(`the records cannot be read yet: ${reasonOf(error)}`)
+        await this.#pause(Math.min(backOffMs.max, backOffMs.first * 2 ** (failures - 1)))
+      }
+  }
+
+  /** Once for all that changes at a time. */
+  #syncSoon(supervisor: Supervisor): void {
+    if (this.#isSyncDue) return
+    this.#isSyncDue = true
+    this.#schedule.after(0, () => {
+      this.#isSyncDue = false
+      if (this.#records !== undefined) supervisor.sync(this.#records.known)
+    })
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isOver) return
+    let cancel = (): void => undefined
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      cancel = this.#schedule.after(ms, resolve)
+    })
+    cancel()
+  }
+}
+
+/** Who this host is: said once for a folder. */
+function idIn(folder: string): string {
+  const path = join(folder, 'id')
+  try {
+    const id = readFileSync(path, 'utf8').trim()
+    if (/^[\w.$-]{1,100}$/.test(id)) return id
+  } catch {
+    // it is the first time
+  }
+  const id = randomBytes(8).toString('hex')
+  try {
+    replaceWhole(path, `${id}\n`)
+  } catch (error) {
+    throw new SquallError('file-unwritable', { file: path, reason: reasonOf(error) }, {}, { cause: error })
+  }
+  return id
+}
