@@ -178,8 +178,8 @@ const table = {
     help: 'their number is fixed for the life of a state: use {found}, or begin anew in another directory',
   },
   'state-in-use': {
-    what: 'the state directory {folder} is in use by the process {pid}',
-    help: 'stop that run first; two runs cannot share a state directory',
+    what: 'the folder {folder} is in use by the process {pid}',
+    help: 'end that run, or squall up, first; two cannot share a folder',
   },
   'state-torn': {
     what: 'the tasks of the state in {folder} are at the batches {found}: too far apart',
@@ -383,7 +383,10 @@ const table = {
     help: 'put it there again: what was damaged is replaced',
   },
   'blob-too-large': { what: 'a blob of {size} bytes; the limit is {max}', help: 'keep large data out of the bundle of a topology' },
-  'api-away': { what: 'no answer from {url}: {reason}', help: 'see that it runs, and that the address is the right one (--url)' },
+  'api-away': {
+    what: 'no answer from {url}: {reason}',
+    help: 'start one here with squall up, or say where the cluster is: --url, or SQUALL_URL',
+  },
   'api-token': {
     what: 'the token is missing or wrong',
     help: 'give the file with the token of this cluster (--token-file); squall up makes one in its folder',
@@ -412,6 +415,23 @@ const table = {
   'link-garbled': {
     what: 'another worker sent what cannot be: {reason}',
     help: 'check that only workers of this cluster can reach the port of a worker, and that all run the same version',
+  },
+  'listen-open': {
+    what: 'listening on {host} would show the token of the cluster to the network',
+    help: 'listen on 127.0.0.1: a cluster of one machine has no TLS',
+  },
+  'start-failed': {
+    what: '{name} was deployed, but its first start failed, worker {worker} on {host}: {reason}',
+    help: 'it is tried again and again: squall logs {name} says more; repair it and deploy --update, or squall kill {name}',
+  },
+  'no-room': {
+    what: '{name} was deployed, and waits: {reason}',
+    help: 'it starts by itself as soon as there is room: kill another topology, or have more slots (squall up --slots N)',
+  },
+  'unknown-worker': { what: 'the topology {name} has no worker {worker} now', help: 'it has {known}; squall describe {name} shows them' },
+  'token-missing': {
+    what: 'there is no token in {file}',
+    help: 'start squall up, which makes one; or say where it is: --token-file FILE, or SQUALL_DIR, the folder of squall up',
   },
   // -- RDDs
   'rdd-failed': {

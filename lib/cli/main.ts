@@ -7,6 +7,7 @@
 import { Command, CommanderError } from 'commander'
 import { SquallError } from '../errors.ts'
 import { meantBy } from '../std/words.ts'
+import { addClusterVerbs, clusterVerbNames } from './cluster-verbs.ts'
 import { exitCodes, report } from './exit.ts'
 import { processIo } from './io.ts'
 import type { Io } from './io.ts'
@@ -57,25 +58,27 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
 
 function commands(io: Io, done: (code: number) => void): Command {
   const program = new Command('squall')
-    .hook('preAction', (_, { args: [file] }) => {
+    .hook('preAction', (_, { args: [first], registeredArguments: [argument] }) => {
       requireFolder()
-      if (file === '') throw new SquallError('usage', { problem: 'the name of the file is empty', hint: 'name a definition file' })
+      if (first !== '' || argument === undefined) return
+      throw argument.name() === 'file'
+        ? new SquallError('usage', { problem: 'the name of the file is empty', hint: 'name a definition file' })
+        : new SquallError('usage', { problem: `${argument.description} is empty`, hint: 'give one; squall list shows what there is' })
     })
     .description('Runs topologies of spouts and bolts: a stream processor in the line of Apache Storm.')
     .option('-v, --version', 'print the version')
     .addHelpText('after', exitCodesHelp)
     .addHelpText('after', '\nExample:\n  squall run topologies/word-count.ts --set input=book.txt')
+  const plainVerb = (name: string, description: string, example: string): Command =>
+    program.command(name).description(description).addHelpText('after', `\nExample:\n  ${example}`)
   const verb = (name: string, description: string, example: string): Command =>
-    program
-      .command(name)
-      .description(description)
+    plainVerb(name, description, example)
       .argument('<file>', 'the definition file: .ts, .js, .mts, .mjs, .yaml or .yml')
       .option('-s, --set <key=value>', 'a parameter of the topology (may be repeated)', collect)
       .option('--params <file>', 'parameters from a .properties, .yaml or .json file; --set wins')
       .option('-c, --setting <key=value>', 'a setting of the topology, e.g. spoutPendingMax=100 (may be repeated)', collect)
       .option('--config <file>', 'settings from a .yaml or .json file; -c wins')
       .option('--env', 'let a YAML file use ${ENV-NAME}')
-      .addHelpText('after', `\nExample:\n  ${example}`)
 
   verb(
     'run',
@@ -128,6 +131,8 @@ function commands(io: Io, done: (code: number) => void): Command {
       done(await (await import('./state.ts')).stateDump(topology, operator, flags, io)),
     )
 
+  addClusterVerbs({ verb: plainVerb, fileVerb: verb }, io, done)
+
   for (const command of [program, ...program.commands, ...state.commands])
     command
       .exitOverride()
@@ -149,7 +154,7 @@ function collect(value: string, before: readonly string[] = []): readonly string
   return [...before, value]
 }
 
-const verbs = ['run', 'validate', 'graph', 'state']
+const verbs = ['run', 'validate', 'graph', 'state', ...clusterVerbNames]
 const stateVerbs = ['list', 'get', 'dump']
 
 /** Commander's complaint in our form: the problem, and its suggestion as the hint. */

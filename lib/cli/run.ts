@@ -6,16 +6,17 @@ import type { ConfigInput } from '../config.ts'
 import type { ComponentError, RunOptions, RunResult } from '../engine/run-types.ts'
 import { exitCalled, uncaught } from '../engine/strays.ts'
 import { SquallError } from '../errors.ts'
-import { createLogger, logLevels } from '../std/log.ts'
-import type { LogLevel, LogOptions } from '../std/log.ts'
+import { createLogger } from '../std/log.ts'
+import type { LogOptions } from '../std/log.ts'
 import { isOwnFault, userLines } from '../std/stack.ts'
 import { loadTopology } from '../topology/load/load.ts'
 import { exitCodes, report } from './exit.ts'
+import { sameSignalMs } from './foreground.ts'
 import type { Io } from './io.ts'
 import { located } from './planned.ts'
 import { JsonReporter, LiveReporter, PlainReporter } from './reporter.ts'
 import type { Reporter } from './reporter.ts'
-import { readSettings, wholeNumber } from './settings.ts'
+import { levelOf, readSettings, wholeNumber } from './settings.ts'
 import type { CommonFlags } from './settings.ts'
 
 export interface RunFlags extends CommonFlags {
@@ -40,7 +41,7 @@ export async function run(file: string, flags: RunFlags, io: Io): Promise<number
   const seed = wholeNumber('--seed', flags.seed, 0)
   // a shell variable that is not set: state in the current folder is not what was meant
   if (flags.stateDir === '') throw new SquallError('usage', { problem: '--state-dir is empty', hint: 'give it a folder, or leave it out' })
-  const log: LogOptions = { level: levelOf(flags.logLevel), json: flags.json === true, colour: io.hasColour }
+  const log: LogOptions = { level: levelOf(flags.logLevel, 'warn'), json: flags.json === true, colour: io.hasColour }
   const reporter = flags.json === true ? new JsonReporter(io) : flags.table && io.isTerminal ? new LiveReporter(io) : new PlainReporter(io)
   const watch = new Watch(io, reporter)
   let dispose = (): void => undefined
@@ -99,15 +100,6 @@ function codeOf({ state }: RunResult): number {
       return exitCodes.failed
   }
 }
-
-function levelOf(text: string | undefined): LogLevel {
-  const level = logLevels.find((one) => one === (text ?? 'warn'))
-  if (level !== undefined) return level
-  throw new SquallError('usage', { problem: `--log-level is ${JSON.stringify(text)}`, hint: `use one of ${logLevels.join(', ')}` })
-}
-
-/** A package manager passes on the signal that the terminal has sent to both: two in this time are one. */
-const sameSignalMs = 250
 
 /**
  * Ends the run on request (gently at first, at once the second time), for an error that no one caught, and says so when a

@@ -4,6 +4,8 @@ import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
+import { logLevels } from '../std/log.ts'
+import type { LogLevel } from '../std/log.ts'
 import type { TopologyDefinition } from '../topology/draft.ts'
 import { readTextFile } from '../topology/load/text-file.ts'
 import { placeAt, valueOf } from '../topology/load/tree.ts'
@@ -55,6 +57,12 @@ export function wholeNumber(option: string, text: string | undefined, min: numbe
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
   throw new SquallError('usage', { problem: `${option} is ${JSON.stringify(text)}`, hint: `give it a whole number from ${min}` })
+}
+
+export function levelOf(text: string | undefined, usual: LogLevel): LogLevel {
+  const level = logLevels.find((one) => one === (text ?? usual))
+  if (level !== undefined) return level
+  throw new SquallError('usage', { problem: `--log-level is ${JSON.stringify(text)}`, hint: `use one of ${logLevels.join(', ')}` })
 }
 
 function pairOf(pair: string, option: string, example: string): readonly [string, string] {

@@ -56,7 +56,7 @@ interface Batches {
   readonly delayMs: number
 }
 
-export function batchesOf({ components }: Snapshot): Batches | undefined {
+export function batchesOf({ components }: Pick<Snapshot, 'components'>): Batches | undefined {
   const counters = components.find(({ id }) => id === 'batches')?.tasks[0]?.counters
   if (counters?.['batchP99Ms'] === undefined) return undefined
   return { batches: 0, records: 0, batchP50Ms: 0, batchP99Ms: 0, delayMs: 0, ...counters }
@@ -67,7 +67,7 @@ const componentsOfStreams = new Set(['batches', 'receivers', 'batch'])
 const componentsOfJob = new Set(['start', 'program'])
 
 /** The components that a topology was written with, and whether it has trees of tuples of its own. */
-function ownOf(snapshot: Snapshot): { readonly components: readonly ComponentSnapshot[]; readonly hasTrees: boolean } {
+function ownOf(snapshot: Pick<Snapshot, 'components'>): { readonly components: readonly ComponentSnapshot[]; readonly hasTrees: boolean } {
   const { components } = snapshot
   const isJob = components.some(({ id, tasks }) => id === 'program' && tasks[0]?.counters['jobAttempts'] !== undefined)
   const system = batchesOf(snapshot) !== undefined ? componentsOfStreams : isJob ? componentsOfJob : undefined
@@ -221,10 +221,13 @@ export function progressLine(snapshot: Snapshot, rates: Rates): string {
   return `${clock(uptimeMs)}  emitted ${count(emitted)}  acked ${count(acked)}  ${trouble}  pending ${count(pending)}  ${count(rates.acked)}/s  ${latencyFact(latencyMs, 'p50')}  ${latencyFact(latencyMs, 'p99')}`
 }
 
+/** What tells which figures of a run are of interest. */
+type RunFigures = Pick<Snapshot, 'topology' | 'components'>
+
 /** The last line of a run. */
 export function summaryLine(
-  snapshot: Snapshot,
-  { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: RunResult,
+  snapshot: RunFigures,
+  { state, seconds, emitted, acked, failed, expired, replayed, deadLettered }: Omit<RunResult, 'error'>,
 ): string {
   const rate = (n: number): string => (seconds > 0 ? ` (${count(n / seconds)}/s)` : '')
   const batches = batchesOf(snapshot)
@@ -263,21 +266,21 @@ function wrap(parts: readonly (readonly [string, string])[], columns: number): r
   return lines.map(({ painted }) => painted)
 }
 
-function cut(text: string, width: number): string {
+export function cut(text: string, width: number): string {
   return text.length <= width ? text : width < 2 ? text.slice(0, Math.max(0, width)) : `${text.slice(0, width - 1)}…`
 }
 
-function count(n: number): string {
+export function count(n: number): string {
   return Math.round(n)
     .toString()
     .replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
-function ms(value: number): string {
+export function ms(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3)
 }
 
-function clock(uptimeMs: number): string {
+export function clock(uptimeMs: number): string {
   const seconds = Math.floor(uptimeMs / 1_000)
   const two = (n: number): string => String(n).padStart(2, '0')
   const hours = Math.floor(seconds / 3_600)

@@ -63,6 +63,8 @@ export const TopologyRecord = z.object({
   /** the code, by its digest, and the file that it came from */
   bundle: Sha256,
   file: z.string().max(1_000),
+  /** where it was deployed from: its workers start there, so that paths mean the same, on hosts that have such a folder */
+  folder: z.string().max(4_096).optional(),
   params: z.record(z.string(), z.unknown()),
   config: z.custom<ConfigInput>((value) => typeof value === 'object' && value !== null),
   workers: z.int().min(1).max(10_000),

@@ -22,6 +22,6 @@ export function makeFolders(path: string): readonly string[] {
   })
 }
 
-function isFolder(path: string): boolean {
+export function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }

@@ -18,11 +18,11 @@ const rows = [
   ['wire'],
   ['engine', 'batch'],
   ['connectors', 'bolts'],
-  ['cluster/http'],
+  ['cluster/http', 'cluster/home'],
   ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
   ['cluster/worker'],
   ['cluster/nimbus', 'cluster/supervisor'],
-  ['cluster/client'],
+  ['cluster/client', 'cluster/up'],
   ['testing', 'cli', 'ui'],
   ['index'],
 ]

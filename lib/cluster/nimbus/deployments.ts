@@ -13,6 +13,7 @@ export const Deployment = TopologyRecord.pick({
   name: true,
   bundle: true,
   file: true,
+  folder: true,
   params: true,
   config: true,
   workers: true,
@@ -23,7 +24,7 @@ export const Deployment = TopologyRecord.pick({
 export type Deployment = z.infer<typeof Deployment>
 
 /** New code of a topology that is there. */
-export const Update = TopologyRecord.pick({ bundle: true, file: true, params: true, config: true, components: true }).extend({
+export const Update = TopologyRecord.pick({ bundle: true, file: true, folder: true, params: true, config: true, components: true }).extend({
   workers: TopologyRecord.shape.workers.optional(),
   executors: TopologyRecord.shape.executors.optional(),
 })

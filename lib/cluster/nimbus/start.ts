@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Schedule } from '../../std/schedule.ts'
+import type { Blobs } from '../blobstore/blobs.ts'
 import { FolderBlobs } from '../blobstore/folder-blobs.ts'
 import { HttpBlobs } from '../blobstore/http-blobs.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
@@ -26,6 +27,7 @@ export interface NimbusStart extends ServeOptions {
 
 export interface RunningNimbus {
   readonly nimbus: Nimbus
+  readonly blobs: Blobs
   readonly url: string
   /** Lets another one lead at once. The coordinator stays open. */
   stop(): Promise<void>
@@ -65,6 +67,7 @@ export async function startNimbus(start: NimbusStart): Promise<RunningNimbus> {
   nimbus.start()
   return {
     nimbus,
+    blobs,
     url,
     stop: async () => {
       await nimbus.stop()

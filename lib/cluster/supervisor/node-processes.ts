@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
+import { isFolder } from '../../std/folders.ts'
 import { isAlive, startOf } from '../../std/processes.ts'
 import { FromWorker, Launch } from '../worker/assignment.ts'
 import type { ToWorker } from '../worker/assignment.ts'
@@ -83,12 +84,13 @@ export const nodeProcesses: Processes = {
   },
 }
 
-function spawned({ logFile, heapMb, environment }: WorkerSpec, launchFile: string): ChildProcess {
+function spawned({ logFile, heapMb, environment, folder, startFolder }: WorkerSpec, launchFile: string): ChildProcess {
   const names = new Set([...environmentAlways, ...environment])
   // appending: its supervisor may cut the file
   const log = openSync(logFile, 'a', 0o600)
   try {
     return spawn(process.execPath, [...(heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`]), workerMain, launchFile], {
+      cwd: startFolder !== undefined && isFolder(startFolder) ? startFolder : folder,
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
       env: Object.fromEntries([...names].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),

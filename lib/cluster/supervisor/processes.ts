@@ -6,6 +6,8 @@ export interface WorkerSpec {
   readonly launch: Launch
   /** of this worker alone, and there already: its launch file, and what finds it again */
   readonly folder: string
+  /** where its process starts, if this host has it; in the worker's own folder otherwise */
+  readonly startFolder?: string | undefined
   /** what it prints goes to the end of this file */
   readonly logFile: string
   /** what its executors may have of the heap of JavaScript, each */

@@ -39,7 +39,7 @@ export class RecordWriter {
   #wake: () => void = () => undefined
   /** what was told last of what went wrong: it is told once */
   #trouble = ''
-  #isWriting = false
+  #writing: Promise<void> | undefined
 
   constructor(options: RecordWriterOptions) {
     this.#options = options
@@ -78,6 +78,14 @@ export class RecordWriter {
       }
   }
 
+  /** Resolves when all is written, or after `withinMs`. */
+  async written(withinMs: number): Promise<void> {
+    let cancel: () => void = () => undefined
+    const late = new Promise<void>((resolve) => (cancel = this.#options.schedule.after(withinMs, resolve)))
+    await Promise.race([this.#writing, late])
+    cancel()
+  }
+
   /** What is not written now is not written any more. */
   stop(): void {
     this.#isOver = true
@@ -86,9 +94,7 @@ export class RecordWriter {
 
   #add(key: string, job: Job): void {
     this.#jobs.set(key, job)
-    if (this.#isWriting) return
-    this.#isWriting = true
-    void this.#write()
+    this.#writing ??= this.#write()
   }
 
   async #write(): Promise<void> {
@@ -106,7 +112,7 @@ export class RecordWriter {
         await this.#pause()
       }
     }
-    this.#isWriting = false
+    this.#writing = undefined
   }
 
   #next(): readonly [string, Job] | undefined {

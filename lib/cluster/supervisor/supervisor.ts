@@ -56,6 +56,8 @@ export interface SupervisorOptions extends SocketsOptions {
 const positionsMs = 1_000
 /** How often it is looked how large logs are. */
 const logsMs = 10_000
+/** How long one that ends waits for the coordinator to take its last records. */
+const lastWritesMs = 2_000
 /** How long a worker whose assignment is gone has for what is under way. */
 const drainMs = 2_000
 
@@ -144,6 +146,7 @@ export class Supervisor {
     const lives = [...this.#residents.values()].map(({ life }) => life)
     if (andWorkers) await this.#writePositions()
     await Promise.all(lives.map((life) => (andWorkers ? life.stop(drainMs) : life.release())))
+    if (andWorkers) await this.#writeLast()
     this.#writer.stop()
   }
 
@@ -208,6 +211,7 @@ export class Supervisor {
       launch: { ...launch, ...(tls !== undefined && { tls }) },
       folder,
       logFile: join(folder, 'worker.log'),
+      startFolder: topology.folder,
       heapMb,
       environment,
     }
@@ -288,6 +292,12 @@ export class Supervisor {
     this.#keepRecord(resident)
     this.#writer.worker(key, () => this.#residents.get(key)?.life.record)
     this.#tellOthers(resident)
+  }
+
+  /** Else workers would be said to run until the next supervisor of this host says otherwise. */
+  async #writeLast(): Promise<void> {
+    for (const [key, { life }] of this.#residents) this.#writer.worker(key, () => life.record)
+    await this.#writer.written(lastWritesMs)
   }
 
   /** For the next supervisor of this host. */

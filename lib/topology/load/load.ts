@@ -52,12 +52,7 @@ export async function loadTopology(file: string, options: LoadOptions = {}): Pro
   const yaml = /^\.ya?ml$/i.test(extension)
   checkReadable(file, path)
   if (!yaml && !['.ts', '.mts', '.js', '.mjs'].includes(extension)) throw new SquallError('definition-format', { file })
-  const folder = await temporary(() => {
-    const root = realpathSync(tmpdir())
-    sweep(root)
-    return mkdtemp(join(root, `squall-${process.pid}-`))
-  })
-  const dispose = removeAtExit(folder)
+  const { folder, dispose } = await privateFolder()
   try {
     const module = join(folder, 'topology.mjs')
     // the YAML reader is for YAML files only: it costs time that a TypeScript file need not pay
@@ -66,6 +61,19 @@ export async function loadTopology(file: string, options: LoadOptions = {}): Pro
     await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
     const definition = await importTopology(module, file, inputs)
     return { file, definition, module, text, sha256, dispose }
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}
+
+/** The topology in the text of a bundle (`LoadedTopology.text`), from another host perhaps. Rejects as `loadTopology` does. */
+export async function loadBundle(text: string, file: string): Promise<Pick<LoadedTopology, 'definition' | 'dispose'>> {
+  const { folder, dispose } = await privateFolder()
+  try {
+    const module = join(folder, 'topology.mjs')
+    await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
+    return { definition: await importTopology(module, file), dispose }
   } catch (error) {
     dispose()
     throw error
@@ -152,6 +160,15 @@ function describe(value: unknown): string {
 }
 
 // ------------------------------------------------------------------------------------------------ the private folder
+
+async function privateFolder(): Promise<{ readonly folder: string; readonly dispose: () => void }> {
+  const folder = await temporary(() => {
+    const root = realpathSync(tmpdir())
+    sweep(root)
+    return mkdtemp(join(root, `squall-${process.pid}-`))
+  })
+  return { folder, dispose: removeAtExit(folder) }
+}
 
 async function temporary<T>(write: () => Promise<T>): Promise<T> {
   try {

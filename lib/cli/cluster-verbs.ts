@@ -1,0 +1,90 @@
+/** The verbs of the cluster: their options. What each does is in a file of its own, which is only read when it is used. */
+import type { Command } from 'commander'
+import type { DeployFlags } from './deploy.ts'
+import type { Io } from './io.ts'
+import type { KillFlags } from './kill.ts'
+import type { LogsFlags } from './logs.ts'
+import type { RebalanceFlags } from './rebalance.ts'
+import type { RemoteFlags } from './remote.ts'
+import type { UpFlags } from './up.ts'
+
+interface Makers {
+  /** a verb without an argument, with an example in its help */
+  readonly verb: (name: string, description: string, example: string) => Command
+  /** a verb about a definition file, with the options that all of these have */
+  readonly fileVerb: (name: string, description: string, example: string) => Command
+}
+
+/** In the order of the help; `squall --help` and wrong usage know them from here. */
+export const clusterVerbNames = ['up', 'deploy', 'list', 'describe', 'top', 'logs', 'activate', 'deactivate', 'rebalance', 'kill'] as const
+
+export function addClusterVerbs({ verb, fileVerb }: Makers, io: Io, done: (code: number) => void): void {
+  verb('up', 'Be a cluster of one machine: runs what is deployed, until Ctrl-C; everything is back when it starts again.', 'squall up')
+    .option('--dir <dir>', 'the folder that keeps everything (SQUALL_DIR, or .squall in the home folder)')
+    .option('--port <n>', 'the port of its API; 0 is any that is free (6688)')
+    .option('--host <host>', 'the address that it listens on (127.0.0.1)')
+    .option('--slots <n>', 'how many workers it may run at once (4)')
+    .option('--json', 'print one JSON line when it is ready: {"kind":"ready","url":...}; the log is JSON, too')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (info)')
+    .action(async (flags: UpFlags) => done(await (await import('./up.ts')).up(flags, io)))
+
+  const asking = (command: Command): Command =>
+    command
+      .option('--url <url>', 'where the cluster is (SQUALL_URL, or where squall up was last)')
+      .option('--token-file <file>', 'the file with its token (the one of squall up)')
+  const remote = (name: string, description: string, example: string): Command => asking(verb(name, description, example))
+  const topologyVerb = (name: string, description: string, example: string): Command =>
+    remote(name, description, example).argument('<name>', 'the name of the topology')
+
+  asking(
+    fileVerb(
+      'deploy',
+      'Run a topology on the cluster; returns once it runs.',
+      'squall deploy topologies/word-count.ts --set input=book.txt',
+    ),
+  )
+    .option('-n, --name <name>', 'the name to deploy it under (its own)')
+    .option('-w, --workers <n>', 'processes to run it in (1)')
+    .option('-e, --executors <n>', 'threads over all workers (one a worker)')
+    .option('--inactive', 'its spouts rest until squall activate')
+    .option('--update', 'replace the code of the topology that has this name')
+    .option('--no-wait', 'return once the cluster has it')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (file: string, flags: DeployFlags) => done(await (await import('./deploy.ts')).deploy(file, flags, io)))
+  remote('list', 'The topologies of the cluster.', 'squall list')
+    .option('--json', 'as one JSON line')
+    .action(async (flags: RemoteFlags) => done(await (await import('./list.ts')).list(flags, io)))
+  topologyVerb('describe', 'One topology: its components with their figures, its workers, what went wrong.', 'squall describe word-count')
+    .option('--json', 'as one JSON line')
+    .action(async (name: string, flags: RemoteFlags) => done(await (await import('./describe.ts')).describe(name, flags, io)))
+  remote('top', 'What the topologies do, live; q or Ctrl-C ends it.', 'squall top')
+    .argument('[name]', 'only this topology, with its components')
+    .option('--json', 'a JSON line a second')
+    .action(async (name: string | undefined, flags: RemoteFlags) => done(await (await import('./top.ts')).top(name, flags, io)))
+  topologyVerb('logs', 'What the workers of a topology print.', 'squall logs word-count -f')
+    .option('-f, --follow', 'go on with what comes, until Ctrl-C')
+    .option('--component <id>', 'only the workers that run a task of this component')
+    .option('--worker <k>', 'only this worker')
+    .option('--lines <n>', 'so many of the last lines of each worker (100)')
+    .option('--json', 'as JSON lines')
+    .action(async (name: string, flags: LogsFlags) => done(await (await import('./logs.ts')).logs(name, flags, io)))
+  topologyVerb('activate', 'Let the spouts of a topology work.', 'squall activate word-count')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (name: string, flags: RemoteFlags) => done(await (await import('./activate.ts')).activate(name, true, flags, io)))
+  topologyVerb('deactivate', 'Let the spouts of a topology rest; what is under way is done.', 'squall deactivate word-count')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (name: string, flags: RemoteFlags) => done(await (await import('./activate.ts')).activate(name, false, flags, io)))
+  topologyVerb(
+    'rebalance',
+    'Give a topology more or fewer workers or executors, or spread it anew.',
+    'squall rebalance word-count --workers 2',
+  )
+    .option('-w, --workers <n>', 'processes to run it in')
+    .option('-e, --executors <n>', 'threads over all workers')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (name: string, flags: RebalanceFlags) => done(await (await import('./rebalance.ts')).rebalance(name, flags, io)))
+  topologyVerb('kill', 'End a topology and forget it.', 'squall kill word-count --wait 30s')
+    .option('--wait <time>', 'how long its spouts rest before, so that what is under way is done (0s)')
+    .option('--json', 'print the outcome as one JSON line')
+    .action(async (name: string, flags: KillFlags) => done(await (await import('./kill.ts')).kill(name, flags, io)))
+}

@@ -1,0 +1,29 @@
+/** `squall kill NAME`: ends a topology, and resolves once it is gone. */
+import { SquallError } from '../errors.ts'
+import { durationMs } from '../std/clock.ts'
+import { exitCodes } from './exit.ts'
+import type { Io } from './io.ts'
+import { found, withRemote } from './remote.ts'
+import type { RemoteFlags } from './remote.ts'
+import { watching } from './watching.ts'
+
+export interface KillFlags extends RemoteFlags {
+  readonly wait?: string
+}
+
+const lookMs = 200
+
+/** With `--json` one line: `{"kind":"killed","name"}`. */
+export async function kill(name: string, flags: KillFlags, io: Io): Promise<number> {
+  const waitMs = flags.wait === undefined ? 0 : durationMs(flags.wait)
+  if (waitMs === undefined)
+    throw new SquallError('usage', { problem: `--wait is ${JSON.stringify(flags.wait)}`, hint: 'give it a duration, such as 30s' })
+  return await withRemote(flags, async (cluster) => {
+    const { id } = await cluster.describe(name)
+    await cluster.kill(name, { waitMs })
+    const isGone = await watching(io, lookMs, async () => ((await found(cluster, name))?.id === id ? undefined : true))
+    if (isGone === undefined) return exitCodes.stopped
+    io.out(flags.json === true ? `${JSON.stringify({ kind: 'killed', name })}\n` : `${name} is gone\n`)
+    return exitCodes.fine
+  })
+}

@@ -1,0 +1,57 @@
+/** `squall rebalance NAME`: more or fewer workers or executors, or what runs spread anew; only what must moves. */
+import type { ClusterClient } from '../cluster/client.ts'
+import type { TopologyDescription } from '../cluster/nimbus/views.ts'
+import { SquallError } from '../errors.ts'
+import { loadBundle } from '../topology/load/load.ts'
+import { planTopology } from '../topology/plan.ts'
+import { exitCodes } from './exit.ts'
+import { some } from './figures.ts'
+import type { Io } from './io.ts'
+import { componentsOf } from './planned.ts'
+import { withRemote } from './remote.ts'
+import type { RemoteFlags } from './remote.ts'
+import { wholeNumber } from './settings.ts'
+
+export interface RebalanceFlags extends RemoteFlags {
+  readonly workers?: string
+  readonly executors?: string
+}
+
+/** With `--json` one line: `{"kind":"rebalanced","name","workers","executors","tasks"}`, as they will be. */
+export async function rebalance(name: string, flags: RebalanceFlags, io: Io): Promise<number> {
+  const workers = wholeNumber('--workers', flags.workers, 1)
+  const executors = wholeNumber('--executors', flags.executors, 1)
+  if (workers === undefined && executors === undefined)
+    throw new SquallError('usage', { problem: 'nothing to change', hint: 'say how many: --workers N, --executors N' })
+  return await withRemote(flags, async (cluster) => {
+    const before = await cluster.describe(name)
+    const components =
+      executors === undefined || executors === before.executors ? undefined : await componentsFor(cluster, before, executors, io)
+    await cluster.rebalance(name, { workers, executors, components })
+    const after = { workers: workers ?? before.workersWanted, executors: executors ?? before.executors }
+    const tasks = (components ?? before.components).reduce((sum, component) => sum + component.tasks, 0)
+    if (flags.json === true) io.out(`${JSON.stringify({ kind: 'rebalanced', name, ...after, tasks })}\n`)
+    else io.out(`${name} gets ${some(after.workers, 'worker')}, ${some(after.executors, 'executor')}, ${some(tasks, 'task')}\n`)
+    return exitCodes.fine
+  })
+}
+
+/** How many tasks they have then: only the code knows. What it prints goes to stderr. */
+async function componentsFor(
+  cluster: ClusterClient,
+  { bundle, file, params, config }: TopologyDescription,
+  executors: number,
+  io: Io,
+): Promise<ReturnType<typeof componentsOf>> {
+  const release = io.capture((text) => io.err(text))
+  try {
+    const { definition, dispose } = await loadBundle(Buffer.from(await cluster.blobs.get(bundle)).toString(), file)
+    try {
+      return componentsOf(planTopology(definition.draft(params), config, executors))
+    } finally {
+      dispose()
+    }
+  } finally {
+    release()
+  }
+}

@@ -1,0 +1,51 @@
+/** The cluster that a command talks to: where it is, and what its token is. */
+import { join, resolve } from 'node:path'
+import { ClusterClient } from '../cluster/client.ts'
+import { tokenFrom, urlIn, usualFolder } from '../cluster/home/home.ts'
+import type { TopologyDescription } from '../cluster/nimbus/views.ts'
+import { SquallError } from '../errors.ts'
+
+/** The options of every verb that talks to a cluster. */
+export interface RemoteFlags {
+  readonly url?: string
+  readonly tokenFile?: string
+  readonly json?: boolean
+}
+
+export const usualPort = 6688
+
+/** Asks the cluster that is meant, and lets go of it. */
+export async function withRemote(flags: RemoteFlags, ask: (cluster: ClusterClient) => Promise<number>): Promise<number> {
+  const cluster = new ClusterClient({ urls: urlsOf(flags), token: tokenOf(flags) })
+  try {
+    return await ask(cluster)
+  } finally {
+    cluster.close()
+  }
+}
+
+/** A topology that may be gone. */
+export async function found(cluster: ClusterClient, name: string): Promise<TopologyDescription | undefined> {
+  return await cluster.describe(name).catch((error: unknown) => {
+    if (error instanceof SquallError && error.code === 'unknown-topology') return undefined
+    throw error
+  })
+}
+
+/** `--url` and `SQUALL_URL` may name several nimbus, with commas between: one that answers will do. */
+function urlsOf({ url }: RemoteFlags): readonly string[] {
+  const text = url ?? (process.env['SQUALL_URL'] || urlIn(usualFolder())) ?? `http://127.0.0.1:${usualPort}`
+  const urls = text.split(',')
+  for (const one of urls)
+    if (!URL.canParse(one) || !/^https?:$/.test(new URL(one).protocol))
+      throw new SquallError('usage', {
+        problem: `${JSON.stringify(one)} is not the address of a cluster`,
+        hint: `write it as http://HOST:PORT, in --url or SQUALL_URL`,
+      })
+  return urls
+}
+
+function tokenOf({ tokenFile }: RemoteFlags): string {
+  if (tokenFile === '') throw new SquallError('usage', { problem: '--token-file is empty', hint: 'give it a file, or leave it out' })
+  return tokenFrom(tokenFile === undefined ? join(usualFolder(), 'token') : resolve(tokenFile))
+}

@@ -1,0 +1,295 @@
+/** The verbs of the cluster against an API that says what the test wants: their words, their JSON, their faults. */
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { digestOf } from '../../../lib/cluster/blobstore/blobs.ts'
+import { main } from '../../../lib/cli/main.ts'
+import { SquallError } from '../../../lib/errors.ts'
+import { folderOf, tinyTopology } from '../../fixtures/files.ts'
+import { fakeIo } from '../fake.ts'
+import { fakeApi, freePort, words } from './fake-api.ts'
+
+const { name, state, uptimeS, executors, tasks } = words
+const summary = { name, state, workers: 1, uptimeS, executors, tasks }
+
+describe('list', () => {
+  test('as a table, and what topologies lack below it', async () => {
+    const api = await fakeApi({
+      'GET /v1/topologies': [summary, { ...summary, name: 'b', state: 'waiting', workers: 0, problem: 'no free slots' }],
+    })
+    const { code, stdout, stderr } = await api.squall('list')
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toBe(
+      [
+        'topology  state    workers  executors  tasks  uptime',
+        'words     active         1          2      3   01:02',
+        'b         waiting        0          2      3   01:02',
+        '',
+        'b: no free slots',
+        '',
+      ].join('\n'),
+    )
+    expect(api.asked[0]).toMatchObject({ authorization: 'Bearer sesame' })
+  })
+
+  test('as JSON', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies': [summary] })
+    expect(JSON.parse((await api.squall('list', '--json')).stdout)).toEqual([
+      { name: 'words', state: 'active', workers: 1, uptimeS: 62, executors: 2, tasks: 3 },
+    ])
+  })
+
+  test('of none says how there is one', async () => {
+    expect((await (await fakeApi({ 'GET /v1/topologies': [] })).squall('list')).stdout).toContain('squall deploy FILE')
+  })
+})
+
+describe('a description', () => {
+  test('components, workers, and what went wrong', async () => {
+    const [worker] = words.workers
+    const failing = { ...worker, restarts: 2, error: { code: 'definition-threw', message: 'the file threw: no', atMs: 0 } }
+    const api = await fakeApi({ 'GET /v1/topologies/words': { ...words, workers: [failing] }, 'GET /v1/topologies/words/snapshot': null })
+    const { code, stdout } = await api.squall('describe', 'words')
+    expect(code).toBe(0)
+    expect(stdout).toBe(
+      [
+        'words  active 01:02  1 worker, 2 executors, 3 tasks',
+        'deployed from words.ts, 2026-01-01T00:00:00.000Z',
+        '',
+        'component      tasks',
+        'lines (spout)      1',
+        'count (bolt)       2',
+        '',
+        'worker  host       pid  state    restarts  executors',
+        '     0  10.0.0.1  4711  running         2  0-1',
+        '',
+        'worker 0, 1970-01-01T00:00:00.000Z: [definition-threw] the file threw: no',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('the result of one that is finished', async () => {
+    const totals = { emitted: 10, acked: 10, failed: 0, expired: 0, replayed: 0, deadLettered: 0 }
+    const result = { state: 'finished', seconds: 2, ...totals, atMs: 0 }
+    const api = await fakeApi({
+      'GET /v1/topologies/words': { ...words, state: 'finished', workers: [], result },
+      'GET /v1/topologies/words/snapshot': null,
+    })
+    expect((await api.squall('describe', 'words')).stdout).toContain('words finished after 2.00 s: emitted 10, acked 10 (5/s)')
+  })
+
+  test('as JSON', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies/words': words })
+    expect(JSON.parse((await api.squall('describe', 'words', '--json')).stdout)).toMatchObject({
+      name: 'words',
+      components: [{ id: 'lines', kind: 'spout', tasks: 1, counts: { emitted: 1_200 } }, { id: 'count' }],
+      workers: [{ id: 0, host: '10.0.0.1', pid: 4711, executors: [0, 1] }],
+    })
+  })
+})
+
+describe('what a cluster says that it does not do', () => {
+  test.each([
+    ['describe', 'GET /v1/topologies/wrods'],
+    ['activate', 'POST /v1/topologies/wrods/activate'],
+    ['deactivate', 'POST /v1/topologies/wrods/deactivate'],
+    ['kill', 'GET /v1/topologies/wrods'],
+    ['logs', 'GET /v1/topologies/wrods'],
+    ['top', 'GET /v1/topologies/wrods'],
+  ])('%s of a topology that is not there', async (verb, path) => {
+    const api = await fakeApi({ [path]: new SquallError('unknown-topology', { name: 'wrods', hint: 'did you mean words?' }) })
+    const { code, stdout, stderr } = await api.squall(verb, 'wrods')
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe('error[unknown-topology]: no topology has the name wrods\nhelp: did you mean words?\n')
+  })
+
+  test('a token that is not there, an address that is none, and nobody there', async () => {
+    const api = await fakeApi({})
+    const { url } = api
+    const said = async (...argv: string[]): Promise<string> => {
+      const io = fakeIo()
+      expect(await main(['list', ...argv], io)).toBeGreaterThan(0)
+      return io.stderr
+    }
+    expect(await said('--url', url, '--token-file', `${api.tokenFile}s`)).toMatch(
+      /^error\[token-missing\]: .*\nhelp: start squall up, which makes one/,
+    )
+    expect(await said('--url', 'here', '--token-file', api.tokenFile)).toContain('error[usage]: "here" is not the address of a cluster')
+    const nobody = `http://127.0.0.1:${await freePort()}`
+    expect(await said('--url', nobody, '--token-file', api.tokenFile)).toMatch(
+      /^error\[api-away\]: .*\nhelp: start one here with squall up/,
+    )
+    expect(api.asked).toEqual([])
+  })
+})
+
+describe('deploy', () => {
+  const file = (): string => join(folderOf({ 'tiny.ts': tinyTopology }), 'tiny.ts')
+  const tiny = { ...words, name: 'tiny', id: 'tiny-1' }
+
+  test('brings the code, what is known of it, and returns once it runs', async () => {
+    const path = file()
+    const looks = [{ ...tiny, state: 'starting', workers: [] }, tiny]
+    const api = await fakeApi({
+      'POST /v1/topologies': { name: 'tiny', id: 'tiny-1' },
+      'GET /v1/topologies/tiny': () => (looks.length > 1 ? looks.shift() : looks[0]),
+    })
+    api.uploads = true
+    const { code, stdout, stderr } = await api.squall(
+      'deploy',
+      path,
+      '--set',
+      'n=5',
+      '-c',
+      'spoutPendingMax=7',
+      '-w',
+      '2',
+      '--inactive',
+      '--json',
+    )
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toEqual({
+      kind: 'deployed',
+      name: 'tiny',
+      id: 'tiny-1',
+      state: 'active',
+      workers: 1,
+      executors: 2,
+      tasks: 3,
+    })
+    const [upload, post] = api.asked
+    expect(upload?.path).toBe(`/v1/blobs/${digestOf(upload?.body ?? Buffer.from(''))}`)
+    expect(upload?.body.toString()).toContain('"squall-library:index"')
+    expect(JSON.parse(post?.body.toString() ?? '')).toMatchObject({
+      name: 'tiny',
+      bundle: upload?.path.slice('/v1/blobs/'.length),
+      folder: process.cwd(),
+      params: { n: '5' },
+      config: { spoutPendingMax: '7' },
+      workers: 2,
+      executors: 2,
+      components: [
+        { id: 'words', kind: 'spout', tasks: 1 },
+        { id: 'log', kind: 'bolt', tasks: 2 },
+      ],
+      wanted: 'inactive',
+    })
+  })
+
+  test.each([
+    [
+      'no-room',
+      { ...tiny, state: 'waiting', workers: [], problem: 'there are no free slots' },
+      'tiny was deployed, and waits: there are no free slots',
+    ],
+    [
+      'start-failed',
+      {
+        ...tiny,
+        state: 'failing',
+        workers: [{ ...tiny.workers[0], state: 'waiting', error: { code: 'x', message: 'no such file', atMs: 0 } }],
+      },
+      'tiny was deployed, but its first start failed, worker 0 on 10.0.0.1: no such file',
+    ],
+  ])('%s', async (error, topology, what) => {
+    const api = await fakeApi({ 'POST /v1/topologies': { name: 'tiny', id: 'tiny-1' }, 'GET /v1/topologies/tiny': topology })
+    api.uploads = true
+    const path = file()
+    const { code, stderr } = await api.squall('deploy', path)
+    expect(code).toBe(1)
+    expect(stderr).toContain(`error[${error}]: ${what}\nhelp: `)
+    expect((await api.squall('deploy', path, '--no-wait')).code).toBe(0)
+  })
+
+  test('what cannot be planned asks nobody', async () => {
+    const api = await fakeApi({})
+    const { code, stderr } = await api.squall('deploy', file(), '--set', 'm=1')
+    expect(code).toBe(1)
+    expect(stderr).toContain('error[unknown-param]: the topology tiny has no parameter m')
+    expect(api.asked).toEqual([])
+  })
+
+  test('a name in use', async () => {
+    const api = await fakeApi({ 'POST /v1/topologies': new SquallError('name-in-use', { name: 'tiny', state: 'active' }) })
+    api.uploads = true
+    expect((await api.squall('deploy', file())).stderr).toContain(
+      'error[name-in-use]: a topology with the name tiny is deployed already (active)',
+    )
+  })
+})
+
+describe('kill, rebalance, top', () => {
+  test('kill waits until it is gone', async () => {
+    const looks: unknown[] = [words, words, new SquallError('unknown-topology', { name: 'words', hint: '' })]
+    const api = await fakeApi({ 'GET /v1/topologies/words': () => looks.shift(), 'POST /v1/topologies/words/kill': { ok: true } })
+    expect(await api.squall('kill', 'words', '--wait', '30s')).toEqual({ code: 0, stdout: 'words is gone\n', stderr: '' })
+    expect(JSON.parse(api.asked[1]?.body.toString() ?? '')).toEqual({ waitMs: 30_000 })
+    expect((await api.squall('kill', 'words', '--wait', 'soon')).code).toBe(2)
+  })
+
+  test('rebalance says what it asks for', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies/words': words, 'POST /v1/topologies/words/rebalance': { ok: true } })
+    const { stdout } = await api.squall('rebalance', 'words', '--workers', '2')
+    expect(stdout).toBe('words gets 2 workers, 2 executors, 3 tasks\n')
+    expect(JSON.parse(api.asked[1]?.body.toString() ?? '')).toEqual({ workers: 2 })
+    expect((await api.squall('rebalance', 'words')).code).toBe(2)
+  })
+
+  test('top, once where there is no terminal', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies': [summary], 'GET /v1/topologies/words': words })
+    expect((await api.squall('top')).stdout).toBe(
+      'topology  state   workers  uptime  emitted/s  acked/s  acked  failed  pending\nwords     active        1   01:02          -        -  1,000       0      200\n',
+    )
+  })
+
+  test('top, live on a terminal', async () => {
+    const later = { ...words, components: [{ ...words.components[0], counts: { ...words.components[0]?.counts, acked: 9_000_000 } }] }
+    let looks = 0
+    const api = await fakeApi({ 'GET /v1/topologies': [summary], 'GET /v1/topologies/words': () => (looks++ === 0 ? words : later) })
+    const { io, done } = api.start({ isTerminal: true }, 'top')
+    await vi.waitUntil(() => io.stdout.includes('9,000,000'), { timeout: 10_000 })
+    io.signals.emit('stop', 'signal')
+    expect(await done).toBe(130)
+  })
+})
+
+describe('logs', () => {
+  const part = (text: string, from = 0): object => ({ from, next: from + text.length, size: from + text.length, text })
+
+  test('the last lines', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies/words': words, 'GET /v1/logs/aa': part('of a line\nb\nc\nd', 100) })
+    expect((await api.squall('logs', 'words', '--lines', '2')).stdout).toBe('c\nd\n')
+    expect((await api.squall('logs', 'words')).stdout).toBe('b\nc\nd\n')
+  })
+
+  test('follow what comes, across a file that begins anew', async () => {
+    let calls = 0
+    const parts = [part('a\n'), part('b\nc', 2), part('d\n', 5), { from: 0, next: 2, size: 2, text: 'e\n' }]
+    const api = await fakeApi({ 'GET /v1/topologies/words': words, 'GET /v1/logs/aa': () => parts[calls++] ?? part('', 2) })
+    const { io, done } = api.start({}, 'logs', 'words', '-f', '--json')
+    await vi.waitUntil(() => io.stdout.includes('"e"'), { timeout: 10_000 })
+    io.signals.emit('stop', 'signal')
+    expect(await done).toBe(130)
+    expect(
+      io.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(['a', 'b', 'cd', 'e'].map((line) => ({ kind: 'log', worker: 0, line })))
+  })
+
+  test('of the workers that are meant', async () => {
+    const worker = (id: number, executors: number[]): object => ({ ...words.workers[0], id, executors, log: `log${id}` })
+    // lines on executor 0; count on both
+    const two = { ...words, workers: [worker(0, [0]), worker(1, [1])] }
+    const api = await fakeApi({ 'GET /v1/topologies/words': two, 'GET /v1/logs/log0': part('zero\n'), 'GET /v1/logs/log1': part('one\n') })
+    expect((await api.squall('logs', 'words')).stdout).toBe('worker 0: zero\nworker 1: one\n')
+    expect((await api.squall('logs', 'words', '--worker', '1')).stdout).toBe('one\n')
+    expect((await api.squall('logs', 'words', '--component', 'lines')).stdout).toBe('zero\n')
+    expect((await api.squall('logs', 'words', '--component', 'count')).stdout).toBe('worker 0: zero\nworker 1: one\n')
+    expect((await api.squall('logs', 'words', '--component', 'cuont')).stderr).toContain('did you mean count?')
+    expect((await api.squall('logs', 'words', '--worker', '7')).stderr).toContain(
+      'error[unknown-worker]: the topology words has no worker 7 now',
+    )
+  })
+})
