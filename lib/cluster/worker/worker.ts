@@ -195,7 +195,14 @@ class Lead {
     this.#over = over
   }
 
-  async begin(): Promise<void> {
+  begin(): Promise<void> {
+    const begun = this.#begin()
+    // whoever asked for it is told when it cannot begin
+    this.#changing = begun.catch(() => undefined)
+    return begun
+  }
+
+  async #begin(): Promise<void> {
     const { definition, assignment, positions, launch, module, relay } = this.#share
     void relay.run()
     const run = await startRunWith(
