@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { openStateDirectory } from '../../lib/batch/state/directory.ts'
+import { clusterVerbNames } from '../../lib/cli/cluster-verbs.ts'
 import { main } from '../../lib/cli/main.ts'
 import { fakeIo } from '../cli/fake.ts'
 import { folderOf, tinyTopology } from '../fixtures/files.ts'
@@ -31,7 +32,18 @@ test('the exit codes are those of the help', async () => {
 const commands = pages.flatMap((page) => commandsOf(page).map((argv) => [page, argv.join(' '), argv] as const))
 const looksIntoState = (argv: readonly string[]): boolean => argv[0] === 'state' && !argv.includes('--help')
 
-test.each(commands.filter(([, , argv]) => !looksIntoState(argv)))('%s: squall %s', async (_page, _line, argv) => {
+const asksCluster = ([verb = '']: readonly string[]): boolean => (clusterVerbNames as readonly string[]).includes(verb)
+
+test.each(commands.filter(([, , argv]) => asksCluster(argv)))('%s: squall %s is understood', async (_page, _line, argv) => {
+  const [verb] = argv
+  // what is wrong is what is added, and it is the first thing to go wrong
+  const more = verb === 'up' ? ['--port', 'none'] : ['--token-file', join('no-such-folder', 'token')]
+  const { code, stderr } = await squall(...argv, ...more)
+  expect(stderr).toMatch(verb === 'up' ? /^error\[usage\]: .*port/ : /^error\[(?:token-missing|file-not-found)\]/m)
+  expect(code).toBe(verb === 'up' ? 2 : 1)
+})
+
+test.each(commands.filter(([, , argv]) => !looksIntoState(argv) && !asksCluster(argv)))('%s: squall %s', async (_page, _line, argv) => {
   const [verb = '', file = ''] = argv
   const isVerb = ['run', 'validate', 'graph'].includes(verb) && !argv.includes('--help')
   const given = isVerb
