@@ -134,7 +134,7 @@ export class MemoryCoordinator implements Coordinator {
 
   watch(prefix: string, revision: number, listener: Listener): Watch {
     checkPrefix(prefix)
-    const later = (look: () => void): void => this.#after(this.watchDelayMs(), look)
+    const later = (look: () => void): void => after(this.#schedule, this.watchDelayMs(), look)
     const watch = new StoreWatch({ store: this.#cluster.store, prefix, revision, listener, later, isOpen: () => !this.#isCut })
     const forget = this.#cluster.onChange(() => watch.wake())
     const own = {
@@ -193,9 +193,10 @@ export class MemoryCoordinator implements Coordinator {
         giveUp(new SquallError('coordinator-away', { address, reason: `no answer within ${withinMs} ms` })),
       )
       this.#underWay.add(giveUp)
-      this.#travel(requestMs, lost === 'request', () => {
+      // a request goes its way whatever becomes of who has sent it; the answer is heard when the client runs
+      this.#travel(this.#cluster.schedule, requestMs, lost === 'request', () => {
         const answer = work()
-        this.#travel(backMs, lost === 'answer', () => {
+        this.#travel(this.#schedule, backMs, lost === 'answer', () => {
           over()
           resolve(answer)
         })
@@ -204,15 +205,15 @@ export class MemoryCoordinator implements Coordinator {
   }
 
   /** What is cut off when it leaves or when it would arrive does not arrive. */
-  #travel(ms: number, isLost: boolean, arrive: () => void): void {
+  #travel(schedule: Schedule, ms: number, isLost: boolean, arrive: () => void): void {
     if (isLost || this.#isCut) return
-    this.#after(ms, () => {
+    after(schedule, ms, () => {
       if (!this.#isCut) arrive()
     })
   }
+}
 
-  #after(ms: number, fire: () => void): void {
-    if (ms === 0) queueMicrotask(fire)
-    else this.#schedule.after(ms, fire)
-  }
+function after(schedule: Schedule, ms: number, fire: () => void): void {
+  if (ms === 0) queueMicrotask(fire)
+  else schedule.after(ms, fire)
 }

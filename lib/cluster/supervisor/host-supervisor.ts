@@ -1,6 +1,5 @@
 /**
- * All that a host of a cluster runs besides its workers: the supervisor, its record in the coordinator, live copies of the records that it goes
- * by, the code of topologies, its health, and what it answers.
+ * All that a host of a cluster runs besides its workers: what goes by the records (`host.ts`), the code of topologies, and what it answers.
  *
  *     FOLDER/id                      who this host is
  *     FOLDER/lock                    one supervisor a folder
@@ -24,14 +23,13 @@ import type { SocketsOptions } from '../worker/sockets.ts'
 import { openApi } from './api.ts'
 import { Bundles } from './bundles.ts'
 import { replaceWhole } from './files.ts'
-import { Health, checkHealth } from './health.ts'
+import { checkHealth } from './health.ts'
 import type { HealthOptions } from './health.ts'
-import { LiveRecords } from './known-records.ts'
+import { Host } from './host.ts'
 import { nodeProcesses } from './node-processes.ts'
-import { Presence } from './presence.ts'
 import type { Processes } from './processes.ts'
-import { Supervisor } from './supervisor.ts'
 import type { SupervisorOptions } from './supervisor.ts'
+import { foldersBelow } from './worker-folders.ts'
 
 type OfWorkers = Pick<SupervisorOptions, 'heapMb' | 'rssMaxMb' | 'environment' | 'logBytesMax' | 'times'>
 
@@ -60,13 +58,9 @@ export interface HostSupervisorOptions extends SocketsOptions, OfWorkers, Omit<H
   readonly health?: (() => Promise<string | undefined>) | undefined
 }
 
-const backOffMs = { first: 100, max: 5_000 }
-
 interface Parts {
   readonly lock: FolderLock
-  readonly supervisor: Supervisor
-  readonly presence: Presence
-  readonly health: Health
+  readonly host: Host
   readonly api: Served
 }
 
@@ -82,12 +76,7 @@ export class HostSupervisor {
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #parts: Parts | undefined
-  #records: LiveRecords | undefined
-  #unhealthy: string | undefined
   #isOver = false
-  #isSyncDue = false
-  #mirroring: Promise<void> = Promise.resolve()
-  #wake: () => void = () => undefined
 
   constructor(options: HostSupervisorOptions) {
     this.#options = options
@@ -117,32 +106,25 @@ export class HostSupervisor {
   }
 
   async #start(): Promise<void> {
-    const { folder, coordinator, report, processes = nodeProcesses, stateFolder = join(folder, 'state') } = this.#options
+    const { folder, blob, processes = nodeProcesses, stateFolder = join(folder, 'state') } = this.#options
     const lock = this.#lock()
     try {
       const id = idIn(folder)
-      const supervisor = new Supervisor({
+      const folders = foldersBelow(join(folder, 'workers'))
+      const bundles = new Bundles(join(folder, 'bundles'), blob)
+      const api = await this.#open(id)
+      const host = new Host({
         ...this.#options,
-        id,
+        record: this.#record(id, this.#urlOf(api.port)),
+        check: this.#options.health ?? (() => checkHealth(this.#options)),
         schedule: this.#schedule,
         processes,
         stateFolder,
-        bundles: new Bundles(join(folder, 'bundles'), this.#options.blob),
+        folders,
+        bundles,
       })
-      const api = await this.#open(id, supervisor)
-      const presence = new Presence({ coordinator, schedule: this.#schedule, record: this.#record(id, this.#urlOf(api.port)), report })
-      const check = this.#options.health ?? (() => checkHealth(this.#options))
-      const health = new Health(this.#schedule, check, (reason) => {
-        if (reason !== this.#unhealthy)
-          report(reason === undefined ? 'this host takes workers again' : `this host takes no workers: ${reason}`)
-        this.#unhealthy = reason
-        presence.unhealthy(reason)
-      })
-      this.#parts = { lock, supervisor, presence, health, api }
-      supervisor.adopt()
-      await health.start()
-      presence.start()
-      this.#mirroring = this.#mirror(supervisor)
+      this.#parts = { lock, host, api }
+      await host.start()
     } catch (error) {
       lock.release()
       throw error
@@ -151,15 +133,10 @@ export class HostSupervisor {
 
   async #stop(andWorkers: boolean): Promise<void> {
     this.#isOver = true
-    this.#wake()
     await this.#starting?.catch(() => undefined)
-    await this.#mirroring
-    this.#records?.close()
     if (this.#parts === undefined) return
-    const { lock, supervisor, presence, health, api } = this.#parts
-    health.stop()
-    await supervisor.stop(andWorkers)
-    await presence.stop(andWorkers)
+    const { lock, host, api } = this.#parts
+    await host.stop(andWorkers)
     await api.close()
     lock.release()
   }
@@ -184,50 +161,21 @@ export class HostSupervisor {
     return SupervisorRecord.parse({ id, host, url, slots, cores, memoryMb, version, startedAtMs: this.#schedule.date() })
   }
 
-  async #open(id: string, supervisor: Supervisor): Promise<Served> {
+  async #open(id: string): Promise<Served> {
+    const host = (): Host | undefined => this.#parts?.host
     return await openApi(this.#options, {
-      health: () => ({
-        id,
-        ...(this.#unhealthy !== undefined && { unhealthy: this.#unhealthy }),
-        isKnown: this.#parts?.presence.isHeld === true,
-        workers: supervisor.workers,
-      }),
-      log: (name, from, max) => supervisor.logs.read(name, from, max),
-      snapshot: async (log) => await supervisor.life(log)?.snapshot(),
+      health: () => {
+        const unhealthy = host()?.unhealthy
+        return {
+          id,
+          ...(unhealthy !== undefined && { unhealthy }),
+          isKnown: host()?.isKnown === true,
+          workers: host()?.supervisor.workers ?? 0,
+        }
+      },
+      log: (name, from, max) => host()?.supervisor.logs.read(name, from, max),
+      snapshot: async (log) => await host()?.supervisor.life(log)?.snapshot(),
     })
-  }
-
-  /** Reads the records, as soon as the coordinator lets us; from then on they are told. */
-  async #mirror(supervisor: Supervisor): Promise<void> {
-    const { coordinator, report } = this.#options
-    for (let failures = 0; !this.#isOver && this.#records === undefined;)
-      try {
-        this.#records = await LiveRecords.open(coordinator, () => this.#syncSoon(supervisor), report)
-        this.#syncSoon(supervisor)
-      } catch (error) {
-        if (failures++ === 0) report(`the records cannot be read yet: ${reasonOf(error)}`)
-        await this.#pause(Math.min(backOffMs.max, backOffMs.first * 2 ** (failures - 1)))
-      }
-  }
-
-  /** Once for all that changes at a time. */
-  #syncSoon(supervisor: Supervisor): void {
-    if (this.#isSyncDue) return
-    this.#isSyncDue = true
-    this.#schedule.after(0, () => {
-      this.#isSyncDue = false
-      if (this.#records !== undefined) supervisor.sync(this.#records.known)
-    })
-  }
-
-  async #pause(ms: number): Promise<void> {
-    if (this.#isOver) return
-    let cancel = (): void => undefined
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-      cancel = this.#schedule.after(ms, resolve)
-    })
-    cancel()
   }
 }
 

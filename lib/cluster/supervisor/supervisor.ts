@@ -3,19 +3,14 @@
  *
  * It reads records and writes records, and is called by nobody. When it ends, its workers go on; the next supervisor of the host finds them by their
  * folders and takes them over. A worker whose assignment is gone, or has a newer incarnation, is ended; one that is assigned and not there is started.
- *
- *     FOLDER/workers/KEY/            launch.json, worker.json, record.json, worker.log, worker.log.1
  */
-import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
-import { WorkerRecord } from '../records.ts'
 import type { AssignmentRecord, PositionsRecord } from '../records.ts'
 import type { Assignment, Launch, Positions } from '../worker/assignment.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
-import { replaceWhole } from './files.ts'
 import type { KnownRecords } from './known-records.ts'
 import { Logs } from './logs.ts'
 import type { Processes, WorkerSpec } from './processes.ts'
@@ -24,10 +19,11 @@ import { stepsTo, wantedOn, workerKey } from './sync.ts'
 import type { Here, Placed, Wanted } from './sync.ts'
 import { WorkerLife } from './worker-life.ts'
 import type { LifeTimes } from './worker-life.ts'
+import type { WorkerFolders } from './worker-folders.ts'
 
 export interface SupervisorOptions extends SocketsOptions {
   readonly id: string
-  readonly folder: string
+  readonly folders: WorkerFolders
   /** where its workers listen */
   readonly host: string
   readonly coordinator: Coordinator
@@ -63,7 +59,7 @@ const drainMs = 2_000
 
 interface Resident extends Here {
   readonly life: WorkerLife
-  readonly folder: string
+  readonly key: string
   readonly incarnation: number
   /** the digest of its code, once it has any */
   bundle: string | undefined
@@ -86,16 +82,15 @@ export class Supervisor {
     this.#options = options
     this.logs = new Logs(token, report, logBytesMax)
     this.#writer = new RecordWriter({ ...options, supervisor: options.id })
-    mkdirSync(this.#workersFolder, { recursive: true, mode: 0o700 })
     this.#every('positions', positionsMs, () => this.#writePositions())
     this.#every('logs', logsMs, () => this.logs.cut())
   }
 
   /** Takes over what an earlier supervisor of this host has left running. Before the first `sync`. */
   adopt(): void {
-    const { processes, token, id: supervisor } = this.#options
-    for (const key of readdirSync(this.#workersFolder)) {
-      const found = processes.find(join(this.#workersFolder, key), token)
+    const { processes, folders, token, id: supervisor } = this.#options
+    for (const key of folders.list()) {
+      const found = processes.find(folders.pathOf(key), token)
       if (found === undefined) {
         this.#leftovers.add(key)
         continue
@@ -150,10 +145,6 @@ export class Supervisor {
     this.#writer.stop()
   }
 
-  get #workersFolder(): string {
-    return join(this.#options.folder, 'workers')
-  }
-
   #every(what: string, ms: number, work: () => Promise<void>): void {
     const { schedule } = this.#options
     this.#cancels.set(
@@ -169,17 +160,16 @@ export class Supervisor {
   /** A worker gets a place here: its folder, its log, its life. */
   #settle(of: { name: string; id: string; place: Placed }): Resident {
     const { name, id, place } = of
-    const { schedule, processes, host, id: supervisor, rssMaxMb, times } = this.#options
+    const { schedule, processes, folders, host, id: supervisor, rssMaxMb, times } = this.#options
     const key = workerKey(id, place)
-    const folder = join(this.#workersFolder, key)
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    folders.make(key)
     const author = { name, id, worker: place.worker, incarnation: place.incarnation }
     const life = new WorkerLife({
       ...of,
       supervisor,
       host,
-      log: this.logs.add(key, join(folder, 'worker.log')),
-      before: recordIn(folder),
+      log: this.logs.add(key, join(folders.pathOf(key), 'worker.log')),
+      before: folders.record(key),
       schedule,
       processes,
       spec: () => this.#spec(resident),
@@ -189,23 +179,24 @@ export class Supervisor {
       changed: () => this.#changed(key),
       finished: (outcome) => this.#writer.result(author, { id, ...outcome, atMs: schedule.date() }),
     })
-    const resident: Resident = { ...author, life, folder, bundle: undefined }
+    const resident: Resident = { ...author, life, key, bundle: undefined }
     this.#residents.set(key, resident)
     return resident
   }
 
   async #spec(resident: Resident): Promise<WorkerSpec> {
-    const { name, id, worker, incarnation, folder } = resident
+    const { name, id, worker, incarnation, key } = resident
     const topology = this.#known?.topologies.get(name)?.record
     const assignment = this.#known?.assignments.get(name)?.record
     if (topology?.id !== id || assignment?.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
     if (topology.changes !== assignment.changes)
       throw new SquallError('worker-ended', { reason: `the topology ${name} is being changed, and not placed again yet` })
-    const { host, token, tls, heapMb, bundles, stateFolder, environment = [] } = this.#options
+    const { host, token, tls, heapMb, bundles, folders, stateFolder, environment = [] } = this.#options
     resident.bundle = assignment.bundle
     const module = await bundles.module(assignment.bundle)
     const config = { ...topology.config, stateDir: join(stateFolder, name) }
     const { params } = topology
+    const folder = folders.pathOf(key)
     const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, port: 0, token }
     return {
       launch: { ...launch, ...(tls !== undefined && { tls }) },
@@ -232,7 +223,7 @@ export class Supervisor {
 
   #removeFolder(key: string): void {
     try {
-      rmSync(join(this.#workersFolder, key), { recursive: true, force: true })
+      this.#options.folders.remove(key)
     } catch (error) {
       this.#options.report(`the folder of a worker cannot be removed: ${reasonOf(error)}`)
     }
@@ -301,11 +292,12 @@ export class Supervisor {
   }
 
   /** For the next supervisor of this host. */
-  #keepRecord({ folder, life }: Resident): void {
+  #keepRecord({ key, life }: Resident): void {
+    const { folders, report } = this.#options
     try {
-      replaceWhole(join(folder, 'record.json'), JSON.stringify(life.record))
+      folders.keep(key, life.record)
     } catch (error) {
-      this.#options.report(`the record of a worker cannot be kept in ${folder}: ${reasonOf(error)}`)
+      report(`the record of a worker cannot be kept in ${folders.pathOf(key)}: ${reasonOf(error)}`)
     }
   }
 
@@ -331,14 +323,5 @@ export class Supervisor {
         if (changed.length > 0) await this.#writer.positions(name, version, changed)
       }),
     )
-  }
-}
-
-/** What an earlier supervisor knew of the worker of this folder. */
-function recordIn(folder: string): WorkerRecord | undefined {
-  try {
-    return WorkerRecord.parse(JSON.parse(readFileSync(join(folder, 'record.json'), 'utf8')))
-  } catch {
-    return undefined
   }
 }

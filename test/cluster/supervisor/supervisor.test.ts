@@ -10,6 +10,7 @@ import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../../../li
 import { LiveRecords } from '../../../lib/cluster/supervisor/known-records.ts'
 import { Supervisor } from '../../../lib/cluster/supervisor/supervisor.ts'
 import type { SupervisorOptions } from '../../../lib/cluster/supervisor/supervisor.ts'
+import { foldersBelow } from '../../../lib/cluster/supervisor/worker-folders.ts'
 import { VirtualSchedule } from '../../../lib/std/schedule.ts'
 import { passing } from '../coordination/virtual.ts'
 import { FakeProcesses } from './fake-processes.ts'
@@ -46,7 +47,7 @@ async function host(options: Partial<SupervisorOptions> = {}): Promise<Host> {
   const report = (message: string): void => void reports.push(message)
   const supervisor = new Supervisor({
     id: 'here',
-    folder,
+    folders: foldersBelow(join(folder, 'workers')),
     host: 'host',
     token: 'secret',
     coordinator: client,
