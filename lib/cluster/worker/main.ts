@@ -63,6 +63,7 @@ async function main(file: string): Promise<void> {
     switch (words.kind) {
       case 'assignment':
         await opened.assign(words.assignment, words.positions)
+        beat()
         break
       case 'snapshot':
         connection.send(wordsMessage({ kind: 'snapshot', id: words.id, snapshot: opened.snapshot() ?? null } satisfies FromWorker))

@@ -85,7 +85,8 @@ export class Peers {
   readonly #options: PeersOptions
   readonly #peers = new Map<number, Peer>()
   #places = new Map<number, WorkerPlace>()
-  readonly #dialing = new Set<number>()
+  /** whom it keeps dialing, and what makes it look again at once */
+  readonly #dialing = new Map<number, () => void>()
   #isClosed = false
 
   constructor(options: PeersOptions) {
@@ -114,7 +115,11 @@ export class Peers {
     this.#places = new Map(others.map((place) => [place.worker, place]))
     for (const { worker } of others) {
       this.peer(worker)
-      if (worker < this.#options.worker) void this.#keepDialing(worker)
+      if (worker >= this.#options.worker) continue
+      // where it is may be known only now
+      const look = this.#dialing.get(worker)
+      if (look === undefined) void this.#keepDialing(worker)
+      else look()
     }
   }
 
@@ -143,8 +148,8 @@ export class Peers {
   }
 
   async #keepDialing(worker: number): Promise<void> {
-    if (this.#dialing.has(worker)) return
-    this.#dialing.add(worker)
+    let look: () => void = () => undefined
+    this.#dialing.set(worker, () => look())
     const { link } = this.peer(worker)
     for (let tries = 0; !this.#isClosed && this.#places.has(worker);) {
       if (!link.isConnected) {
@@ -152,7 +157,13 @@ export class Peers {
         tries = isMet ? 0 : tries + 1
       }
       const ms = link.isConnected ? backOffMs[1] : (backOffMs[Math.min(tries, backOffMs.length - 1)] as number)
-      await new Promise((resolve) => setTimeout(resolve, ms))
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms)
+        look = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
     }
     this.#dialing.delete(worker)
   }

@@ -34,6 +34,8 @@ export class WorkerCrew {
   #epoch = 0
   #over: (outcome: Outcome) => void = () => undefined
   readonly #waiting = new Set<(words: FromWorker) => void>()
+  /** what workers have said of themselves and of the run, in order */
+  readonly said: string[] = []
 
   private constructor(options: CrewOptions, module: string) {
     this.#options = options
@@ -122,6 +124,7 @@ export class WorkerCrew {
   }
 
   #hear(words: FromWorker): void {
+    this.said.push(words.kind === 'beat' ? words.state : words.kind)
     if (words.kind === 'over') this.#over(words.outcome)
     for (const resolve of this.#waiting) resolve(words)
     this.#waiting.clear()

@@ -45,6 +45,13 @@ test('every tuple is processed once where nothing fails, over two workers', asyn
   expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines, failed: 0, replayed: 0 })
 })
 
+test('a worker says at once that it runs, however short its run is', async () => {
+  writeFileSync(join(folder, 'text.txt'), 'one line\n')
+  const { outcome, said } = await start('topologies/word-count.ts', [[0]])
+  expect(await outcome).toMatchObject({ state: 'finished', acked: 1 })
+  expect(said.slice(0, said.indexOf('over'))).toContain('running')
+})
+
 test('a worker with the only executor counts what that does', async () => {
   const { outcome } = await start('topologies/word-count.ts', [[0]])
   expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines })
