@@ -65,7 +65,7 @@ export class Election {
   }
 
   async #campaign(): Promise<void> {
-    const { coordinator, ttlMs, report } = this.#options
+    const { coordinator, schedule, ttlMs, report } = this.#options
     for (let failures = 0; !this.#isClosed;) {
       let lease: Lease | undefined
       try {
@@ -74,7 +74,8 @@ export class Election {
         lease = await coordinator.lease(ttlMs)
         const { key, value } = this.#options
         const outcome = await coordinator.commit([{ key, version: 0 }], [{ key, value, lease }])
-        if (outcome.ok && !this.#isClosed) await this.#lead(lease, outcome.revision)
+        // an answer may come so late that somebody else leads by now
+        if (outcome.ok && !this.#isClosed && schedule.now() < this.#endOf(lease)) await this.#lead(lease, outcome.revision)
         failures = 0
       } catch (error) {
         // a record that was made without our knowing goes with its lease
@@ -103,8 +104,8 @@ export class Election {
 
   /** Leads until the lease is about to end, the record is gone, or this is closed. */
   async #lead(lease: Lease, created: number): Promise<void> {
-    const { coordinator, schedule, key, ttlMs, onLead, onLost } = this.#options
-    const endMs = (): number => lease.untilMs - ttlMs * margin
+    const { coordinator, schedule, key, onLead, onLost } = this.#options
+    const endMs = (): number => this.#endOf(lease)
     const state = { isOver: false }
     onLead({
       guard: { key, created },
@@ -137,6 +138,11 @@ export class Election {
     })
     state.isOver = true
     onLost()
+  }
+
+  /** When whoever leads by this lease stops. */
+  #endOf(lease: Lease): number {
+    return lease.untilMs - this.#options.ttlMs * margin
   }
 
   /** Waits for a call of `wake`, and closes what was opened for it. */

@@ -127,6 +127,19 @@ test('closing ends an election that has not begun, and one that gets no answer',
   expect([a.told, b.told]).toEqual([[], []])
 })
 
+test('one whose record is answered for when its lease has ended does not begin to lead', async () => {
+  const { schedule, cluster, a, b } = two()
+  let requests = 0
+  const slow: readonly Fate[] = [{}, { answerMs: 9_000 }]
+  // the lease, its record, and what would renew it
+  a.client.fate = () => slow[requests++] ?? { lost: 'request' }
+  await schedule.advance(8_000)
+  expect([a.told, b.told]).toEqual([[], ['lead']])
+  await schedule.advance(2_000)
+  expect(a.told).toEqual([])
+  expect(cluster.store.get(key)?.value).toBe('{"id":"b"}')
+})
+
 test('where there is one process, whoever stands first leads until it closes', async () => {
   const coordinator = await EmbeddedCoordinator.open(folderOf({}))
   onTestFinished(() => coordinator.close())
