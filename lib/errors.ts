@@ -389,7 +389,7 @@ const table = {
   },
   'api-token': {
     what: 'the token is missing or wrong',
-    help: 'give the file with the token of this cluster (--token-file); squall up makes one in its folder',
+    help: 'give the file with the token of this cluster: --token-file; squall up makes one in its folder',
   },
   'api-refused': { what: 'the request was refused: {reason}', help: 'see that both sides run the same version of Squall' },
   'api-request': { what: 'the request cannot be understood: {reason}', help: 'see /openapi.json for what there is and what it takes' },
@@ -417,8 +417,20 @@ const table = {
     help: 'check that only workers of this cluster can reach the port of a worker, and that all run the same version',
   },
   'listen-open': {
-    what: 'listening on {host} would show the token of the cluster to the network',
-    help: 'listen on 127.0.0.1: a cluster of one machine has no TLS',
+    what: 'listening on {host} without TLS would show the token of the cluster to the network',
+    help: 'squall up: listen on 127.0.0.1; a nimbus or supervisor: give certificates (--tls DIR), or say --insecure if only trusted hosts are in that network',
+  },
+  'listen-anywhere': {
+    what: '{host} is no address by which others reach this host',
+    help: 'give --host the name or the address that the other hosts know it by',
+  },
+  'coordinator-open': {
+    what: 'whoever is in the network could change what {address} holds: there is no TLS',
+    help: 'use etcds:// with certificates (--tls DIR, or --etcd-tls DIR), or say --insecure if only trusted hosts are in that network',
+  },
+  'tls-files': {
+    what: 'the certificates in {folder} cannot be used: {reason}',
+    help: 'put there ca.pem, who signs; cert.pem, signed by it; and key.pem, the key of cert.pem; docs/OPERATIONS.md shows how to make them',
   },
   'start-failed': {
     what: '{name} was deployed, but its first start failed, worker {worker} on {host}: {reason}',
@@ -431,7 +443,7 @@ const table = {
   'unknown-worker': { what: 'the topology {name} has no worker {worker} now', help: 'it has {known}; squall describe {name} shows them' },
   'token-missing': {
     what: 'there is no token in {file}',
-    help: 'start squall up, which makes one; or say where it is: --token-file FILE, or SQUALL_DIR, the folder of squall up',
+    help: 'squall up makes one in its folder, SQUALL_DIR; for several hosts: openssl rand -hex 32 > FILE, the same for all, and --token-file FILE',
   },
   // -- RDDs
   'rdd-failed': {

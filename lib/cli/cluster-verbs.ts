@@ -1,6 +1,7 @@
 /** The verbs of the cluster: their options. What each does is in a file of its own, which is only read when it is used. */
 import type { Command } from 'commander'
 import type { DeployFlags } from './deploy.ts'
+import type { HostFlags, SupervisorFlags } from './host.ts'
 import type { Io } from './io.ts'
 import type { KillFlags } from './kill.ts'
 import type { LogsFlags } from './logs.ts'
@@ -13,12 +14,27 @@ interface Makers {
   readonly verb: (name: string, description: string, example: string) => Command
   /** a verb about a definition file, with the options that all of these have */
   readonly fileVerb: (name: string, description: string, example: string) => Command
+  /** of an option that may be repeated */
+  readonly collect: (value: string, before?: readonly string[]) => readonly string[]
 }
 
 /** In the order of the help; `squall --help` and wrong usage know them from here. */
-export const clusterVerbNames = ['up', 'deploy', 'list', 'describe', 'top', 'logs', 'activate', 'deactivate', 'rebalance', 'kill'] as const
+export const clusterVerbNames = [
+  'up',
+  'nimbus',
+  'supervisor',
+  'deploy',
+  'list',
+  'describe',
+  'top',
+  'logs',
+  'activate',
+  'deactivate',
+  'rebalance',
+  'kill',
+] as const
 
-export function addClusterVerbs({ verb, fileVerb }: Makers, io: Io, done: (code: number) => void): void {
+export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, done: (code: number) => void): void {
   verb('up', 'Be a cluster of one machine: runs what is deployed, until Ctrl-C; everything is back when it starts again.', 'squall up')
     .option('--dir <dir>', 'the folder that keeps everything (SQUALL_DIR, or .squall in the home folder)')
     .option('--port <n>', 'the port of its API; 0 is any that is free (6688)')
@@ -28,10 +44,38 @@ export function addClusterVerbs({ verb, fileVerb }: Makers, io: Io, done: (code:
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (info)')
     .action(async (flags: UpFlags) => done(await (await import('./up.ts')).up(flags, io)))
 
+  const host = (name: string, description: string, port: number): Command =>
+    verb(name, description, `squall ${name} --coordinator etcd://127.0.0.1:2379`)
+      .requiredOption('--coordinator <address>', 'etcd: etcd://HOST:PORT,HOST:PORT, or etcds://... with TLS')
+      .option('--dir <dir>', 'the folder that keeps what this host has (SQUALL_DIR, or .squall in the home folder)')
+      .option('--host <address>', 'where it listens, and how the other hosts reach it (127.0.0.1)')
+      .option('--port <n>', `the port of its API; 0 is any that is free (${port})`)
+      .option('--token-file <file>', 'the file with the token of the cluster, the same on all hosts (token in its folder)')
+      .option('--tls <dir>', 'certificates: the folder with ca.pem, cert.pem and key.pem')
+      .option('--etcd-tls <dir>', 'the certificates for etcds:// (those of --tls)')
+      .option('--etcd-login <file>', 'the file with USER:PASSWORD for etcd')
+      .option('--insecure', 'do without TLS in a network: whoever is in it can read the token')
+      .option('--json', 'print one JSON line when it is ready: {"kind":"ready","url":...}; the log is JSON, too')
+      .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (info)')
+  host('nimbus', 'Be one of the nimbuses of several hosts: one leads and says what runs where, the others stand by.', 6688).action(
+    async (flags: HostFlags) => done(await (await import('./host.ts')).nimbus(flags, io)),
+  )
+  host('supervisor', 'Run workers on this host, as nimbus says; when it ends they go on, for the next one to take over.', 6689)
+    .option('--slots <n>', 'how many workers it may run at once (4)')
+    .option('--end-workers', 'when it ends its workers end, too, and are placed elsewhere at once')
+    .option('--cores <n>', 'cores that workers may use, for the schedule (all)')
+    .option('--memory <mb>', 'megabytes that workers may use, for the schedule (all)')
+    .option('--worker-memory <mb>', 'a worker that has more is ended and started again (no limit)')
+    .option('--worker-heap <mb>', 'the heap of an executor (what Node takes)')
+    .option('--worker-env <name>', 'a variable of the environment that workers get (may be repeated)', collect)
+    .option('--check <command>', 'while this command fails the host takes no workers')
+    .action(async (flags: SupervisorFlags) => done(await (await import('./host.ts')).supervisor(flags, io)))
+
   const asking = (command: Command): Command =>
     command
-      .option('--url <url>', 'where the cluster is (SQUALL_URL, or where squall up was last)')
+      .option('--url <url>', 'where the cluster is (SQUALL_URL, or where squall up was last); several nimbuses with commas between')
       .option('--token-file <file>', 'the file with its token (the one of squall up)')
+      .option('--tls <dir>', 'for https: the folder with ca.pem, cert.pem and key.pem (SQUALL_TLS, or tls in the folder of squall up)')
   const remote = (name: string, description: string, example: string): Command => asking(verb(name, description, example))
   const topologyVerb = (name: string, description: string, example: string): Command =>
     remote(name, description, example).argument('<name>', 'the name of the topology')

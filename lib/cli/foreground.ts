@@ -4,6 +4,8 @@ import { exitCodes, report } from './exit.ts'
 import type { Io } from './io.ts'
 
 export interface Service {
+  /** Rejects when it cannot go on. */
+  readonly failed?: Promise<never>
   stop(): Promise<void>
 }
 
@@ -29,8 +31,11 @@ export async function inForeground(io: Io, start: () => Promise<Service>): Promi
   const releaseUncaught = io.onUncaught((error) => io.exit(report(error, io)))
   try {
     const service = await start()
-    await stopped
-    await service.stop()
+    try {
+      await Promise.race([stopped, ...(service.failed === undefined ? [] : [service.failed])])
+    } finally {
+      await service.stop()
+    }
     return exitCodes.stopped
   } finally {
     release()

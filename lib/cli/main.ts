@@ -131,7 +131,7 @@ function commands(io: Io, done: (code: number) => void): Command {
       done(await (await import('./state.ts')).stateDump(topology, operator, flags, io)),
     )
 
-  addClusterVerbs({ verb: plainVerb, fileVerb: verb }, io, done)
+  addClusterVerbs({ verb: plainVerb, fileVerb: verb, collect }, io, done)
 
   for (const command of [program, ...program.commands, ...state.commands])
     command

@@ -1,14 +1,17 @@
 /** The cluster that a command talks to: where it is, and what its token is. */
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { ClusterClient } from '../cluster/client.ts'
 import { tokenFrom, urlIn, usualFolder } from '../cluster/home/home.ts'
+import { readTls } from '../cluster/http/tls-files.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
+import { pathFrom } from './settings.ts'
 
 /** The options of every verb that talks to a cluster. */
 export interface RemoteFlags {
   readonly url?: string
   readonly tokenFile?: string
+  readonly tls?: string
   readonly json?: boolean
 }
 
@@ -16,7 +19,9 @@ export const usualPort = 6688
 
 /** Asks the cluster that is meant, and lets go of it. */
 export async function withRemote(flags: RemoteFlags, ask: (cluster: ClusterClient) => Promise<number>): Promise<number> {
-  const cluster = new ClusterClient({ urls: urlsOf(flags), token: tokenOf(flags) })
+  const urls = urlsOf(flags)
+  const tls = urls.some((url) => url.startsWith('https:')) ? readTls(tlsFolder(flags)) : undefined
+  const cluster = new ClusterClient({ urls, token: tokenOf(flags), tls })
   try {
     return await ask(cluster)
   } finally {
@@ -46,6 +51,10 @@ function urlsOf({ url }: RemoteFlags): readonly string[] {
 }
 
 function tokenOf({ tokenFile }: RemoteFlags): string {
-  if (tokenFile === '') throw new SquallError('usage', { problem: '--token-file is empty', hint: 'give it a file, or leave it out' })
-  return tokenFrom(tokenFile === undefined ? join(usualFolder(), 'token') : resolve(tokenFile))
+  return tokenFrom(tokenFile === undefined ? join(usualFolder(), 'token') : pathFrom('--token-file', tokenFile))
+}
+
+/** The certificates of whoever asks: a nimbus with TLS lets in nobody else. */
+function tlsFolder({ tls = process.env['SQUALL_TLS'] || undefined }: RemoteFlags): string {
+  return tls === undefined ? join(usualFolder(), 'tls') : pathFrom('--tls', tls)
 }

@@ -1,5 +1,5 @@
 /** What `--set`, `--params`, `-c` and `--config` give: parameters as texts, settings checked one by one with their place. */
-import { extname } from 'node:path'
+import { extname, resolve } from 'node:path'
 import { soundSettings } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
@@ -57,6 +57,18 @@ export function wholeNumber(option: string, text: string | undefined, min: numbe
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
   throw new SquallError('usage', { problem: `${option} is ${JSON.stringify(text)}`, hint: `give it a whole number from ${min}` })
+}
+
+export function portFrom(text: string | undefined, usual: number): number {
+  const port = wholeNumber('--port', text, 0) ?? usual
+  if (port <= 65_535) return port
+  throw new SquallError('usage', { problem: `--port is ${port}`, hint: 'ports go up to 65535; 0 is any that is free' })
+}
+
+/** A folder or file from an option, which cannot be empty. */
+export function pathFrom(option: string, text: string): string {
+  if (text === '') throw new SquallError('usage', { problem: `${option} is empty`, hint: 'give it a path, or leave it out' })
+  return resolve(text)
 }
 
 export function levelOf(text: string | undefined, usual: LogLevel): LogLevel {

@@ -1,13 +1,11 @@
 /** `squall up`: a cluster of one machine in the foreground. */
-import { resolve } from 'node:path'
 import { usualFolder } from '../cluster/home/home.ts'
 import { startOneMachine } from '../cluster/up/one-machine.ts'
-import { SquallError } from '../errors.ts'
 import { createLogger } from '../std/log.ts'
 import { inForeground } from './foreground.ts'
 import type { Io } from './io.ts'
 import { usualPort } from './remote.ts'
-import { levelOf, wholeNumber } from './settings.ts'
+import { levelOf, pathFrom, portFrom, wholeNumber } from './settings.ts'
 import { version } from './version.ts'
 
 export interface UpFlags {
@@ -19,16 +17,15 @@ export interface UpFlags {
   readonly logLevel?: string
 }
 
-const usualSlots = 4
+export const usualSlots = 4
 
 /** With `--json` one line on stdout once it is ready: `{"kind":"ready","url"}`. */
 export async function up(flags: UpFlags, io: Io): Promise<number> {
-  if (flags.dir === '') throw new SquallError('usage', { problem: '--dir is empty', hint: 'give it a folder, or leave it out' })
   const log = createLogger({ level: levelOf(flags.logLevel, 'info'), json: flags.json === true, colour: io.hasColour })
   const options = {
-    folder: flags.dir === undefined ? usualFolder() : resolve(flags.dir),
+    folder: flags.dir === undefined ? usualFolder() : pathFrom('--dir', flags.dir),
     host: flags.host ?? '127.0.0.1',
-    port: portFrom(flags.port),
+    port: portFrom(flags.port, usualPort),
     slots: wholeNumber('--slots', flags.slots, 1) ?? usualSlots,
     version: version(),
     report: (message: string) => log.info(message),
@@ -39,10 +36,4 @@ export async function up(flags: UpFlags, io: Io): Promise<number> {
     io.out(flags.json === true ? `${JSON.stringify({ kind: 'ready', url: machine.url })}\n` : `ready at ${machine.url}, in ${folder}\n`)
     return machine
   })
-}
-
-function portFrom(text: string | undefined): number {
-  const port = wholeNumber('--port', text, 0) ?? usualPort
-  if (port <= 65_535) return port
-  throw new SquallError('usage', { problem: `--port is ${port}`, hint: 'ports go up to 65535; 0 is any that is free' })
 }

@@ -13,7 +13,7 @@ async function squall(...argv: readonly string[]): Promise<{ code: number; stdou
   return { code: await main(argv, io), stdout: io.stdout, stderr: io.stderr }
 }
 
-test.each(['run', 'validate', 'graph', 'state dump'])('every option of %s is in docs/COMMANDS.md', async (verb) => {
+test.each(['run', 'validate', 'graph', 'state dump', ...clusterVerbNames])('every option of %s is in docs/COMMANDS.md', async (verb) => {
   const { stdout } = await squall(...verb.split(' '), '--help')
   const options = stdout.match(/(?<=^ {2}(?:-\w, )?)--?[\w-]+(?:, --[\w-]+)?(?: <[^>]+>)?/gm) ?? []
   expect(options.length).toBeGreaterThan(2)
@@ -37,10 +37,13 @@ const asksCluster = ([verb = '']: readonly string[]): boolean => (clusterVerbNam
 test.each(commands.filter(([, , argv]) => asksCluster(argv)))('%s: squall %s is understood', async (_page, _line, argv) => {
   const [verb] = argv
   // what is wrong is what is added, and it is the first thing to go wrong
-  const more = verb === 'up' ? ['--port', 'none'] : ['--token-file', join('no-such-folder', 'token')]
-  const { code, stderr } = await squall(...argv, ...more)
-  expect(stderr).toMatch(verb === 'up' ? /^error\[usage\]: .*port/ : /^error\[(?:token-missing|file-not-found)\]/m)
-  expect(code).toBe(verb === 'up' ? 2 : 1)
+  const isUp = verb === 'up'
+  // certificates, unlike a token, are only read from where they are
+  const withoutTls = argv.filter((word, i) => isUp || (word !== '--tls' && argv[i - 1] !== '--tls'))
+  const more = isUp ? ['--port', 'none'] : ['--token-file', join('no-such-folder', 'token')]
+  const { code, stderr } = await squall(...withoutTls, ...more)
+  expect(stderr).toMatch(isUp ? /^error\[usage\]: .*port/ : /^error\[(?:token-missing|file-not-found)\]/m)
+  expect(code).toBe(isUp ? 2 : 1)
 })
 
 test.each(commands.filter(([, , argv]) => !looksIntoState(argv) && !asksCluster(argv)))('%s: squall %s', async (_page, _line, argv) => {

@@ -1,5 +1,6 @@
 /** Blobs that a nimbus keeps, over its API. */
 import { z } from 'zod'
+import { SquallError, reasonOf } from '../../errors.ts'
 import type { HttpClient } from '../http/client.ts'
 import { blobBytesMax, checkBytes, checkDigest, checkSize, digestOf } from './blobs.ts'
 import type { Blobs } from './blobs.ts'
@@ -40,4 +41,19 @@ export class HttpBlobs implements Blobs {
     checkDigest(digest)
     await this.#client.post(`/v1/blobs/${digest}/delete`)
   }
+}
+
+/** From the first that can give it. Errors: `blob-missing`. */
+export async function blobFrom(
+  sources: Iterable<{ readonly url: string; readonly blobs: Pick<Blobs, 'get'> }>,
+  digest: string,
+  report: (message: string) => void,
+): Promise<Uint8Array> {
+  for (const { url, blobs } of sources)
+    try {
+      return await blobs.get(digest)
+    } catch (error) {
+      report(`the bundle ${digest} cannot be had from ${url}: ${reasonOf(error)}`)
+    }
+  throw new SquallError('blob-missing', { digest })
 }

@@ -42,20 +42,7 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   if (forms.memory.test(address)) return new MemoryCluster(schedule).client()
   const folder = forms.embedded.exec(address)?.groups?.['folder']
   if (folder !== undefined) return await EmbeddedCoordinator.open(folder, report === undefined ? {} : { report })
-  const { scheme, hosts, root = '' } = forms.etcd.exec(address)?.groups ?? {}
-  if (hosts === undefined) throw badAddress(address, 'its form is none of these')
-  const coordinator = new EtcdCoordinator(
-    {
-      // so that clients do not all ask the same one
-      hosts: new Random(anySeed()).shuffle(hostsOf(address, hosts)),
-      tls: scheme === 'etcds' ? (options.tls ?? {}) : undefined,
-      user: options.user,
-      password: options.password,
-      report: report && ((trouble) => report(trouble === undefined ? `the coordinator ${address} answers again` : trouble.message)),
-    },
-    root === '' ? undefined : rootOf(address, root),
-    schedule,
-  )
+  const coordinator = etcdAt(address, options)
   try {
     await coordinator.get('connected') // whoever cannot be reached, or refuses us, is told now
     return coordinator
@@ -65,13 +52,38 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   }
 }
 
-function hostsOf(address: string, text: string): string[] {
-  const hosts = text.split(',')
+/** The same for several hosts, with nothing asked yet: a service begins also while etcd is away. Errors: `coordinator-address`. */
+export function etcdAt(address: string, options: ConnectOptions = {}): Coordinator {
+  const { schedule = realSchedule, report } = options
+  const { scheme, root = '' } = partsOf(address)
+  return new EtcdCoordinator(
+    {
+      // so that clients do not all ask the same one
+      hosts: new Random(anySeed()).shuffle([...etcdHosts(address)]),
+      tls: scheme === 'etcds' ? (options.tls ?? {}) : undefined,
+      user: options.user,
+      password: options.password,
+      report: report && ((trouble) => report(trouble === undefined ? `the coordinator ${address} answers again` : trouble.message)),
+    },
+    root === '' ? undefined : rootOf(address, root),
+    schedule,
+  )
+}
+
+/** The servers that an address of etcd names, as HOST:PORT. Errors: `coordinator-address`. */
+export function etcdHosts(address: string): readonly string[] {
+  const hosts = partsOf(address).hosts.split(',')
   for (const one of hosts) {
     const port = Number(host.exec(one)?.groups?.['port'] ?? 0)
     if (port < 1 || port > 65_535) throw badAddress(address, `${JSON.stringify(one)} is no HOST:PORT`)
   }
   return hosts
+}
+
+function partsOf(address: string): { readonly scheme: string; readonly hosts: string; readonly root?: string } {
+  const { scheme, hosts, root } = forms.etcd.exec(address)?.groups ?? {}
+  if (scheme === undefined || hosts === undefined) throw badAddress(address, 'its form is none of these')
+  return { scheme, hosts, ...(root !== undefined && { root }) }
 }
 
 function rootOf(address: string, root: string): string {

@@ -5,6 +5,7 @@
 import { reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Blobs } from '../blobstore/blobs.ts'
+import { blobFrom } from '../blobstore/http-blobs.ts'
 import type { Known } from './known.ts'
 
 export interface BundlesOptions {
@@ -74,14 +75,9 @@ export class Bundles {
 
   async #fetch(digest: string, others: readonly string[]): Promise<boolean> {
     const { blobs, blobsOf, report } = this.#options
-    for (const url of others) {
-      try {
-        await blobs.put(await blobsOf(url).get(digest))
-        return true
-      } catch (error) {
-        report(`the bundle ${digest} cannot be had from ${url}: ${reasonOf(error)}`)
-      }
-    }
-    return false
+    const sources = others.map((url) => ({ url, blobs: blobsOf(url) }))
+    const bytes = await blobFrom(sources, digest, report).catch(() => undefined)
+    if (bytes !== undefined) await blobs.put(bytes)
+    return bytes !== undefined
   }
 }

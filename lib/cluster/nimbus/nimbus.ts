@@ -177,14 +177,14 @@ export class Nimbus {
 
   /** Reads all records, and again until that works; nobody leads who has not. */
   async #open(): Promise<void> {
-    while (!this.#isOver) {
+    for (let failures = 0; !this.#isOver; failures++) {
       try {
         this.#mirror = await Mirror.open(this.#options.coordinator, '', () => this.#wake())
         if (this.#isOver) this.#mirror.close()
         else this.#election.start()
         return
       } catch (error) {
-        this.#options.report(`the records cannot be read: ${reasonOf(error)}`)
+        if (failures === 0 && !this.#isOver) this.#options.report(`the records cannot be read yet: ${reasonOf(error)}`)
         await this.#pause(turnMs)
       }
     }
@@ -193,15 +193,16 @@ export class Nimbus {
   /** Says that it is there, for as long as it is. */
   async #join(): Promise<void> {
     const { coordinator, id, url, leaseMs, report } = this.#options
-    while (!this.#isOver) {
+    for (let failures = 0; !this.#isOver;) {
       try {
         const lease = await coordinator.lease(leaseMs)
         this.#membership = lease
         await coordinator.commit([], [{ key: keys.nimbus(id), value: JSON.stringify({ id, url } satisfies NimbusRecord), lease }])
+        failures = 0
         if (this.#isOver) await lease.end()
         await lease.lost
       } catch (error) {
-        report(`cannot say that it is there: ${reasonOf(error)}`)
+        if (failures++ === 0 && !this.#isOver) report(`cannot say that it is there: ${reasonOf(error)}`)
       }
       if (!this.#isOver) await this.#pause(turnMs)
     }

@@ -100,6 +100,11 @@ export class HostSupervisor {
     await (this.#stopping ??= this.#stop(andWorkers))
   }
 
+  /** Whether the coordinator knows of this host, and this host of the records. */
+  get isReady(): boolean {
+    return this.#parts?.host.isReady === true
+  }
+
   /** Where its API is, once it has started. */
   get url(): string {
     return this.#urlOf(this.#parts?.api.port ?? 0)

@@ -71,6 +71,11 @@ export class Host {
     return this.#presence.isHeld
   }
 
+  /** Whether that is so, and it knows the records. */
+  get isReady(): boolean {
+    return this.isKnown && this.#records !== undefined
+  }
+
   /** Reads the records, as soon as the coordinator lets us; from then on they are told. */
   async #mirror(): Promise<void> {
     const { coordinator, report } = this.#options

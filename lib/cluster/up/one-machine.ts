@@ -11,6 +11,8 @@ import { openHome } from '../home/home.ts'
 import type { Home } from '../home/home.ts'
 import { startNimbus } from '../nimbus/start.ts'
 import { HostSupervisor } from '../supervisor/host-supervisor.ts'
+import { becomes } from './becomes.ts'
+import { isLoopback } from './loopback.ts'
 
 export interface OneMachineOptions {
   readonly folder: string
@@ -31,7 +33,6 @@ export interface OneMachine {
 
 type Undo = () => Promise<void> | void
 
-const readyLookMs = 5
 const readyMs = 30_000
 
 /** Resolves when it can be asked. Errors: `listen-open`, `listen-failed`, and those of `openHome` and `EmbeddedCoordinator.open`. */
@@ -73,18 +74,6 @@ async function assembled({ token, ...home }: Home, options: OneMachineOptions, u
   await supervisor.start()
   // what is assigned stays so while workers end
   undos.push(() => nimbus.stop())
-  await ready(() => nimbus.isLeading && nimbus.known.supervisors.size > 0)
+  if (!(await becomes(() => nimbus.isLeading && nimbus.known.supervisors.size > 0, readyMs))) throw new SquallError('no-leader')
   return url
-}
-
-async function ready(isReady: () => boolean): Promise<void> {
-  const untilMs = realSchedule.now() + readyMs
-  while (!isReady()) {
-    if (realSchedule.now() > untilMs) throw new SquallError('no-leader')
-    await new Promise<void>((resolve) => realSchedule.after(readyLookMs, resolve))
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }

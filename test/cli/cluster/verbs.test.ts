@@ -112,7 +112,7 @@ describe('what a cluster says that it does not do', () => {
       return io.stderr
     }
     expect(await said('--url', url, '--token-file', `${api.tokenFile}s`)).toMatch(
-      /^error\[token-missing\]: .*\nhelp: start squall up, which makes one/,
+      /^error\[token-missing\]: .*\nhelp: squall up makes one in its folder/,
     )
     expect(await said('--url', 'here', '--token-file', api.tokenFile)).toContain('error[usage]: "here" is not the address of a cluster')
     const nobody = `http://127.0.0.1:${await freePort()}`
