@@ -16,5 +16,5 @@ if (existsSync(ready)) {
   if (!(await makeReady())) process.exit(1)
 }
 
-const { main } = await import('../dist/lib/cli/main.js')
+const { main } = await import('../dist/joined/cli/main.js')
 process.exitCode = await main(process.argv.slice(2))

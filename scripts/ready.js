@@ -129,6 +129,12 @@ async function build() {
       `the build failed: tsc ended with ${code}`,
       'correct the errors above, then run the same command again',
     )
+  try {
+    // only now: who only wants to know what is installed need not have esbuild
+    await (await import('./join.js')).joinLibrary(root)
+  } catch (error) {
+    throw new Failure('build-failed', `the build failed: ${error.message}`, 'correct the errors above, then run the same command again')
+  }
   writeFileSync(buildStamp, hash)
 }
 
@@ -162,7 +168,7 @@ function lockFileHash() {
 /** Names, sizes and times rather than contents: a build too many is cheap, and this is asked before every command. */
 function sourcesHash() {
   const hash = createHash('sha256').update(lockFileHash())
-  const settings = ['tsconfig.json', 'tsconfig.build.json'].map((name) => join(root, name))
+  const settings = ['tsconfig.json', 'tsconfig.build.json', join('scripts', 'join.js')].map((name) => join(root, name))
   for (const file of [...settings, ...sources.flatMap((folder) => listFiles(join(root, folder)))]) {
     const { size, mtimeMs } = statSync(file)
     hash.update(`${relative(root, file).split(sep).join('/')}\n${size} ${mtimeMs}\n`)

@@ -1,6 +1,7 @@
 /** An executor's thread as the main thread sees it: what it was asked and has not answered, and how it ended. */
 import { Worker } from 'node:worker_threads'
 import { SquallError, errorFrom } from '../errors.ts'
+import { libraryUrl } from '../std/library.ts'
 import { messageOf } from './faults.ts'
 import type { FromThread, ThreadData, ToThread } from './thread-messages.ts'
 
@@ -29,7 +30,7 @@ export class Thread {
 
   constructor(data: ThreadData, ears: Ears) {
     this.#index = data.index
-    this.#worker = new Worker(new URL(`./executor-thread${import.meta.url.slice(-3)}`, import.meta.url), {
+    this.#worker = new Worker(new URL(libraryUrl('engine/executor-thread')), {
       workerData: data,
       // tuples die young: a larger nursery only costs memory in every thread
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },

@@ -1,6 +1,7 @@
 /** Where in the user's code an error comes from, read from its stack trace (source-mapped when Node maps it). */
-import { isAbsolute, relative, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { libraryFolder } from './library.ts'
 
 export interface Frame {
   readonly file: string
@@ -110,10 +111,9 @@ function frameAt(line: string): Frame | undefined {
 
 /** This package's code, as built and as source, and its command. */
 const ourFolders: readonly string[] = ((): string[] => {
-  const lib = fileURLToPath(new URL('../', import.meta.url))
-  const built = `${sep}dist${sep}lib${sep}`
-  const root = lib.endsWith(built) ? lib.slice(0, -built.length) : lib.slice(0, -`${sep}lib${sep}`.length)
-  return [lib, `${root}${sep}lib${sep}`, `${root}${sep}bin${sep}`]
+  const running = fileURLToPath(libraryFolder)
+  const root = dirname(basename(dirname(running)) === 'dist' ? dirname(running) : running)
+  return [running, ...['lib', 'bin'].map((folder) => `${join(root, folder)}${sep}`)]
 })()
 
 function isOurs(file: string): boolean {

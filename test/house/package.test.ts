@@ -38,7 +38,12 @@ test('the oldest Node is the same in package.json and in what is said to the use
 
 test('every export is built from a source that exists', () => {
   const targets = Object.values(manifest.exports).flatMap((target) => (typeof target === 'string' ? [target] : Object.values(target)))
-  const sources = targets.map((target) => target.replace(/^\.\/(dist\/)?/, '').replace(/(\.d\.ts|\.js)$/, '.ts'))
+  const sources = targets.map((target) =>
+    target
+      .replace(/^\.\/(dist\/)?/, '')
+      .replace(/^joined\//, 'lib/')
+      .replace(/(\.d\.ts|\.js)$/, '.ts'),
+  )
   for (const source of sources) expect(read(source), source).not.toBe('')
 })
 

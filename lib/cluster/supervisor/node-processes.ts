@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { isFolder } from '../../std/folders.ts'
+import { libraryUrl } from '../../std/library.ts'
 import { isAlive, startOf } from '../../std/processes.ts'
 import { FromWorker, Launch } from '../worker/assignment.ts'
 import type { ToWorker } from '../worker/assignment.ts'
@@ -35,7 +36,7 @@ const redialMs = 250
 /** The end of what a worker printed, for people. */
 const lastWordsBytes = 2_000
 
-const workerMain = fileURLToPath(new URL(`../worker/main${import.meta.url.slice(-3)}`, import.meta.url))
+const workerMain = fileURLToPath(libraryUrl('cluster/worker/main'))
 
 /** Variables of the environment that a worker gets in any case: nothing that a service keeps secret there. */
 const environmentAlways = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'USER', 'LOGNAME']

@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url'
 import type { BuildFailure, Message, Plugin } from 'esbuild'
 import { SquallError, allFaults } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
+import { libraryUrl } from '../../std/library.ts'
 import { displayPath } from '../../std/stack.ts'
 
 /** What is bundled: a file, or a module made up in its place (with the places that its imports stand for). */
@@ -79,11 +80,6 @@ const faultsMax = 20
 /** The bundle with the running library in the place of the placeholders. */
 export function withLibrary(text: string): string {
   return text.replace(/"squall-library:([\w/-]+)"/g, (_, module: string) => JSON.stringify(libraryUrl(module)))
-}
-
-/** The URL of a module of the running library, built or as source. */
-export function libraryUrl(module: string): string {
-  return new URL(`../../${module}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href
 }
 
 const library: Plugin = {

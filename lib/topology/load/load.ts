@@ -12,10 +12,11 @@ import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
+import { libraryUrl } from '../../std/library.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
 import { isTopologyDefinition } from '../draft.ts'
 import type { TopologyDefinition } from '../draft.ts'
-import { libraryUrl, makeBundle, nativeAddonCode, placeOfImport, withLibrary } from './bundle.ts'
+import { makeBundle, nativeAddonCode, placeOfImport, withLibrary } from './bundle.ts'
 
 export interface LoadOptions {
   /** needed only where a YAML file substitutes in `includes` or `className`; the rest is for `draft` */
