@@ -6,7 +6,7 @@ import type { RemoteFlags } from './remote.ts'
 
 /** With `--json` one line: `{"kind":"activated","name"}` or `{"kind":"deactivated","name"}`. */
 export async function activate(name: string, isActive: boolean, flags: RemoteFlags, io: Io): Promise<number> {
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     await (isActive ? cluster.activate(name) : cluster.deactivate(name))
     const kind = isActive ? 'activated' : 'deactivated'
     io.out(flags.json === true ? `${JSON.stringify({ kind, name })}\n` : `${name} is ${kind}\n`)

@@ -34,7 +34,7 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
       problem: '--update and --inactive at once',
       hint: 'an update leaves it as it is; squall deactivate rests it',
     })
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const steps = new Steps(io, flags.json === true)
     try {
       const nameOf = (plan: Plan): string => flags.name ?? plan.name

@@ -11,7 +11,7 @@ import { ratesBetween, summaryLine, tableLines } from './table.ts'
 
 /** With `--json` one line: `TopologyDescription` in lib/cluster/nimbus/views.ts. */
 export async function describe(name: string, flags: RemoteFlags, io: Io): Promise<number> {
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const topology = await cluster.describe(name)
     if (flags.json === true) io.out(`${JSON.stringify(topology)}\n`)
     else io.out(`${lines(topology, (await cluster.snapshot(name)) as Snapshot | null).join('\n')}\n`)

@@ -7,7 +7,7 @@ import type { RemoteFlags } from './remote.ts'
 
 /** With `--json` one line: `[{"name","state","workers","uptimeS","executors","tasks"}]`, and `"problem"` where something is lacking. */
 export async function list(flags: RemoteFlags, io: Io): Promise<number> {
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const topologies = await cluster.list()
     if (flags.json === true) io.out(`${JSON.stringify(topologies)}\n`)
     else io.out(topologies.length === 0 ? `${noTopologies}\n` : `${summaryLines(topologies).join('\n')}\n`)

@@ -30,7 +30,7 @@ const partsMax = 8
 export async function logs(name: string, flags: LogsFlags, io: Io): Promise<number> {
   const number = wholeNumber('--worker', flags.worker, 0)
   const lines = wholeNumber('--lines', flags.lines, 0) ?? linesDefault
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const readers = new Map<string, LogReader>()
     const look = async (): Promise<true | undefined> => {
       const workers = chosen(await cluster.describe(name), number, flags.component)

@@ -23,7 +23,7 @@ export async function rebalance(name: string, flags: RebalanceFlags, io: Io): Pr
   const executors = wholeNumber('--executors', flags.executors, 1)
   if (workers === undefined && executors === undefined)
     throw new SquallError('usage', { problem: 'nothing to change', hint: 'say how many: --workers N, --executors N' })
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const before = await cluster.describe(name)
     const components =
       executors === undefined || executors === before.executors ? undefined : await componentsFor(cluster, before, executors, io)

@@ -5,6 +5,7 @@ import { tokenFrom, urlIn, usualFolder } from '../cluster/home/home.ts'
 import { readTls } from '../cluster/http/tls-files.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
+import type { Io } from './io.ts'
 import { pathFrom } from './settings.ts'
 
 /** The options of every verb that talks to a cluster. */
@@ -16,12 +17,19 @@ export interface RemoteFlags {
 }
 
 export const usualPort = 6688
+/** A leader that was killed is replaced within its lease, and a moment. */
+const patienceMs = 15_000
 
 /** Asks the cluster that is meant, and lets go of it. */
-export async function withRemote(flags: RemoteFlags, ask: (cluster: ClusterClient) => Promise<number>): Promise<number> {
+export async function withRemote(
+  flags: RemoteFlags,
+  io: Pick<Io, 'err'>,
+  ask: (cluster: ClusterClient) => Promise<number>,
+): Promise<number> {
   const urls = urlsOf(flags)
   const tls = urls.some((url) => url.startsWith('https:')) ? readTls(tlsFolder(flags)) : undefined
-  const cluster = new ClusterClient({ urls, token: tokenOf(flags), tls })
+  const waiting = (): void => io.err('no nimbus leads now: waiting for one\n')
+  const cluster = new ClusterClient({ urls, token: tokenOf(flags), tls, patienceMs, waiting })
   try {
     return await ask(cluster)
   } finally {
@@ -31,10 +39,12 @@ export async function withRemote(flags: RemoteFlags, ask: (cluster: ClusterClien
 
 /** A topology that may be gone. */
 export async function found(cluster: ClusterClient, name: string): Promise<TopologyDescription | undefined> {
-  return await cluster.describe(name).catch((error: unknown) => {
-    if (error instanceof SquallError && error.code === 'unknown-topology') return undefined
-    throw error
-  })
+  return await cluster.describe(name).catch(unlessGone)
+}
+
+export function unlessGone(error: unknown): undefined {
+  if (error instanceof SquallError && error.code === 'unknown-topology') return undefined
+  throw error
 }
 
 /** `--url` and `SQUALL_URL` may name several nimbus, with commas between: one that answers will do. */

@@ -19,7 +19,7 @@ const topologiesMax = 50
 
 /** With `--json` a line: a list of what `describe` has; on a terminal one a second. */
 export async function top(name: string | undefined, flags: RemoteFlags, io: Io): Promise<number> {
-  return await withRemote(flags, async (cluster) => {
+  return await withRemote(flags, io, async (cluster) => {
     const screen = io.isTerminal && flags.json !== true ? new Screen((text) => io.out(text)) : undefined
     const view = name === undefined ? new AllView(cluster) : new OneView(cluster, name)
     const once = async (): Promise<true | undefined> => {

@@ -1,4 +1,5 @@
 /** A cluster as seen from outside: what the command line asks of nimbus. It asks whichever leads. */
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { HttpBlobs } from './blobstore/http-blobs.ts'
 import { HttpClient, jsonOf } from './http/client.ts'
@@ -36,7 +37,7 @@ export class ClusterClient {
 
   /** Its bundle is put into `blobs` before. */
   async deploy(deployment: Deployment): Promise<{ readonly name: string; readonly id: string }> {
-    return z.object({ name: z.string(), id: z.string() }).parse(jsonOf(await this.#client.post('/v1/topologies', deployment)))
+    return z.object({ name: z.string(), id: z.string() }).parse(jsonOf(await this.#client.post('/v1/topologies', named(deployment))))
   }
 
   async activate(name: string): Promise<void> {
@@ -52,7 +53,7 @@ export class ClusterClient {
   }
 
   async update(name: string, code: Update): Promise<void> {
-    await this.#client.post(this.#path(name, 'update'), code)
+    await this.#client.post(this.#path(name, 'update'), named(code))
   }
 
   async kill(name: string, wish: Kill = {}): Promise<void> {
@@ -72,4 +73,9 @@ export class ClusterClient {
   #path(name: string, verb?: string): string {
     return `/v1/topologies/${encodeURIComponent(name)}${verb === undefined ? '' : `/${verb}`}`
   }
+}
+
+/** So that it is done once, however often it is sent. */
+function named<T extends { readonly request?: string | undefined }>(wish: T): T {
+  return { request: randomBytes(8).toString('hex'), ...wish }
 }

@@ -82,6 +82,8 @@ export const TopologyRecord = z.object({
   /** what was changed since it was deployed and makes all its workers begin anew, counted: code, params, settings, executors */
   changes: Count,
   deployedAtMs: z.number(),
+  /** names the request that brought its code, which may be sent twice and is done once */
+  request: Id.optional(),
 })
 export type TopologyRecord = z.infer<typeof TopologyRecord>
 

@@ -1,12 +1,16 @@
 /**
  * Requests to nimbus, or to a supervisor. With several addresses it asks one after the other, and a nimbus that does not lead says who does:
- * that one is asked next, and first from then on.
+ * that one is asked next, and first from then on. While no nimbus leads it can wait for one.
+ *
+ * A request that got no answer is sent again, elsewhere: whatever is asked here does the same when it is done twice.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { z } from 'zod'
 import { SquallError, errorFrom, errorTable, reasonOf } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
+import { realSchedule } from '../../std/schedule.ts'
+import type { Schedule } from '../../std/schedule.ts'
 import type { Tls } from './token.ts'
 
 export interface HttpClientOptions {
@@ -16,6 +20,11 @@ export interface HttpClientOptions {
   readonly tls?: Tls | undefined
   /** how long one request may take (10 s) */
   readonly withinMs?: number
+  /** how long to wait for a leader while a nimbus answers that there is none (not at all) */
+  readonly patienceMs?: number
+  /** is told when it begins to wait */
+  readonly waiting?: (() => void) | undefined
+  readonly schedule?: Schedule | undefined
 }
 
 export interface Answer {
@@ -27,11 +36,20 @@ export interface Answer {
 type Method = 'GET' | 'POST'
 type Raw = Answer & { readonly status: number }
 
+interface Round {
+  readonly answer: Answer | undefined
+  readonly problem: SquallError
+  /** Somebody answered that it does not lead, or cannot now. */
+  readonly hasNimbus: boolean
+}
+
 const withinMsDefault = 10_000
 /** An answer that is not a blob. */
 const answerBytesMax = 16 << 20
 /** Leaders that point to each other are not followed for ever. */
 const hopsMax = 8
+/** Between two rounds in which nobody led. */
+const roundMs = 250
 
 /** What the APIs say when they do not do what they were asked. */
 const ErrorAnswer = z.object({
@@ -82,9 +100,23 @@ export class HttpClient {
 
   /** @throws SquallError with the code that the other side said, or `api-away`, `api-refused` */
   async #ask(method: Method, path: string, body: unknown, bytesMax: number): Promise<Answer> {
+    const { schedule = realSchedule, patienceMs = 0, waiting } = this.#options
+    const untilMs = schedule.now() + patienceMs
+    for (let rounds = 0; ; rounds++) {
+      const { answer, problem, hasNimbus } = await this.#round(method, path, body, bytesMax)
+      if (answer !== undefined) return answer
+      if (!hasNimbus || schedule.now() + roundMs > untilMs) throw problem
+      if (rounds === 0) waiting?.()
+      await new Promise<void>((resolve) => schedule.after(roundMs, resolve))
+    }
+  }
+
+  /** Asks all addresses, and the leaders that they name, until one does it. */
+  async #round(method: Method, path: string, body: unknown, bytesMax: number): Promise<Round> {
     const queue = [...this.#urls]
     const tried = new Set<string>()
     let problem = new SquallError('api-away', { url: this.url, reason: 'there is no address' })
+    let hasNimbus = false
     for (let hops = 0; queue.length > 0 && hops < hopsMax; hops++) {
       const url = queue.shift() as string
       if (tried.has(url)) continue
@@ -93,18 +125,21 @@ export class HttpClient {
         const raw = await this.#send(method, url, path, body, bytesMax)
         if (raw.status >= 200 && raw.status < 300) {
           this.#urls = [url, ...this.#urls.filter((other) => other !== url)].slice(0, hopsMax)
-          return raw
+          return { answer: raw, problem, hasNimbus }
         }
         const { error, leader } = errorOf(raw, url)
         if (raw.status !== 421 && raw.status !== 503) throw error
         problem = error
+        hasNimbus = true
         if (leader !== undefined) queue.unshift(leader)
       } catch (error) {
-        if (!(error instanceof SquallError) || error.code !== 'api-away' || (method === 'POST' && mayBeDone(error))) throw error
-        problem = error
+        if (!(error instanceof SquallError) || error.code !== 'api-away') throw error
+        this.#urls = [...this.#urls.filter((other) => other !== url), ...this.#urls.filter((other) => other === url)]
+        // of a leader that is gone somebody else may know more
+        if (!hasNimbus) problem = error
       }
     }
-    throw problem
+    return { answer: undefined, problem, hasNimbus }
   }
 
   async #send(method: Method, url: string, path: string, body: unknown, bytesMax: number): Promise<Raw> {
@@ -148,12 +183,6 @@ export class HttpClient {
       request.end(payload)
     })
   }
-}
-
-/** Unless it was never sent, somebody may have done it: it is not done again elsewhere. */
-function mayBeDone({ cause }: SquallError): boolean {
-  const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException
-  return !['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)
 }
 
 export function jsonOf({ body, type }: Answer): unknown {

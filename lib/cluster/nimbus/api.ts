@@ -47,7 +47,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
     if (read === undefined) throw unknown(known, name)
     return read.record
   }
-  const change = async (step: (known: Known) => Step): Promise<typeof done> => {
+  const change = async (step: (known: Known) => Step | undefined): Promise<typeof done> => {
     await nimbus.change(step)
     return done
   }
@@ -60,7 +60,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
     name: string,
     summary: string,
     body: T,
-    step: (known: Known, topology: string, wish: z.infer<T>) => Step,
+    step: (known: Known, topology: string, wish: z.infer<T>) => Step | undefined,
     before: (wish: z.infer<T>) => Promise<void> = () => Promise.resolve(),
   ): Route => ({
     method: 'POST',

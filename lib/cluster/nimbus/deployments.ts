@@ -20,11 +20,20 @@ export const Deployment = TopologyRecord.pick({
   executors: true,
   components: true,
   isolatedHosts: true,
+  request: true,
 }).extend({ wanted: z.enum(['active', 'inactive']).default('active') })
 export type Deployment = z.infer<typeof Deployment>
 
 /** New code of a topology that is there. */
-export const Update = TopologyRecord.pick({ bundle: true, file: true, folder: true, params: true, config: true, components: true }).extend({
+export const Update = TopologyRecord.pick({
+  bundle: true,
+  file: true,
+  folder: true,
+  params: true,
+  config: true,
+  components: true,
+  request: true,
+}).extend({
   workers: TopologyRecord.shape.workers.optional(),
   executors: TopologyRecord.shape.executors.optional(),
 })
@@ -44,9 +53,11 @@ export type Kill = z.infer<typeof Kill>
 
 const topologiesMax = 1_000
 
-export function deploy(known: Known, deployment: Deployment, dateMs: number): Step {
-  const { name } = deployment
+/** Nothing is left to do of a request that is sent again. */
+export function deploy(known: Known, deployment: Deployment, dateMs: number): Step | undefined {
+  const { name, request } = deployment
   const before = known.topologies.get(name)
+  if (request !== undefined && before?.record.request === request) return undefined
   if (before !== undefined || known.unreadable.has(keys.topology(name)))
     throw new SquallError('name-in-use', { name, state: before === undefined ? 'by another version' : stateIn(known, before.record) })
   if (known.topologies.size >= topologiesMax) throw new SquallError('topologies-full', { max: topologiesMax })
@@ -74,8 +85,9 @@ export function rebalance(known: Known, name: string, wish: Rebalance): Step {
   return changed(read, { ...given(wish), changes }, 'is rebalanced')
 }
 
-export function update(known: Known, name: string, code: Update): Step {
+export function update(known: Known, name: string, code: Update): Step | undefined {
   const read = livingIn(known, name)
+  if (code.request !== undefined && read.record.request === code.request) return undefined
   return changed(read, { ...given(code), changes: read.record.changes + 1 }, 'has new code')
 }
 

@@ -144,15 +144,17 @@ export class Nimbus {
   }
 
   /**
-   * Does what somebody asked for, decided on the records as they are, and resolves when the copy here has it.
+   * Does what somebody asked for, decided on the records as they are, and resolves when the copy here has it. `decide` may find nothing to do.
    *
-   * @throws SquallError what `step` throws; `not-leader`, `no-leader`, and those of the coordinator
+   * @throws SquallError what `decide` throws; `not-leader`, `no-leader`, and those of the coordinator
    */
-  async change(step: (known: Known) => Step): Promise<void> {
+  async change(decide: (known: Known) => Step | undefined): Promise<void> {
     for (let tries = 0; tries < triesMax; tries++) {
       const { leadership } = this.#leading()
       await this.#caughtUp(this.#writtenRevision)
-      if (await this.#commit(leadership, step(this.known))) {
+      const step = decide(this.known)
+      if (step === undefined) return
+      if (await this.#commit(leadership, step)) {
         await this.#caughtUp(this.#writtenRevision)
         return
       }
