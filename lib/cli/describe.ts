@@ -1,6 +1,7 @@
 /** `squall describe NAME`: one topology, with its components, its workers and what went wrong. */
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
+import { printable } from '../std/printable.ts'
 import { columnLines } from './columns.ts'
 import { exitCodes } from './exit.ts'
 import { componentLines, headLine } from './figures.ts'
@@ -14,7 +15,7 @@ export async function describe(name: string, flags: RemoteFlags, io: Io): Promis
   return await withRemote(flags, io, async (cluster) => {
     const topology = await cluster.describe(name)
     if (flags.json === true) io.out(`${JSON.stringify(topology)}\n`)
-    else io.out(`${lines(topology, (await cluster.snapshot(name)) as Snapshot | null).join('\n')}\n`)
+    else io.out(`${printable(lines(topology, (await cluster.snapshot(name)) as Snapshot | null).join('\n'))}\n`)
     return exitCodes.fine
   })
 }

@@ -1,5 +1,6 @@
 /** How a command ends: the exit codes, and what is printed of an error. */
 import { SquallError, renderError } from '../errors.ts'
+import { printable } from '../std/printable.ts'
 
 /** What the command ends with; `squall --help` lists the same. */
 export const exitCodes = { fine: 0, failed: 1, usage: 2, internal: 70, stopped: 130 } as const
@@ -7,7 +8,7 @@ export const exitCodes = { fine: 0, failed: 1, usage: 2, internal: 70, stopped: 
 /** Prints what went wrong and says the exit code. */
 export function report(error: unknown, io: { err(text: string): void }): number {
   if (error instanceof SquallError) {
-    io.err(renderError(error))
+    io.err(printable(renderError(error)))
     return error.code === 'usage' ? exitCodes.usage : exitCodes.failed
   }
   const stack = error instanceof Error ? (error.stack ?? String(error)) : String(error)

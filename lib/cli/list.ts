@@ -1,4 +1,5 @@
 /** `squall list`: the topologies of the cluster. */
+import { printable } from '../std/printable.ts'
 import { exitCodes } from './exit.ts'
 import { noTopologies, summaryLines } from './figures.ts'
 import type { Io } from './io.ts'
@@ -10,7 +11,7 @@ export async function list(flags: RemoteFlags, io: Io): Promise<number> {
   return await withRemote(flags, io, async (cluster) => {
     const topologies = await cluster.list()
     if (flags.json === true) io.out(`${JSON.stringify(topologies)}\n`)
-    else io.out(topologies.length === 0 ? `${noTopologies}\n` : `${summaryLines(topologies).join('\n')}\n`)
+    else io.out(topologies.length === 0 ? `${noTopologies}\n` : `${printable(summaryLines(topologies).join('\n'))}\n`)
     return exitCodes.fine
   })
 }

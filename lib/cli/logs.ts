@@ -2,6 +2,7 @@
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
+import { printable } from '../std/printable.ts'
 import { hintFor, listed } from '../std/words.ts'
 import { placeTasks } from '../topology/plan.ts'
 import { exitCodes } from './exit.ts'
@@ -41,7 +42,7 @@ export async function logs(name: string, flags: LogsFlags, io: Io): Promise<numb
         readers.set(log, reader)
         for (const line of await (known === undefined ? reader.last(lines) : reader.more())) {
           if (flags.json === true) io.out(`${JSON.stringify({ kind: 'log', worker: id, line })}\n`)
-          else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${line}\n`)
+          else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${printable(line)}\n`)
         }
       }
       return flags.follow === true ? undefined : true

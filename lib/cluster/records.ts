@@ -71,9 +71,7 @@ export const TopologyRecord = z.object({
   /** over all workers */
   executors: z.int().min(1).max(4_096),
   /** as planned where it was deployed: nimbus runs no code of users */
-  components: z
-    .array(z.object({ id: z.string().max(128), kind: z.enum(['spout', 'bolt']), tasks: Count, hints: Hints.optional() }))
-    .max(10_000),
+  components: z.array(z.object({ id: Name, kind: z.enum(['spout', 'bolt']), tasks: Count, hints: Hints.optional() })).max(10_000),
   /** whole hosts of its own, this many; 0 = it shares them */
   isolatedHosts: Count,
   wanted: z.enum(['active', 'inactive', 'killed']),

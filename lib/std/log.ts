@@ -5,6 +5,7 @@
 import { pino } from 'pino'
 import type { Logger } from 'pino'
 import { styleText } from 'node:util'
+import { printable } from './printable.ts'
 import { userLines } from './stack.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -54,7 +55,9 @@ function humanLine(line: string, colour: boolean): string {
   const trace = typeof stack === 'string' ? stack : cause?.stack
   const message = typeof msg === 'string' ? msg : (cause?.message ?? '')
   const below = [...(tuple === undefined ? [] : [`tuple ${text(tuple)}`]), ...(trace === undefined ? [] : userLines(trace))]
-  return `${at} ${label} ${source}${message}${more}\n${below.map((one) => `    ${one}\n`).join('')}`
+  // a message of several lines is one record: none of its lines looks like another
+  const [first, ...others] = printable(message).split('\n')
+  return `${at} ${label} ${source}${first}${more}\n${[...others, ...below.map(printable)].map((one) => `    ${one}\n`).join('')}`
 }
 
 function text(value: unknown): string {

@@ -17,6 +17,11 @@ test('lines for people', () => {
   expect(others).toEqual([])
 })
 
+test('a message of several lines is one record, and moves no cursor', () => {
+  const [line] = lines({ level: 'info' }, (log) => log.info({ n: 1 }, 'one\n12:00:00 ERROR all is lost\u001b[2J'))
+  expect(line).toMatch(/^\d\d:\d\d:\d\d INFO {2}one \{"n":1\}\n {4}12:00:00 ERROR all is lost\\u001b\[2J\n$/)
+})
+
 test('an error brings its stack, a record its tuple', () => {
   const [line] = lines({}, (log) => log.error({ component: 'a', tuple: '{"word":"x"}', err: new Error('boom') }))
   expect(line).toMatch(/ERROR a: boom\n {4}tuple \{"word":"x"\}\n {4}at .*log\.test\.ts:\d+:\d+\)?\n/)

@@ -1,19 +1,15 @@
 /**
  * An HTTP API as a table of routes: each says what it takes and gives, checks it, and is described by that in an OpenAPI document. Everything needs
- * the token; what changes something is a POST; bodies, connections and times are bounded; errors are coded, and tell nothing of the inside.
+ * the token (`listen.ts`); what changes something is a POST; bodies are bounded; errors are coded, and tell nothing of the inside.
  */
-import { createServer as createHttpServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
-import { isToken } from './token.ts'
-import type { Tls } from './token.ts'
+import { listen } from './listen.ts'
+import type { ListenOptions, Listening } from './listen.ts'
 
 export interface Route {
   readonly method: 'GET' | 'POST'
@@ -41,7 +37,6 @@ export interface ApiRequest {
 export interface ApiOptions {
   readonly title: string
   readonly version: string
-  readonly token: string
   readonly routes: readonly Route[]
   /** is told of what is our own mistake */
   readonly report: (message: string) => void
@@ -49,32 +44,12 @@ export interface ApiOptions {
   readonly more?: (code: ErrorCode) => Readonly<Record<string, string | undefined>>
 }
 
-export interface ServeOptions {
-  readonly host: string
-  readonly port: number
-  readonly tls?: Tls | undefined
-  /** connections at once; more are closed (1,024) */
-  readonly connectionsMax?: number
-}
-
-export interface Served {
-  readonly port: number
-  close(): Promise<void>
-}
-
 const bodyBytesMaxDefault = 1 << 20
-const connectionsMaxDefault = 1_024
-const headersMs = 10_000
-/** A whole request, body and all. */
-const requestMs = 120_000
-const idleMs = 5_000
-const checkMs = 2_000
 
 const statusOf: Readonly<Partial<Record<ErrorCode, number>>> = {
   'api-request': 400,
   'blob-name': 400,
   'blob-corrupt': 400,
-  'api-token': 401,
   'unknown-topology': 404,
   'unknown-log': 404,
   'blob-missing': 404,
@@ -96,12 +71,8 @@ const statusOf: Readonly<Partial<Record<ErrorCode, number>>> = {
 export type Fetch = (request: Request) => Response | Promise<Response>
 
 export function apiOf(options: ApiOptions): Fetch {
-  const { routes, token } = options
+  const { routes } = options
   const app = new Hono()
-  app.use(async (context, next) => {
-    if (isToken(context.req.header('authorization'), token)) return await next()
-    return failed(new SquallError('api-token'), options)
-  })
   const document = openApiOf(options)
   app.get('/openapi.json', (context) => context.json(document))
   for (const route of routes) {
@@ -115,27 +86,10 @@ export function apiOf(options: ApiOptions): Fetch {
   return (request) => app.fetch(request)
 }
 
-export async function serve(fetch: Fetch, { host, port, tls, connectionsMax = connectionsMaxDefault }: ServeOptions): Promise<Served> {
+/** Errors: `listen-failed`. */
+export async function serve(fetch: Fetch, options: ListenOptions): Promise<Listening> {
   const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
-  const listener = (request: IncomingMessage, response: ServerResponse): void => void answer(request, response)
-  const options = { headersTimeout: headersMs, requestTimeout: requestMs, keepAliveTimeout: idleMs, connectionsCheckingInterval: checkMs }
-  const server: Server =
-    tls === undefined
-      ? createHttpServer(options, listener)
-      : createTlsServer({ ...options, ...tls, requestCert: true, rejectUnauthorized: true }, listener)
-  server.maxConnections = connectionsMax
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new SquallError('listen-failed', { host, port, reason: error.message }, {}, { cause: error })))
-    server.listen(port, host, resolve)
-  })
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve))
-      server.closeAllConnections()
-      await closed
-    },
-  }
+  return await listen(options, { request: (request, response) => void answer(request, response) })
 }
 
 async function requestOf({ query, body, bodyBytesMax = bodyBytesMaxDefault }: Route, context: Context): Promise<ApiRequest> {

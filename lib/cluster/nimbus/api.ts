@@ -19,7 +19,6 @@ import type { Counts, Insight } from './views.ts'
 export interface NimbusApiOptions {
   readonly nimbus: Nimbus
   readonly blobs: Blobs
-  readonly token: string
   readonly version: string
   /** for people, milliseconds since 1970 */
   readonly date: () => number
@@ -38,7 +37,7 @@ const done = { ok: true } as const
 const Offset = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export function nimbusApi(options: NimbusApiOptions): Fetch {
-  const { nimbus, blobs, token, version, date, clientOf, report } = options
+  const { nimbus, blobs, version, date, clientOf, report } = options
   const hosts = new HostsApi({ clientOf })
   const insight = (): Insight => ({ known: nimbus.known, problems: nimbus.problems, dateMs: date() })
   const topologyIn = (known: Known, name: string): TopologyRecord => {
@@ -169,7 +168,6 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
   return apiOf({
     title: 'Squall nimbus',
     version,
-    token,
     routes,
     report,
     more: (code) => (code === 'not-leader' ? { leader: nimbus.known.leader?.record.url } : {}),

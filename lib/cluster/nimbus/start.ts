@@ -8,17 +8,17 @@ import { FolderBlobs } from '../blobstore/folder-blobs.ts'
 import { HttpBlobs } from '../blobstore/http-blobs.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import { HttpClient } from '../http/client.ts'
+import type { ListenOptions } from '../http/listen.ts'
 import { serve } from '../http/server.ts'
-import type { Fetch, ServeOptions } from '../http/server.ts'
+import type { Fetch } from '../http/server.ts'
 import { nimbusApi } from './api.ts'
 import { Nimbus } from './nimbus.ts'
 
-export interface NimbusStart extends ServeOptions {
+export interface NimbusStart extends ListenOptions {
   /** how others reach this host, if not by what it listens on */
   readonly publicHost?: string
   /** keeps its bundles: FOLDER/bundles */
   readonly folder: string
-  readonly token: string
   readonly version: string
   readonly coordinator: Coordinator
   readonly schedule: Schedule
@@ -58,7 +58,6 @@ export async function startNimbus(start: NimbusStart): Promise<RunningNimbus> {
   api = nimbusApi({
     nimbus,
     blobs,
-    token,
     version,
     date: () => schedule.date(),
     clientOf: (other) => clientOf(other, supervisorMs),

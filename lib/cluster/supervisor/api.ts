@@ -5,7 +5,8 @@
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import { apiOf, serve } from '../http/server.ts'
-import type { ApiRequest, ServeOptions, Served } from '../http/server.ts'
+import type { ListenOptions, Listening } from '../http/listen.ts'
+import type { ApiRequest } from '../http/server.ts'
 import { LogPart } from './logs.ts'
 
 export const HostHealth = z.object({
@@ -27,8 +28,7 @@ export interface ApiSources {
   snapshot(log: string): Promise<unknown>
 }
 
-export interface ApiOptions extends ServeOptions {
-  readonly token: string
+export interface ApiOptions extends ListenOptions {
   readonly version: string
   readonly report: (message: string) => void
 }
@@ -45,7 +45,8 @@ const LogQuery = z.object({
 })
 
 /** Errors: `listen-failed`. */
-export async function openApi({ token, version, report, ...where }: ApiOptions, sources: ApiSources): Promise<Served> {
+export async function openApi(options: ApiOptions, sources: ApiSources): Promise<Listening> {
+  const { version, report } = options
   const found = ({ params }: ApiRequest, value: unknown): unknown => {
     if (value === undefined) throw new SquallError('unknown-log', { log: JSON.stringify((params['log'] ?? '').slice(0, 80)) })
     return value
@@ -53,7 +54,6 @@ export async function openApi({ token, version, report, ...where }: ApiOptions, 
   const api = apiOf({
     title: 'Squall supervisor',
     version,
-    token,
     report,
     routes: [
       {
@@ -83,5 +83,5 @@ export async function openApi({ token, version, report, ...where }: ApiOptions, 
       },
     ],
   })
-  return await serve(api, where)
+  return await serve(api, options)
 }

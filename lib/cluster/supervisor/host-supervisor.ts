@@ -18,7 +18,7 @@ import { realSchedule } from '../../std/schedule.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import { SupervisorRecord } from '../records.ts'
-import type { Served } from '../http/server.ts'
+import type { Listening } from '../http/listen.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
 import { openApi } from './api.ts'
 import { Bundles } from './bundles.ts'
@@ -61,7 +61,7 @@ export interface HostSupervisorOptions extends SocketsOptions, OfWorkers, Omit<H
 interface Parts {
   readonly lock: FolderLock
   readonly host: Host
-  readonly api: Served
+  readonly api: Listening
 }
 
 /**
@@ -166,7 +166,7 @@ export class HostSupervisor {
     return SupervisorRecord.parse({ id, host, url, slots, cores, memoryMb, version, startedAtMs: this.#schedule.date() })
   }
 
-  async #open(id: string): Promise<Served> {
+  async #open(id: string): Promise<Listening> {
     const host = (): Host | undefined => this.#parts?.host
     return await openApi(this.#options, {
       health: () => {

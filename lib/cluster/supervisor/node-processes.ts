@@ -14,9 +14,9 @@ import { SquallError } from '../../errors.ts'
 import { isFolder } from '../../std/folders.ts'
 import { libraryUrl } from '../../std/library.ts'
 import { isAlive, startOf } from '../../std/processes.ts'
-import { FromWorker, Launch } from '../worker/assignment.ts'
-import type { ToWorker } from '../worker/assignment.ts'
-import { wordsMessage, wordsOf } from '../worker/frames.ts'
+import { Launch, fromWorkerFrom } from '../worker/assignment.ts'
+import type { FromWorker, ToWorker } from '../worker/assignment.ts'
+import { wordsMessage } from '../worker/frames.ts'
 import type { Connection } from '../worker/link.ts'
 import { dial } from '../worker/sockets.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
@@ -215,7 +215,7 @@ class RemoteWorker implements RunningWorker {
         connection.close()
         return
       }
-      connection.onMessage = (message) => this.#hear(message)
+      connection.onMessage = (message) => this.#hear(message, connection)
       connection.onClose = () => this.#redial()
       this.#connection = connection
       for (const words of this.#standing.values()) connection.send(wordsMessage(words))
@@ -229,9 +229,16 @@ class RemoteWorker implements RunningWorker {
     if (!this.#isOver) this.#redialing = setTimeout(() => void this.#dial(), redialMs)
   }
 
-  #hear(message: Uint8Array): void {
+  /** One that says what no worker says is connected to anew, and killed when it says nothing else. */
+  #hear(message: Uint8Array, connection: Connection): void {
     if (this.#isOver) return
-    const parsed = FromWorker.safeParse(wordsOf(message))
-    if (parsed.success) this.#ears.said(parsed.data)
+    let words: FromWorker
+    try {
+      words = fromWorkerFrom(message)
+    } catch {
+      connection.close()
+      return
+    }
+    this.#ears.said(words)
   }
 }

@@ -1,6 +1,7 @@
 /** What a worker is told: once, as it is launched, and again whenever the assignment of its topology has changed. */
 import { z } from 'zod'
 import type { ConfigInput } from '../../config.ts'
+import { garbled, wordsOf } from './frames.ts'
 
 const WorkerPlace = z.object({
   worker: z.int().min(0).max(9_999),
@@ -46,7 +47,7 @@ const Positions = z.record(z.string(), z.number())
 export type Positions = Readonly<z.infer<typeof Positions>>
 
 /** What supervisor and worker say to each other. */
-export const ToWorker = z.discriminatedUnion('kind', [
+const ToWorker = z.discriminatedUnion('kind', [
   /** `positions`: where each spout task would go on, by task */
   z.object({ kind: z.literal('assignment'), assignment: Assignment, positions: Positions }),
   z.object({ kind: z.literal('stop'), drainMs: z.number().min(0) }),
@@ -72,7 +73,7 @@ export const Outcome = Totals.extend({
 })
 export type Outcome = z.infer<typeof Outcome>
 
-export const FromWorker = z.discriminatedUnion('kind', [
+const FromWorker = z.discriminatedUnion('kind', [
   /** every second, and when something changes */
   z.object({
     kind: z.literal('beat'),
@@ -87,3 +88,19 @@ export const FromWorker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('snapshot'), id: z.int(), snapshot: z.unknown() }),
 ])
 export type FromWorker = z.infer<typeof FromWorker>
+
+/** @throws SquallError `link-garbled` */
+export function toWorkerFrom(message: Uint8Array): ToWorker {
+  return checked(ToWorker, message)
+}
+
+/** @throws SquallError `link-garbled` */
+export function fromWorkerFrom(message: Uint8Array): FromWorker {
+  return checked(FromWorker, message)
+}
+
+function checked<T extends z.ZodType>(schema: T, message: Uint8Array): z.infer<T> {
+  const parsed = schema.safeParse(wordsOf(message))
+  if (!parsed.success) throw garbled(z.prettifyError(parsed.error))
+  return parsed.data
+}

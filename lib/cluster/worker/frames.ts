@@ -90,6 +90,7 @@ export function creditOf(message: Uint8Array): number {
 
 /** JSON of whatever shape: whoever reads it has a schema. */
 export function wordsOf(message: Uint8Array): unknown {
+  if (message[0] !== messageKinds.words) throw garbled('a message of another kind than was due')
   if (message.length > wordsBytesMax) throw garbled('words that are too long')
   try {
     return JSON.parse(Buffer.from(message.buffer, message.byteOffset + 1, message.length - 1).toString()) as unknown

@@ -83,8 +83,13 @@ export class Link {
 
   /** Takes a connection on which both have said their greetings, ours being the last of `greet`. */
   attach(connection: Connection, theirs: Greeting): void {
-    if (theirs.session !== this.#theirs) this.#meet(theirs.session)
-    this.#acknowledge(theirs.of === this.session ? theirs.received : 0)
+    const received = theirs.of === this.session ? theirs.received : 0
+    if (theirs.session !== this.#theirs) {
+      // one that we have never met can have nothing of ours, and what it says of that must not make us forget the one that we know
+      if (received !== 0) throw garbled(`${received} messages received of 0`)
+      this.#meet(theirs.session)
+    }
+    this.#acknowledge(received)
     this.#connection = connection
     connection.onMessage = (message) => {
       if (this.#connection === connection) this.#hear(message, connection)
@@ -131,6 +136,8 @@ export class Link {
         this.#ears.message(message)
       }
     } catch (error) {
+      // nothing more is taken from this connection, which may take a while to close
+      this.#lose(connection)
       this.#ears.broken(error)
       connection.close()
     }
@@ -138,7 +145,7 @@ export class Link {
 
   #acknowledge(received: number): void {
     const fresh = received - this.#acknowledged
-    if (!(fresh >= 0 && fresh <= this.unacknowledged))
+    if (!(Number.isSafeInteger(received) && fresh >= 0 && fresh <= this.unacknowledged))
       throw garbled(`${received} messages received of ${this.#acknowledged + this.unacknowledged}`)
     this.#acknowledged = received
     this.#unacknowledged.fill(undefined, this.#head, this.#head + fresh)

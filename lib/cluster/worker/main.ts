@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { SquallError, reasonOf } from '../../errors.ts'
-import { Launch, ToWorker } from './assignment.ts'
-import type { FromWorker } from './assignment.ts'
-import { garbled, wordsMessage, wordsOf } from './frames.ts'
+import { printableLine } from '../../std/printable.ts'
+import { sparingly } from '../../std/sparingly.ts'
+import { Launch, toWorkerFrom } from './assignment.ts'
+import type { FromWorker, ToWorker } from './assignment.ts'
+import { wordsMessage } from './frames.ts'
 import type { Connection } from './link.ts'
 import { Peers } from './peers.ts'
 import { listen } from './sockets.ts'
@@ -21,7 +23,9 @@ async function main(file: string): Promise<void> {
   const launch = Launch.parse(JSON.parse(readFileSync(file, 'utf8')))
   const { id: topology, worker, incarnation, token, tls, host, port } = launch
   const session = randomBytes(8).toString('hex')
-  const peers = new Peers({ topology, worker, incarnation, session, token, tls })
+  const report = (message: string): void => void process.stderr.write(`${message}\n`)
+  const complain = sparingly((message) => report(printableLine(message)))
+  const peers = new Peers({ topology, worker, incarnation, session, token, tls, report })
   let control: Connection | undefined
   let over: FromWorker | undefined
   const tell = (words: FromWorker): void => {
@@ -41,12 +45,21 @@ async function main(file: string): Promise<void> {
   }
   opening.catch(failed)
 
-  const sockets = await listen({ host, port, token, tls }, (connection, path) => {
+  const sockets = await listen({ host, port, token, tls, report }, (connection, path) => {
     if (path === '/link') peers.accept(connection)
     else if (path === '/control') {
       control?.close()
       control = connection
-      connection.onMessage = (message) => void opening.then((opened) => obey(opened, connection, message)).catch(failed)
+      connection.onMessage = (message) => {
+        try {
+          const words = toWorkerFrom(message)
+          void opening.then((opened) => obey(opened, connection, words)).catch(failed)
+        } catch (error) {
+          complain(`the connection of a supervisor was closed: ${reasonOf(error)}`)
+          connection.onMessage = () => undefined
+          connection.close()
+        }
+      }
       beat()
       // the supervisor that was there when the run ended may not have heard it
       if (over !== undefined) tell(over)
@@ -56,10 +69,7 @@ async function main(file: string): Promise<void> {
   endUnlessNoted()
   process.send?.({ kind: 'ready', port: sockets.port, session })
 
-  async function obey(opened: Worker, connection: Connection, message: Uint8Array): Promise<void> {
-    const parsed = ToWorker.safeParse(wordsOf(message))
-    if (!parsed.success) throw garbled('a command that is none')
-    const words = parsed.data
+  async function obey(opened: Worker, connection: Connection, words: ToWorker): Promise<void> {
     switch (words.kind) {
       case 'assignment':
         await opened.assign(words.assignment, words.positions)

@@ -5,6 +5,9 @@
  * assignment has is refused; one with a newer is not known yet, and tries again.
  */
 import { z } from 'zod'
+import { reasonOf } from '../../errors.ts'
+import { printableLine } from '../../std/printable.ts'
+import { sparingly } from '../../std/sparingly.ts'
 import type { WorkerPlace } from './assignment.ts'
 import { garbled, wordsMessage, wordsOf } from './frames.ts'
 import { Link } from './link.ts'
@@ -17,6 +20,7 @@ const backOffMs = [20, 50, 100, 200, 500, 1_000] as const
 const helloMs = 5_000
 /** What may wait in a link besides tuples and commands. */
 const tellMax = 1_000
+const complaintLengthMax = 500
 
 const Hello = z.object({
   topology: z.string(),
@@ -24,7 +28,7 @@ const Hello = z.object({
   to: z.int().min(0),
   incarnation: z.int().min(1),
   session: z.string().min(1).max(100),
-  received: z.number().min(0),
+  received: z.int().min(0),
   of: z.string().max(100).optional(),
 })
 type Hello = z.infer<typeof Hello>
@@ -40,6 +44,8 @@ export interface PeersOptions extends SocketsOptions {
   readonly worker: number
   readonly incarnation: number
   readonly session: string
+  /** is told, on one line, of what others said that no worker says */
+  readonly report: (message: string) => void
 }
 
 /** The link to one other worker. */
@@ -87,10 +93,13 @@ export class Peers {
   #places = new Map<number, WorkerPlace>()
   /** whom it keeps dialing, and what makes it look again at once */
   readonly #dialing = new Map<number, () => void>()
+  readonly #complain: (message: string) => void
   #isClosed = false
 
   constructor(options: PeersOptions) {
     this.#options = options
+    const report = sparingly(options.report)
+    this.#complain = (message) => report(printableLine(message.slice(0, complaintLengthMax)))
   }
 
   get all(): Iterable<Peer> {
@@ -104,7 +113,9 @@ export class Peers {
   peer(worker: number): Peer {
     const known = this.#peers.get(worker)
     if (known !== undefined) return known
-    const peer = new Peer(worker, this.#options.session, (error) => process.stderr.write(`link to worker ${worker}: ${String(error)}\n`))
+    const peer = new Peer(worker, this.#options.session, (error) =>
+      this.#complain(`the link to worker ${worker} was closed: ${reasonOf(error)}`),
+    )
     this.#peers.set(worker, peer)
     return peer
   }
@@ -125,19 +136,24 @@ export class Peers {
 
   /** A connection that someone made to `/link`. */
   accept(connection: Connection): void {
-    const timer = setTimeout(() => connection.close(), helloMs)
+    const refuse = (reason: string): void => {
+      // whoever it is may try again: what it is told is that the connection closes
+      this.#complain(`a connection was closed: ${reason}`)
+      connection.close()
+    }
+    const timer = setTimeout(() => refuse(`no hello within ${helloMs} ms`), helloMs)
     connection.onClose = () => clearTimeout(timer)
     connection.onMessage = (message) => {
       clearTimeout(timer)
       connection.onMessage = () => undefined
       try {
         const hello = this.#checked(message)
+        if (hello === undefined) return connection.close()
         const { link } = this.peer(hello.from)
         connection.send(this.#hello(hello.from, link))
         link.attach(connection, { session: hello.session, received: hello.received, of: hello.of })
-      } catch {
-        // whoever it is may try again: what it is told is that the connection closes
-        connection.close()
+      } catch (error) {
+        refuse(reasonOf(error))
       }
     }
   }
@@ -153,7 +169,11 @@ export class Peers {
     const { link } = this.peer(worker)
     for (let tries = 0; !this.#isClosed && this.#places.has(worker);) {
       if (!link.isConnected) {
-        const isMet = await this.#dial(worker, link).catch(() => false)
+        const isMet = await this.#dial(worker, link).catch((error: unknown) => {
+          // one that starts is not there at first
+          if (tries >= backOffMs.length) this.#complain(`worker ${worker} cannot be reached: ${reasonOf(error)}`)
+          return false
+        })
         tries = isMet ? 0 : tries + 1
       }
       const ms = link.isConnected ? backOffMs[1] : (backOffMs[Math.min(tries, backOffMs.length - 1)] as number)
@@ -183,9 +203,11 @@ export class Peers {
         clearTimeout(timer)
         try {
           const hello = this.#checked(message)
+          if (hello === undefined) return connection.close()
           link.attach(connection, { session: hello.session, received: hello.received, of: hello.of })
           resolve(true)
-        } catch {
+        } catch (error) {
+          this.#complain(`the connection to worker ${worker} was closed: ${reasonOf(error)}`)
           connection.close()
         }
       }
@@ -198,14 +220,16 @@ export class Peers {
     return wordsMessage({ topology, from, to, incarnation, session, received, ...(of !== undefined && { of }) } satisfies Hello)
   }
 
-  #checked(message: Uint8Array): Hello {
+  /** `undefined`: we may know it in a moment, when we have the assignment that it has. */
+  #checked(message: Uint8Array): Hello | undefined {
     const parsed = Hello.safeParse(wordsOf(message))
-    if (!parsed.success) throw garbled(z.prettifyError(parsed.error))
+    if (!parsed.success) throw garbled(`no hello: ${z.prettifyError(parsed.error)}`)
     const hello = parsed.data
     const { topology, worker } = this.#options
-    const place = this.#places.get(hello.from)
-    if (hello.topology !== topology || hello.to !== worker || place === undefined || place.incarnation !== hello.incarnation)
-      throw garbled(`worker ${hello.from} (${hello.incarnation}) of ${hello.topology} is not expected`)
-    return hello
+    const known = this.#places.get(hello.from)?.incarnation
+    const isOurs = hello.topology === topology && hello.to === worker && hello.from !== worker
+    if (isOurs && known === hello.incarnation) return hello
+    if (isOurs && hello.incarnation > (known ?? 0)) return undefined
+    throw garbled(`worker ${hello.from} (${hello.incarnation}) of ${hello.topology} is not expected`)
   }
 }

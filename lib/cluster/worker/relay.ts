@@ -83,10 +83,12 @@ export class Relay implements Connector {
       this.#out.set(keyOf(head), { head, ring: new RingReader(out[lane]), inFlightBytes: 0 })
       const headIn = { lane, from: there, to: here, number }
       const key = keyOf(headIn)
-      this.#in.set(key, { head: headIn, ring: new RingWriter(back[lane]), waiting: [], waitingBytes: 0, owedBytes: 0 })
+      const ring = new RingWriter(back[lane])
+      this.#in.set(key, { head: headIn, ring, waiting: [], waitingBytes: 0, owedBytes: 0 })
       const early = this.#early.get(key) ?? []
       this.#early.delete(key)
-      for (const message of early) this.#tuples(message)
+      // one that no ring takes is refused when it comes; this one came before its ring
+      for (const message of early) if (message.length - tuplesHeadBytes <= ring.frameBytesMax) this.#tuples(message)
     }
     this.#wake()
   }
@@ -107,6 +109,7 @@ export class Relay implements Connector {
 
   /** Executors of another worker are under pressure, or no more. */
   pressed(executor: number, parked: number): void {
+    if (executor >= this.#options.executors) throw garbled(`pressure of executor ${executor} of ${this.#options.executors}`)
     Atomics.store(this.#options.words.pressure, executor, parked)
   }
 
@@ -161,7 +164,9 @@ export class Relay implements Connector {
       return
     }
     if (head.number < lane.head.number) return
-    lane.waitingBytes += message.length - tuplesHeadBytes
+    const frameBytes = message.length - tuplesHeadBytes
+    if (frameBytes > lane.ring.frameBytesMax) throw garbled(`a frame of ${frameBytes} bytes; its ring takes ${lane.ring.frameBytesMax}`)
+    lane.waitingBytes += frameBytes
     if (lane.waitingBytes > windowBytes[head.lane] + message.length) throw garbled('more tuples than there was credit for')
     lane.waiting.push(message)
     this.#deliver(lane)

@@ -169,6 +169,8 @@ export class RemoteSite implements Site {
   #rests({ executor, isQuiet, sent, received, heldUp }: Rest): void {
     const sign = this.#signs.get(executor)
     if (sign === undefined) throw garbled(`executor ${executor} is not of worker ${this.#options.worker}`)
+    const { length } = this.#options.words.quiet.generation
+    if (isQuiet && !(sent.length === length && received.length === length)) throw garbled(`counts of ${sent.length} of ${length} lanes`)
     if (isQuiet) sign.publish(sent, received)
     else sign.retract()
     Atomics.store(this.#options.words.heldUp, executor * 2, heldUp[0])

@@ -2,14 +2,9 @@
  * WebSockets between the processes of a cluster: a server that lets in who knows the token, and connections out. Messages are binary and
  * whole; a side that says nothing for some seconds is taken for gone.
  */
-import { createServer as createHttpServer } from 'node:http'
-import type { IncomingMessage, Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
-import { SquallError } from '../../errors.ts'
-import { isToken } from '../http/token.ts'
+import { listen as listenTo } from '../http/listen.ts'
+import type { ListenOptions, Listening } from '../http/listen.ts'
 import type { Tls } from '../http/token.ts'
 import { messageBytesMax } from './frames.ts'
 import type { Connection } from './link.ts'
@@ -20,50 +15,30 @@ const pingMs = 1_000
 const silenceMs = 5_000
 /** How long the beginning of a connection may take. */
 const openMs = 5_000
-/** Connections of one server. */
-const connectionsMax = 1_024
+/** How long its end may take: then it is cut. */
+const closeMs = 2_000
 
 export interface SocketsOptions {
   readonly token: string
   readonly tls?: Tls | undefined
 }
 
-export interface Sockets {
-  readonly port: number
-  close(): Promise<void>
-}
+/** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1 */
+const notBinary = 1003
+const bounds = { maxPayload: messageBytesMax, perMessageDeflate: false, closeTimeout: closeMs }
 
-/** Listens; `open` gets every connection whose request had the token, with the path it asked for. */
-export async function listen(
-  options: SocketsOptions & { readonly host: string; readonly port: number },
-  open: (connection: Connection, path: string) => void,
-): Promise<Sockets> {
-  const { tls, host, port, token } = options
-  const server: Server = tls === undefined ? createHttpServer() : createTlsServer({ ...tls, requestCert: true, rejectUnauthorized: true })
-  server.maxConnections = connectionsMax
-  server.headersTimeout = openMs
-  server.requestTimeout = openMs
-  const upgrades = new WebSocketServer({ noServer: true, maxPayload: messageBytesMax, perMessageDeflate: false, clientTracking: true })
-  server.on('request', (_, response) => {
-    response.statusCode = 404
-    response.end()
-  })
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!isToken(request.headers.authorization, token)) {
-      socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
-      return
-    }
-    upgrades.handleUpgrade(request, socket, head, (web) => open(connectionOf(web), request.url ?? '/'))
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new SquallError('listen-failed', { host, port, reason: error.message }, {}, { cause: error })))
-    server.listen(port, host, resolve)
+/** Listens; `open` gets every connection whose request had the token, with the path it asked for. Errors: `listen-failed`. */
+export async function listen(options: ListenOptions, open: (connection: Connection, path: string) => void): Promise<Listening> {
+  const upgrades = new WebSocketServer({ noServer: true, ...bounds })
+  const listening = await listenTo(options, {
+    request: (_, response) => void response.writeHead(404, { connection: 'close' }).end(),
+    upgrade: (request, socket, head) => upgrades.handleUpgrade(request, socket, head, (web) => open(connectionOf(web), request.url ?? '/')),
   })
   return {
-    port: (server.address() as AddressInfo).port,
+    port: listening.port,
     close: async () => {
       for (const web of upgrades.clients) web.terminate()
-      await new Promise((resolve) => server.close(resolve))
+      await listening.close()
     },
   }
 }
@@ -72,9 +47,8 @@ export async function listen(
 export async function dial(url: string, { token, tls }: SocketsOptions): Promise<Connection> {
   const web = new WebSocket(url, {
     headers: { authorization: `Bearer ${token}` },
+    ...bounds,
     handshakeTimeout: openMs,
-    maxPayload: messageBytesMax,
-    perMessageDeflate: false,
     // a mask of zeros is one that need not be applied; the connection is ours from end to end
     generateMask: () => undefined,
     ...(tls !== undefined && { ...tls, rejectUnauthorized: true }),
@@ -83,6 +57,9 @@ export async function dial(url: string, { token, tls }: SocketsOptions): Promise
     web.once('error', reject)
     web.once('open', () => {
       web.off('error', reject)
+      // what has come with the answer must not be told before whoever dialed can listen
+      web.pause()
+      setImmediate(() => web.resume())
       resolve(connectionOf(web))
     })
   })
@@ -104,9 +81,10 @@ function connectionOf(web: WebSocket): Connection {
     onMessage: () => undefined,
     onClose: () => undefined,
   }
-  web.on('message', (message: Buffer) => {
+  web.on('message', (message: Buffer, isBinary) => {
     heard()
-    connection.onMessage(message)
+    if (isBinary) connection.onMessage(message)
+    else web.close(notBinary, 'messages are binary')
   })
   web.on('pong', heard)
   web.on('ping', heard)

@@ -1,14 +1,36 @@
 /** What the lead of a run and the sites of other workers say to each other, as JSON over their link. Commands are answered in any order. */
 import { z } from 'zod'
-import type { ErrorData } from '../../errors.ts'
-import type { ComponentError } from '../../engine/run-types.ts'
+import { errorTable } from '../../errors.ts'
+import type { ErrorCode, ErrorData } from '../../errors.ts'
 import { garbled, wordsOf } from './frames.ts'
 
 const Executors = z.array(z.int().min(0)).max(4_096)
+/** what the head of a frame has room for */
+const LaneNumber = z.int().min(0).max(0xffff_ffff)
 const Counts = z.record(z.string(), z.number())
-/** faults and errors are shown to people, and used for nothing else */
-const Fault = z.custom<ErrorData>((value) => typeof value === 'object' && value !== null && 'code' in value)
-const Failure = z.custom<ComponentError>((value) => typeof value === 'object' && value !== null && 'component' in value)
+const Code = z.custom<ErrorCode>((value) => typeof value === 'string' && Object.hasOwn(errorTable, value), 'no code of an error')
+/** shown to people, and used for nothing else */
+const Fault: z.ZodType<ErrorData> = z.object({
+  code: Code,
+  what: z.string(),
+  help: z.string(),
+  where: z.record(z.string(), z.union([z.string(), z.number()])),
+  stack: z.string(),
+  faults: z.array(z.lazy(() => Fault)).max(1_000),
+})
+const Failure = z.object({
+  component: z.string(),
+  task: z.int(),
+  executor: z.int(),
+  atMs: z.number(),
+  message: z.string(),
+  stack: z.string(),
+  // a field that is undefined is none in JSON
+  tuple: z
+    .string()
+    .optional()
+    .transform((tuple) => tuple),
+})
 
 export const Command = z.discriminatedUnion('do', [
   z.object({ do: z.literal('meet') }),
@@ -18,7 +40,7 @@ export const Command = z.discriminatedUnion('do', [
   z.object({ do: z.literal('setActive'), isActive: z.boolean() }),
   z.object({ do: z.literal('finish'), component: z.int() }),
   /** `workers`: where each of them is now */
-  z.object({ do: z.literal('renew'), executors: Executors, workers: Executors, number: z.int() }),
+  z.object({ do: z.literal('renew'), executors: Executors, workers: Executors, number: LaneNumber }),
   z.object({ do: z.literal('lose'), executors: Executors }),
   z.object({ do: z.literal('close') }),
   z.object({ do: z.literal('end') }),
@@ -26,7 +48,7 @@ export const Command = z.discriminatedUnion('do', [
 ])
 export type Command = z.infer<typeof Command>
 
-const State = z.object({ running: Executors, lanes: z.int() })
+const State = z.object({ running: Executors, lanes: LaneNumber })
 
 /** What an executor says of itself when it rests. */
 const Rest = z.object({

@@ -63,7 +63,7 @@ export class Worker {
     this.#assignment = assignment
     this.#peers.assign(assignment.workers)
     if (this.#part === undefined) await this.#join(assignment, positions)
-    else if (this.#part instanceof Lead) await this.#part.assign(assignment)
+    else await this.#part.assign(assignment)
   }
 
   async stop(drainMs: number): Promise<void> {
@@ -346,7 +346,12 @@ class Member {
       tell: (message) => peer.tell(message),
     })
     this.#host = host
-    for (const other of peers.all) this.#share.hear(other, this)
+    return this.assign()
+  }
+
+  /** What is to be done the lead says; here it is others that are heard from now on. */
+  assign(): Promise<void> {
+    for (const other of this.#share.peers.all) this.#share.hear(other, this)
     return Promise.resolve()
   }
 

@@ -23,7 +23,7 @@ import type { Standing } from './cluster.ts'
 const token = 'the token of this cluster'
 
 async function listening(fetch: Fetch, connectionsMax = 100): Promise<string> {
-  const served = await serve(fetch, { host: '127.0.0.1', port: 0, connectionsMax })
+  const served = await serve(fetch, { host: '127.0.0.1', port: 0, token, connectionsMax })
   onTestFinished(() => served.close())
   return `http://127.0.0.1:${served.port}`
 }
@@ -46,7 +46,6 @@ async function open(id = 'n1', cluster = new TestCluster(), blobs?: Blobs): Prom
   const api = nimbusApi({
     nimbus: standing.nimbus,
     blobs: blobs ?? standing.blobs,
-    token,
     version: '1.2.3',
     date: () => cluster.schedule.date(),
     clientOf,
@@ -79,7 +78,6 @@ async function supervisorApi(): Promise<string> {
     apiOf({
       title: 'supervisor',
       version: '1',
-      token,
       report: () => undefined,
       routes: [
         {
@@ -338,7 +336,7 @@ describe('what is refused', () => {
   })
 
   test('more connections than there may be, idle ones too', async () => {
-    const url = await listening(apiOf({ title: '', version: '', token, routes: [], report: () => undefined }), 3)
+    const url = await listening(apiOf({ title: '', version: '', routes: [], report: () => undefined }), 3)
     const idle = Array.from({ length: 10 }, () => connect(Number(new URL(url).port), '127.0.0.1'))
     const closed = new Set<number>()
     await new Promise<void>((resolve) => {

@@ -7,9 +7,10 @@ import { Authority, hasOpenssl } from '../../fixtures/certificates.ts'
 
 async function listening(tls: Tls): Promise<string> {
   const routes = [{ method: 'GET', path: '/v1/hello', summary: '', answer: z.string(), handle: async () => 'hello' }] as const
-  const served = await serve(apiOf({ title: '', version: '', token: 'token', routes, report: () => undefined }), {
+  const served = await serve(apiOf({ title: '', version: '', routes, report: () => undefined }), {
     host: '127.0.0.1',
     port: 0,
+    token: 'token',
     tls,
   })
   onTestFinished(() => served.close())

@@ -68,6 +68,15 @@ export class WorkerCrew {
     this.#assign()
   }
 
+  /** As `place`, with workers that there were not before. */
+  async grow(placing: readonly (readonly number[])[]): Promise<void> {
+    for (let worker = this.#posts.length; worker < placing.length; worker++) {
+      this.#posts.push({ incarnation: 1, executors: placing[worker] ?? [], worker: undefined })
+      await this.#start(worker)
+    }
+    this.place(placing)
+  }
+
   /** Resolves when the lead's snapshot satisfies `isThere`. */
   async until(isThere: (snapshot: { totals: { acked: number } }) => boolean): Promise<void> {
     for (;;) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { wordsMessage, wordsOf } from '../../../lib/cluster/worker/frames.ts'
+import { receivedMessage, wordsMessage, wordsOf } from '../../../lib/cluster/worker/frames.ts'
 import { Link } from '../../../lib/cluster/worker/link.ts'
 import { pipe } from './connections.ts'
 import type { Pipe } from './connections.ts'
@@ -120,17 +120,51 @@ describe('a link', () => {
     const [a, b] = [new Side('a'), new Side('b')]
     const between = connect(a, b)
     // it says to have what was never sent
-    const lie = new Uint8Array(16)
-    new DataView(lie.buffer).setFloat64(8, 7, true)
-    between.ends[1].send(lie)
+    between.ends[1].send(receivedMessage(7))
     between.step(1)
     expect(a.broken).toEqual([expect.objectContaining({ code: 'link-garbled' })])
     expect(a.link.isConnected).toBe(false)
   })
 
-  test('takes no greeting that says more was received than was sent', () => {
+  test('hears nothing more of a connection on which that was said, however long it takes to close', () => {
+    const [a, b] = [new Side('a'), new Side('b')]
+    const between = connect(a, b)
+    between.ends[0].close = () => undefined
+    between.ends[1].send(new Uint8Array([0, 1]))
+    between.ends[1].send(new Uint8Array([0, 2]))
+    b.say('late')
+    drain(between)
+    expect([a.broken.length, a.heard, a.link.isConnected]).toEqual([1, [], false])
+    drain(connect(a, b))
+    expect(a.heard).toEqual(['late'])
+  })
+
+  test.each([7, -1, 0.5, NaN, Infinity, 2 ** 60])('takes no acknowledgement of %d messages where one was sent', (received) => {
+    const [a, b] = [new Side('a'), new Side('b')]
+    const between = connect(a, b)
+    a.say('one')
+    between.ends[1].send(receivedMessage(received))
+    between.step(1)
+    expect(a.broken).toEqual([expect.objectContaining({ code: 'link-garbled' })])
+    drain(connect(a, b))
+    expect(b.heard).toEqual(['one'])
+  })
+
+  test.each([3, 0.5, -1, NaN])('takes no greeting that says that %d messages were received where none was sent', (received) => {
     const a = new Side('a')
     a.link.greet()
-    expect(() => a.link.attach(pipe().ends[0], { session: 'b', received: 3, of: 'a' })).toThrow(/3 messages received of 0/)
+    expect(() => a.link.attach(pipe().ends[0], { session: 'b', received, of: 'a' })).toThrow(/messages received of 0/)
+    expect(a.link.isConnected).toBe(false)
+  })
+
+  test('is not talked into another session by a greeting that cannot be', () => {
+    const [a, b] = [new Side('a'), new Side('b')]
+    a.say('kept')
+    connect(a, b)
+    a.link.greet()
+    expect(() => a.link.attach(pipe().ends[0], { session: 'stranger', received: 1, of: 'a' })).toThrow(/1 messages received of 0/)
+    expect(a.renewals).toBe(0)
+    drain(connect(a, b))
+    expect(b.heard).toEqual(['kept'])
   })
 })

@@ -11,7 +11,8 @@ afterEach(() => {
 test('a worker is dialed as soon as it is known where it is', async () => {
   // nothing that waits for a time ever goes on
   vi.useFakeTimers({ toFake: ['setTimeout'] })
-  const peersOf = (worker: number): Peers => new Peers({ topology: 't', worker, incarnation: 1, session: `s${worker}`, token: 'secret' })
+  const peersOf = (worker: number): Peers =>
+    new Peers({ topology: 't', worker, incarnation: 1, session: `s${worker}`, token: 'secret', report: () => undefined })
   const [lower, higher] = [peersOf(0), peersOf(1)]
   const sockets = await listen({ host: '127.0.0.1', port: 0, token: 'secret' }, (connection) => lower.accept(connection))
   const places = [0, 1].map((worker) => ({ worker, incarnation: 1, executors: [worker] }))

@@ -69,6 +69,13 @@ test('executors move between workers, and nothing fails', async () => {
   expect(await two.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
 })
 
+test('executors move to a worker that is new, and it and those that were there hear each other', async () => {
+  const three = await start('topologies/word-count.ts', [[0], [1, 2]])
+  await three.until(({ totals }) => totals.acked > lines / 10)
+  await three.grow([[0], [1], [2]])
+  expect(await three.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
+})
+
 test.each([0, 1])('when worker %i is killed, what it had under way is done again', async (victim) => {
   const two = await start('topologies/word-count.ts', [[0], [1]])
   await two.until(({ totals }) => totals.acked > lines / 10)
