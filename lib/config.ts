@@ -12,7 +12,7 @@ import { durationMs } from './std/clock.ts'
 import { meantBy, shown } from './std/words.ts'
 
 interface Setting {
-  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes' | 'choice'
+  readonly type: 'boolean' | 'count' | 'number' | 'durationMs' | 'bytes' | 'choice'
   readonly default: boolean | number | string
   readonly choices?: readonly string[]
   readonly min?: number
@@ -149,6 +149,28 @@ export const settings = {
     storm: 'topology.workers',
     doc: 'worker processes on a cluster; local mode has one',
   },
+  cpuPercent: {
+    type: 'number',
+    default: 0,
+    max: 1_000_000,
+    perComponent: true,
+    storm: 'topology.component.cpu.pcore.percent',
+    doc: 'on a cluster: what a task asks of the processors, 100 being one core; 0 = nothing',
+  },
+  memoryMb: {
+    type: 'number',
+    default: 0,
+    max: 1 << 30,
+    perComponent: true,
+    storm: 'topology.component.resources.onheap.memory.mb',
+    doc: 'on a cluster: the megabytes of memory that a task asks for; 0 = nothing',
+  },
+  isolatedHosts: {
+    type: 'count',
+    default: 0,
+    max: 10_000,
+    doc: 'on a cluster: so many hosts to itself, where no other topology runs; 0 = it shares them',
+  },
 } as const satisfies Record<string, Setting>
 
 export type SettingKey = keyof typeof settings
@@ -251,7 +273,7 @@ function parse(setting: Setting, key: string, value: unknown): Parsed {
   // so many seconds that they are no number of milliseconds are no duration either
   if (Number.isNaN(number) || (setting.type === 'durationMs' && number === Infinity))
     return { reason: setting.type === 'durationMs' ? 'not a duration' : 'not a number' }
-  if (setting.type !== 'durationMs' && !Number.isSafeInteger(number)) return { reason: 'not a whole number' }
+  if (setting.type !== 'durationMs' && setting.type !== 'number' && !Number.isSafeInteger(number)) return { reason: 'not a whole number' }
   if (number < (setting.min ?? 0)) return { reason: `less than ${setting.min ?? 0}` }
   if (setting.max !== undefined && number > setting.max) return { reason: `more than ${setting.max}` }
   return { parsed: number }
@@ -269,13 +291,15 @@ function plain(value: unknown): string {
 function expected(setting: Setting): string {
   if (setting.type === 'boolean') return 'true or false'
   if (setting.choices !== undefined) return setting.choices.join(' or ')
-  const range = ` from ${setting.min ?? 0}${setting.max === undefined ? '' : ` to ${setting.max}`}`
-  return setting.type === 'durationMs' ? "milliseconds, or a duration such as '30s'" : `a whole number${range}`
+  const range = `from ${setting.min ?? 0}${setting.max === undefined ? '' : ` to ${setting.max}`}`
+  return setting.type === 'durationMs'
+    ? "milliseconds, or a duration such as '30s'"
+    : `a ${setting.type === 'number' ? '' : 'whole '}number ${range}`
 }
 
 /** The setting that `key` was probably meant to be: one that only has its unit besides, or at most two letters away. */
 function nearest(key: string): string | undefined {
-  const withUnit = ['Max', 'Ms', 'Bytes'].map((unit) => `${key}${unit}`).find((one) => Object.hasOwn(table, one))
+  const withUnit = ['Max', 'Ms', 'Bytes', 'Mb', 'Percent'].map((unit) => `${key}${unit}`).find((one) => Object.hasOwn(table, one))
   if (withUnit !== undefined) return withUnit
   return key.length > 3 ? meantBy(key, [...Object.keys(table), ...byStormName.keys()], 2) : undefined
 }

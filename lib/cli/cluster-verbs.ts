@@ -125,6 +125,7 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
   )
     .option('-w, --workers <n>', 'processes to run it in')
     .option('-e, --executors <n>', 'threads over all workers')
+    .option('--isolated-hosts <n>', 'hosts that it has to itself; 0: it shares them')
     .option('--json', 'print the outcome as one JSON line')
     .action(async (name: string, flags: RebalanceFlags) => done(await (await import('./rebalance.ts')).rebalance(name, flags, io)))
   topologyVerb('kill', 'End a topology and forget it.', 'squall kill word-count --wait 30s')

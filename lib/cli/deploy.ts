@@ -1,12 +1,13 @@
 /** `squall deploy FILE`: plans a topology here, brings it to the cluster, and sees it run. */
 import { SquallError } from '../errors.ts'
+import { componentsOf } from '../topology/hints.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { exitCodes } from './exit.ts'
 import { some } from './figures.ts'
 import type { Io } from './io.ts'
-import { componentsOf, planned } from './planned.ts'
+import { planned } from './planned.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
 import { Screen } from './screen.ts'
@@ -63,7 +64,7 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
           ...code,
           workers: workers ?? plan.config.workers,
           executors: await executorsOf(plan),
-          isolatedHosts: 0,
+          isolatedHosts: plan.config.isolatedHosts,
           wanted: flags.inactive === true ? 'inactive' : 'active',
         })
       const detail = flags.wait ? await running(cluster, name, before?.epoch ?? 0, steps, io) : await cluster.describe(name)

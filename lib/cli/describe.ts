@@ -2,9 +2,10 @@
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
 import { printable } from '../std/printable.ts'
+import { hintsOfAll, hintsText } from '../topology/hints.ts'
 import { columnLines } from './columns.ts'
 import { exitCodes } from './exit.ts'
-import { componentLines, headLine } from './figures.ts'
+import { componentLines, headLine, some } from './figures.ts'
 import type { Io } from './io.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
@@ -22,10 +23,16 @@ export async function describe(name: string, flags: RemoteFlags, io: Io): Promis
 
 function lines(topology: TopologyDescription, snapshot: Snapshot | null): readonly string[] {
   const { name, state, file, workers, problem, result } = topology
+  const hints = hintsOfAll(topology.components)
+  const wishes = [
+    ...(hints === undefined ? [] : [hintsText(hints)]),
+    ...(topology.isolatedHosts === 0 ? [] : [`${some(topology.isolatedHosts, 'host')} to itself`]),
+  ]
   const options = { columns: 120, rows: 10_000, colour: false, state }
   return [
     headLine(topology),
     `deployed from ${file}, ${new Date(topology.deployedAtMs).toISOString()}`,
+    ...(wishes.length === 0 ? [] : [`it asks for ${wishes.join(', and ')}`]),
     ...(problem === undefined ? [] : [problem]),
     '',
     ...(snapshot === null

@@ -49,11 +49,6 @@ export async function planned(
   }
 }
 
-/** What nimbus knows of the components: it runs no code. */
-export function componentsOf({ components }: Plan): { id: string; kind: 'spout' | 'bolt'; tasks: number }[] {
-  return components.map(({ id, definition, taskCount }) => ({ id, kind: definition.kind, tasks: taskCount }))
-}
-
 /** Faults of a plan know the topology; those of a TypeScript file do not know the file yet. */
 export function located(error: unknown, file: string): unknown {
   if (!(error instanceof SquallError)) return error

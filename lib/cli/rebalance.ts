@@ -2,12 +2,12 @@
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
+import { componentsOf } from '../topology/hints.ts'
 import { loadBundle } from '../topology/load/load.ts'
 import { planTopology } from '../topology/plan.ts'
 import { exitCodes } from './exit.ts'
 import { some } from './figures.ts'
 import type { Io } from './io.ts'
-import { componentsOf } from './planned.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
 import { wholeNumber } from './settings.ts'
@@ -15,19 +15,21 @@ import { wholeNumber } from './settings.ts'
 export interface RebalanceFlags extends RemoteFlags {
   readonly workers?: string
   readonly executors?: string
+  readonly isolatedHosts?: string
 }
 
 /** With `--json` one line: `{"kind":"rebalanced","name","workers","executors","tasks"}`, as they will be. */
 export async function rebalance(name: string, flags: RebalanceFlags, io: Io): Promise<number> {
   const workers = wholeNumber('--workers', flags.workers, 1)
   const executors = wholeNumber('--executors', flags.executors, 1)
-  if (workers === undefined && executors === undefined)
-    throw new SquallError('usage', { problem: 'nothing to change', hint: 'say how many: --workers N, --executors N' })
+  const isolatedHosts = wholeNumber('--isolated-hosts', flags.isolatedHosts, 0)
+  if (workers === undefined && executors === undefined && isolatedHosts === undefined)
+    throw new SquallError('usage', { problem: 'nothing to change', hint: 'say how many: --workers N, --executors N, --isolated-hosts N' })
   return await withRemote(flags, io, async (cluster) => {
     const before = await cluster.describe(name)
     const components =
       executors === undefined || executors === before.executors ? undefined : await componentsFor(cluster, before, executors, io)
-    await cluster.rebalance(name, { workers, executors, components })
+    await cluster.rebalance(name, { workers, executors, components, isolatedHosts })
     const after = { workers: workers ?? before.workersWanted, executors: executors ?? before.executors }
     const tasks = (components ?? before.components).reduce((sum, component) => sum + component.tasks, 0)
     if (flags.json === true) io.out(`${JSON.stringify({ kind: 'rebalanced', name, ...after, tasks })}\n`)

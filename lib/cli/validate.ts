@@ -1,5 +1,6 @@
 /** `squall validate FILE`: is the definition sound? Every fault is listed; nothing is started. */
 import { SquallError } from '../errors.ts'
+import { componentsOf, hintsOfAll, hintsText } from '../topology/hints.ts'
 import { exitCodes } from './exit.ts'
 import type { Io } from './io.ts'
 import { planOf } from './planned.ts'
@@ -15,11 +16,14 @@ export interface ValidateFlags extends CommonFlags {
  */
 export async function validate(file: string, flags: ValidateFlags, io: Io): Promise<number> {
   try {
-    const { name, components, tasks } = await planOf(file, flags, io)
+    const plan = await planOf(file, flags, io)
+    const { name, components, tasks } = plan
+    const hints = hintsOfAll(componentsOf(plan))
+    const asks = hints === undefined ? '' : `, which ask for ${hintsText(hints)}`
     io.out(
       flags.json === true
-        ? `${JSON.stringify({ kind: 'validation', ok: true, topology: name, components: components.length, tasks: tasks.length })}\n`
-        : `${file}: the topology ${name} is sound: ${components.length} components, ${tasks.length} tasks\n`,
+        ? `${JSON.stringify({ kind: 'validation', ok: true, topology: name, components: components.length, tasks: tasks.length, ...(hints && { hints }) })}\n`
+        : `${file}: the topology ${name} is sound: ${components.length} components, ${tasks.length} tasks${asks}\n`,
     )
     return exitCodes.fine
   } catch (error) {

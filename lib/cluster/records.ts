@@ -53,7 +53,7 @@ export const SupervisorRecord = z.object({
 export type SupervisorRecord = z.infer<typeof SupervisorRecord>
 
 /** What a component asks of where it runs, for each of its tasks: cores (0.5 is half of one), and memory. */
-const Hints = z.object({ cpu: z.number().min(0), memoryMb: z.number().min(0) })
+export const Hints = z.object({ cpu: z.number().min(0), memoryMb: z.number().min(0) })
 
 /** `topologies/NAME`, by the leader: what somebody deployed and wants of it. */
 export const TopologyRecord = z.object({

@@ -1,6 +1,8 @@
 /** A plan as a picture made of text: for a terminal, and Mermaid for a README. Pure functions; the SVG is in `graph-svg.ts`. */
 import { shortDuration } from '../std/clock.ts'
 import type { Grouping } from './grouping.ts'
+import { componentsOf, hintsText } from './hints.ts'
+import type { Hints } from './hints.ts'
 import type { OutlineNode, StreamOutline } from './outline.ts'
 import type { Plan } from './plan.ts'
 
@@ -16,6 +18,8 @@ export interface GraphComponent {
   readonly id: string
   readonly kind: 'spout' | 'bolt'
   readonly tasks: number
+  /** what each task asks of a cluster, if anything */
+  readonly hints?: Hints
   /** the field names of each output stream; those of the system left out */
   readonly streams: Readonly<Record<string, readonly string[]>>
 }
@@ -37,12 +41,10 @@ export function graphOf(plan: Plan): Graph {
   const indexOf = new Map(plan.components.map(({ id, index }) => [id, index]))
   return {
     topology: plan.name,
-    components: plan.components.map(({ id, definition, taskCount, streams }) => ({
-      id,
-      kind: definition.kind,
-      tasks: taskCount,
+    components: componentsOf(plan).map((component, i) => ({
+      ...component,
       streams: Object.fromEntries(
-        Object.entries(streams)
+        Object.entries(plan.components[i]?.streams ?? {})
           .filter(([name]) => !name.startsWith('__'))
           .map(([name, index]) => [name, (plan.streams[index]?.fields ?? []).map((field) => field.name)]),
       ),
@@ -161,7 +163,8 @@ const asciiMarks: Marks = { branch: '|-', last: '`-', line: '-', head: '->', tim
 function componentsText(components: readonly GraphComponent[], edges: readonly GraphEdge[], marks: Marks): readonly string[] {
   const labels = new Map(edges.map((edge) => [edge, labelOf(edge)]))
   const width = Math.max(0, ...[...labels.values()].map((label) => label.length))
-  return components.flatMap(({ id, kind, tasks, streams }) => {
+  return components.flatMap(({ id, kind, tasks, hints, streams }) => {
+    const asks = hints === undefined ? '' : `  asks for ${hintsText(hints)}${tasks > 1 ? ' each' : ''}`
     const fields = Object.entries(streams).map(([name, names]) => `${name === 'default' ? '' : `${name} `}{${names.join(', ')}}`)
     const arrows = edges
       .filter(({ from }) => from === id)
@@ -170,7 +173,7 @@ function componentsText(components: readonly GraphComponent[], edges: readonly G
         return [labels.get(edge) ?? '', `${target}${edge.feedback ? ' (feedback)' : ''}`] as const
       })
     return [
-      `${kind.padEnd(5)} ${id} ${marks.times}${tasks}${fields.length === 0 ? '' : `  ${fields.join('  ')}`}`,
+      `${kind.padEnd(5)} ${id} ${marks.times}${tasks}${fields.length === 0 ? '' : `  ${fields.join('  ')}`}${asks}`,
       ...drawn(arrows, width, marks),
     ]
   })

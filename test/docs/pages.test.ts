@@ -48,7 +48,7 @@ test('the picture in README.md is what squall graph draws', async () => {
 })
 
 function settingsTable(): string {
-  const kinds = { boolean: 'yes or no', count: 'a number', durationMs: 'a duration', bytes: 'bytes', choice: '' }
+  const kinds = { boolean: 'yes or no', count: 'a number', number: 'a number', durationMs: 'a duration', bytes: 'bytes', choice: '' }
   const rows = Object.entries(settings as Readonly<Record<string, Setting>>).map(
     ([key, { type, choices, doc, perComponent, storm, ...setting }]) => [
       `\`${key}\``,
@@ -64,7 +64,7 @@ function settingsTable(): string {
 }
 
 interface Setting {
-  readonly type: 'boolean' | 'count' | 'durationMs' | 'bytes' | 'choice'
+  readonly type: 'boolean' | 'count' | 'number' | 'durationMs' | 'bytes' | 'choice'
   readonly choices?: readonly string[]
   readonly default: boolean | number | string
   readonly perComponent?: boolean

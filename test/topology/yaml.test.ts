@@ -64,8 +64,8 @@ describe('conformance', () => {
     ])
     expect(component(made, 'split').config).toMatchObject({
       tickMs: 5_000,
-      'topology.component.resources.onheap.memory.mb': 128,
-      'topology.component.cpu.pcore.percent': 20,
+      memoryMb: 128,
+      cpuPercent: 20,
     })
     expect(graphOf(made).edges.map(({ from, to, stream, input, grouping }) => `${from}.${stream} ${grouping} ${to}.${input}`)).toEqual([
       'sentences.default shuffle split.default',

@@ -1,6 +1,6 @@
 /** What people see of a cluster: the answers of the API, made from the records. */
 import { z } from 'zod'
-import { ResultRecord, TopologyRecord, isOver } from '../records.ts'
+import { Hints, ResultRecord, TopologyRecord, isOver } from '../records.ts'
 import { stateIn } from './deployments.ts'
 import type { Known } from './known.ts'
 
@@ -54,6 +54,8 @@ export const TopologyDescription = TopologySummary.extend({
       id: z.string(),
       kind: z.enum(['spout', 'bolt']),
       tasks: z.int(),
+      /** what each task asks for, if anything */
+      hints: Hints.optional(),
       /** none: nobody could be asked */
       counts: Counts.optional(),
     }),
@@ -150,7 +152,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
     }),
     components: topology.components.map((component) => {
       const own = counts.get(component.id)
-      return { id: component.id, kind: component.kind, tasks: component.tasks, ...(own !== undefined && { counts: own }) }
+      return { ...component, ...(own !== undefined && { counts: own }) }
     }),
     file,
     bundle,

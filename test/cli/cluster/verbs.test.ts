@@ -68,6 +68,13 @@ describe('a description', () => {
     )
   })
 
+  test('what it asks for', async () => {
+    const hints = { cpu: 0.25, memoryMb: 0 }
+    const asking = { ...words, isolatedHosts: 1, components: words.components.map((component) => ({ ...component, hints })) }
+    const api = await fakeApi({ 'GET /v1/topologies/words': asking, 'GET /v1/topologies/words/snapshot': null })
+    expect((await api.squall('describe', 'words')).stdout).toContain('\nit asks for 0.75 cores, and 1 host to itself\n')
+  })
+
   test('the result of one that is finished', async () => {
     const totals = { emitted: 10, acked: 10, failed: 0, expired: 0, replayed: 0, deadLettered: 0 }
     const result = { state: 'finished', seconds: 2, ...totals, atMs: 0 }
@@ -142,6 +149,10 @@ describe('deploy', () => {
       'n=5',
       '-c',
       'spoutPendingMax=7',
+      '-c',
+      'memoryMb=64',
+      '-c',
+      'isolatedHosts=1',
       '-w',
       '2',
       '--inactive',
@@ -165,13 +176,14 @@ describe('deploy', () => {
       bundle: upload?.path.slice('/v1/blobs/'.length),
       folder: process.cwd(),
       params: { n: '5' },
-      config: { spoutPendingMax: '7' },
+      config: { spoutPendingMax: '7', memoryMb: '64', isolatedHosts: '1' },
       workers: 2,
       executors: 2,
       components: [
-        { id: 'words', kind: 'spout', tasks: 1 },
-        { id: 'log', kind: 'bolt', tasks: 2 },
+        { id: 'words', kind: 'spout', tasks: 1, hints: { cpu: 0, memoryMb: 64 } },
+        { id: 'log', kind: 'bolt', tasks: 2, hints: { cpu: 0, memoryMb: 64 } },
       ],
+      isolatedHosts: 1,
       wanted: 'inactive',
     })
   })
@@ -232,6 +244,8 @@ describe('kill, rebalance, top', () => {
     const { stdout } = await api.squall('rebalance', 'words', '--workers', '2')
     expect(stdout).toBe('words gets 2 workers, 2 executors, 3 tasks\n')
     expect(JSON.parse(api.asked[1]?.body.toString() ?? '')).toEqual({ workers: 2 })
+    await api.squall('rebalance', 'words', '--isolated-hosts', '0')
+    expect(JSON.parse(api.asked[3]?.body.toString() ?? '')).toEqual({ isolatedHosts: 0 })
     expect((await api.squall('rebalance', 'words')).code).toBe(2)
   })
 
