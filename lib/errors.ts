@@ -189,6 +189,19 @@ const table = {
     what: 'the file {file} is written outside of any batch',
     help: 'give beginCommit the number of the batch: without it nothing can tell what a batch that comes again has written',
   },
+  'state-fenced': {
+    what: "this executor has been replaced: the files {key} of the state are another one's since",
+    help: 'nothing is lost: it goes on in the other one; this one ends',
+  },
+  'state-copies-away': {
+    what: 'no copy of the state of {topology} could be reached for {ms} ms: {reason}',
+    help: 'see that the supervisors of its hosts run (squall describe NAME) and can be reached from here; then batches go on',
+  },
+  'state-copy-lost': {
+    what: 'this host should have a copy of a state in {folder}, and has not',
+    help: 'bring the folder back, with .copies beside it; where another host has a copy, this one is made anew from it',
+  },
+  'state-crowded': { what: 'the state in {folder} has more than {max} {what}', help: 'use fewer tasks, or several topologies' },
   'state-missing': { what: '{what}', help: '{hint}' },
   'lmdb-corrupt': {
     what: '{file} is no whole file of LMDB: {reason}',

@@ -12,6 +12,8 @@ const Id = z.string().regex(/^[\w.$-]{1,160}$/)
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const Url = z.url().max(1_000)
 const Count = z.int().min(0).max(1_000_000)
+/** Hosts that have copies of a state. */
+const copiesMax = 9
 const Executors = z.array(z.int().min(0).max(4_095)).max(4_096)
 
 export const keys = {
@@ -25,6 +27,7 @@ export const keys = {
   worker: (name: string, worker: number) => `workers/${name}/${worker}`,
   positions: (name: string, worker: number) => `positions/${name}/${worker}`,
   result: (name: string) => `results/${name}`,
+  state: (name: string) => `state/${name}`,
 } as const
 
 /** `nimbus/leader` and `nimbus/members/ID`, both with a lease: a nimbus that runs, and the one that leads. */
@@ -151,6 +154,17 @@ export const ResultRecord = z.object({
   atMs: z.number(),
 })
 export type ResultRecord = z.infer<typeof ResultRecord>
+
+/** `state/NAME`, by supervisors and the leader: which hosts have all that a topology keeps. Every version of the record is one of the set. */
+export const StateRecord = z.object({
+  /** the in-sync set: each has everything that was acknowledged */
+  members: z.array(Id).min(1).max(copiesMax),
+  /** shall be brought in by the first member */
+  joining: Id.optional(),
+  /** how many members there should be */
+  copies: z.int().min(1).max(copiesMax),
+})
+export type StateRecord = z.infer<typeof StateRecord>
 
 export type TopologyState = 'waiting' | 'starting' | 'active' | 'inactive' | 'failing' | 'finished' | 'killing'
 

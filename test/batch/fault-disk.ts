@@ -99,6 +99,11 @@ export class FaultDisk implements FileSystem {
     this.#next()
   }
 
+  /** Its writers die with it. */
+  async claim(): Promise<void> {
+    // nothing is done
+  }
+
   async list(path: string): Promise<readonly string[]> {
     this.#next()
     const names = [...this.#names.keys()].filter((name) => name.startsWith(`${path}/`))

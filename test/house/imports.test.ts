@@ -20,6 +20,7 @@ const rows = [
   ['connectors', 'bolts'],
   ['cluster/http', 'cluster/home'],
   ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
+  ['cluster/state'],
   ['cluster/worker'],
   ['cluster/nimbus', 'cluster/supervisor'],
   ['cluster/client', 'cluster/up'],

@@ -25,6 +25,11 @@ export interface OpenFile {
 export interface FileSystem {
   /** Makes the folder and those above it, durably. */
   makeFolder(path: string): Promise<void>
+  /**
+   * From now on the files whose paths begin with this are the caller's alone: a writer that had them before, and does not know yet that it was replaced, cannot
+   * change them any more. On a disk of one machine nothing is to be done: whoever had them is dead before the next one starts.
+   */
+  claim(prefix: string): Promise<void>
   /** The names in a folder, sorted; none when there is no such folder. */
   list(path: string): Promise<readonly string[]>
   /** `append` makes the file when it is not there, `read` gives `undefined` then. */
@@ -40,6 +45,7 @@ export interface FileSystem {
 /** The disk of this machine. */
 export const nodeFileSystem: FileSystem = {
   makeFolder: (path) => writing(path, async () => makeFolder(path)),
+  claim: () => Promise.resolve(),
   async list(path) {
     try {
       return (await readdir(path)).sort()

@@ -4,6 +4,7 @@
  * Whoever writes a record learns the number of its file, and says with `removeBefore` from which file on records are still
  * needed. Records that are appended together, or while a write is under way, share one fsync.
  */
+import { join } from 'node:path'
 import type { FileSystem } from '../log/file-system.ts'
 import { RollingLog } from '../log/rolling-log.ts'
 import type { Clock } from '../../std/clock.ts'
@@ -43,6 +44,7 @@ export class WriteAheadLog {
   static async open(options: WriteAheadLogOptions): Promise<WriteAheadLog> {
     const { files, folder, name, onRecord } = options
     await files.makeFolder(folder)
+    await files.claim(join(folder, `${name}-`))
     let lastFile = 0
     const log = await RollingLog.open(files, folder, name, (record, file) => {
       lastFile = file

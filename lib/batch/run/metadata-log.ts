@@ -4,6 +4,7 @@
  * A log is a few numbered files of appended records, not a file a batch: that takes one fsync a record, where the name of a new
  * file would need a second one. Before each entry stands a line with its batch, so that people can read the files as well.
  */
+import { join } from 'node:path'
 import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
@@ -71,6 +72,7 @@ export class MetadataLog<T> {
   static async open<T>(options: MetadataLogOptions<T>): Promise<MetadataLog<T>> {
     const { folder, format, files = nodeFileSystem } = options
     await files.makeFolder(folder)
+    await files.claim(join(folder, `${format.name}-`))
     const entries = new Map<number, Kept>()
     const log = await RollingLog.open(files, folder, format.name, (record, file) => {
       const [batch, text] = unframed(format, record)

@@ -82,6 +82,7 @@ export async function openStateDirectory(options: StateDirectoryOptions): Promis
   const { files = nodeFileSystem, run } = options
   const root = rootOf(options.folder)
   await files.makeFolder(root)
+  await files.claim(join(root, 'manifest.json'))
   // another file system is a test's, which no other process sees
   const lock = files === nodeFileSystem ? lockFolder(root, run) : undefined
   try {
@@ -195,6 +196,7 @@ async function openStore(options: Omit<StateDirectoryOptions, 'run'>, manifest: 
   const { files = nodeFileSystem, check = false, report = () => undefined } = options
   const folder = taskFolder(options.folder, manifest, task)
   await files.makeFolder(folder)
+  await files.claim(`${folder}/`)
   return manifest.store === 'lmdb' ? await LmdbStore.open({ folder, check }) : await LogStore.open({ folder, files, check, report })
 }
 

@@ -1,0 +1,193 @@
+/**
+ * The in-sync sets as the supervisor of a host sees to them: tells them, takes members out that do not answer, brings newcomers in. The version of a set is that of its
+ * record in the coordinator: whatever changes the record makes a new one, and only who has seen the last can.
+ *
+ * A set may shrink at any time, as each member has all that was ever acknowledged. It grows only while a member holds its changes: without it nothing is
+ * acknowledged, so the newcomer has what the member has.
+ */
+import { SquallError, reasonOf } from '../../errors.ts'
+import type { Schedule } from '../../std/schedule.ts'
+import type { Coordinator } from '../coordination/coordinator.ts'
+import { StateRecord, keys } from '../records.ts'
+import type { Replica } from './replica.ts'
+import { answer } from './words.ts'
+import type { Answer, Ask, Claims, InSyncSet, Reply, Words, WordsOf } from './words.ts'
+
+export interface SetsOptions {
+  /** of this host */
+  readonly id: string
+  readonly coordinator: Coordinator
+  readonly schedule: Schedule
+  readonly replica: Replica
+  /** the way to another host */
+  readonly member: (id: string) => Ask
+  readonly urlOf: (id: string) => string | undefined
+  /** how many copies a topology of this name wants; `undefined`: there is none */
+  readonly wanted: (name: string) => number | undefined
+  readonly report: (message: string) => void
+}
+
+interface Read {
+  readonly version: number
+  readonly record: StateRecord
+}
+
+/** How long a member may hold its changes for a newcomer. */
+export const holdMs = 3_000
+/** Rounds in which a newcomer is brought nearer before changes are held. */
+const roundsMax = 20
+const backOffMs = { first: 1_000, max: 30_000 }
+
+export class Sets {
+  readonly #options: SetsOptions
+  /** as they were seen last */
+  readonly #known = new Map<string, Read>()
+  readonly #making = new Map<string, Promise<Read>>()
+  readonly #bringing = new Set<string>()
+  #isOver = false
+
+  constructor(options: SetsOptions) {
+    this.#options = options
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+
+  /** A record was seen. */
+  saw(name: string, version: number, record: StateRecord): void {
+    if (version > (this.#known.get(name)?.version ?? 0)) this.#known.set(name, { version, record })
+    void this.#tend(name)
+  }
+
+  async ask(words: Words, bytes: Uint8Array): Promise<Answer> {
+    if (words.do === 'set') return this.#told(await this.#set(words))
+    if (words.do === 'drop') return this.#told(await this.#drop(words))
+    return await this.#options.replica.ask(words, bytes)
+  }
+
+  #told({ version, record }: Read): Answer {
+    const members = record.members.map((id) => {
+      const url = this.#options.urlOf(id)
+      return { id, ...(url !== undefined && { url }) }
+    })
+    const set: InSyncSet = { version, members }
+    return answer({ is: 'set', set, here: this.#options.id })
+  }
+
+  async #set({ of, above }: WordsOf<'set'>): Promise<Read> {
+    const seen = this.#known.get(of)
+    if (seen !== undefined && seen.version >= above) return seen
+    const read = await this.#read(of)
+    if (read === undefined) return await this.#make(of)
+    if (read.version >= above) return read
+    // somebody was about to change it, and may yet: from here on it cannot
+    return await this.#write(of, read, read.record)
+  }
+
+  async #drop({ of, version, member }: WordsOf<'drop'>): Promise<Read> {
+    const read = await this.#read(of)
+    if (read === undefined) return await this.#make(of)
+    const { record } = read
+    const members = record.members.filter((id) => id !== member)
+    if (read.version !== version || members.length === record.members.length || members.length === 0) return read
+    this.#options.report(`${member} does not answer: the state of ${of} has its copies on ${members.join(', ')}`)
+    return await this.#write(of, read, { ...record, members })
+  }
+
+  #make(of: string): Promise<Read> {
+    const making = this.#making.get(of) ?? this.#made(of).finally(() => this.#making.delete(of))
+    this.#making.set(of, making)
+    return making
+  }
+
+  /** The first who asks has the first copy: what is in its folder already is the state. */
+  async #made(of: string): Promise<Read> {
+    const { id, wanted, replica } = this.#options
+    const read = await this.#read(of)
+    if (read !== undefined) return read
+    const copies = wanted(of)
+    if (copies === undefined) throw new SquallError('unknown-topology', { name: of, hint: '' })
+    await replica.volume(of).begin()
+    return await this.#write(of, undefined, { members: [id], copies })
+  }
+
+  /** What the record is afterwards, whoever wrote it. */
+  async #write(of: string, before: Read | undefined, record: StateRecord): Promise<Read> {
+    const key = keys.state(of)
+    const value = JSON.stringify(record)
+    const outcome = await this.#options.coordinator.commit([{ key, version: before?.version ?? 0 }], [{ key, value }])
+    if (outcome.ok) return this.#seen(of, { version: outcome.revision, record })
+    const read = await this.#read(of)
+    if (read === undefined) throw new SquallError('unknown-topology', { name: of, hint: '' })
+    return read
+  }
+
+  async #read(of: string): Promise<Read | undefined> {
+    const entry = await this.#options.coordinator.get(keys.state(of))
+    return entry && this.#seen(of, { version: entry.version, record: StateRecord.parse(JSON.parse(entry.value)) })
+  }
+
+  #seen(of: string, read: Read): Read {
+    if (read.version > (this.#known.get(of)?.version ?? 0)) this.#known.set(of, read)
+    return read
+  }
+
+  // ------------------------------------------------------------------------------------------------ joining
+
+  /** Brings in who shall join, if that is for this host to do. */
+  async #tend(name: string): Promise<void> {
+    if (this.#bringing.has(name)) return
+    this.#bringing.add(name)
+    for (let tries = 0; !this.#isOver; tries++) {
+      const read = this.#known.get(name)
+      const joining = read?.record.joining
+      if (read === undefined || joining === undefined || read.record.members[0] !== this.#options.id) break
+      try {
+        await this.#bringIn(name, read, joining)
+      } catch (error) {
+        if (tries === 0) this.#options.report(`${joining} cannot get a copy of the state of ${name} yet: ${reasonOf(error)}`)
+        await this.#pause(Math.min(backOffMs.max, backOffMs.first * 2 ** tries))
+      }
+    }
+    this.#bringing.delete(name)
+  }
+
+  async #bringIn(of: string, read: Read, newcomer: string): Promise<void> {
+    const { id, replica, member, schedule } = this.#options
+    const ask = member(newcomer)
+    const { version, record } = read
+    const follow = async (): Promise<boolean> => {
+      const { reply } = await ask({ do: 'follow', of, version, from: id })
+      if (reply.is === 'done') return true
+      if (reply.is === 'more') return false
+      throw await this.#refused(of, reply)
+    }
+    for (let rounds = 0, isNear = false; !isNear; rounds++) {
+      // little was to be brought: the rest will be little too
+      isNear = (await follow()) || rounds >= roundsMax
+      if (!isNear) while (!(await follow()));
+    }
+    await replica.volume(of).held(version, async (promise) => {
+      const untilMs = schedule.now() + holdMs
+      while (!(await follow()))
+        if (schedule.now() > untilMs) throw new SquallError('api-away', { url: newcomer, reason: `it is not as far after ${holdMs} ms` })
+      const claims: Claims = await promise()
+      const { reply } = await ask({ do: 'adopt', of, version, claims })
+      if (reply.is !== 'done') throw await this.#refused(of, reply)
+      const { joining: _, ...rest } = record
+      // whether this is answered or not: nothing more is done here for this version
+      await this.#write(of, read, { ...rest, members: [...record.members, newcomer] })
+    })
+  }
+
+  /** It knows of a later version, perhaps. */
+  async #refused(of: string, reply: Reply): Promise<SquallError> {
+    if (reply.is === 'old') await this.#set({ do: 'set', of, above: reply.above })
+    return new SquallError('api-refused', { reason: `the newcomer says: ${reply.is}` })
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => this.#options.schedule.after(ms, resolve))
+  }
+}

@@ -1,0 +1,369 @@
+/**
+ * The copy that one host has of what a topology keeps.
+ *
+ *     ROOT/                    the files, as a state directory has them
+ *     NOTES/claims.json        which versions of the set are over, and whose the files are: durable before anything is done because of it
+ *     NOTES/copy-1/            what is being brought from another member (`copying.ts`)
+ *
+ * What changes files comes in under a claim, and is done one after the other for a file. A claim waits until nothing is under way, so that when it is
+ * answered nothing of an earlier writer will be done any more.
+ */
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { readWholeFile, replaceFile } from '../../batch/log/whole-file.ts'
+import { SquallError } from '../../errors.ts'
+import { Chains } from './chains.ts'
+import { Copying, Moved, finishCopy } from './copying.ts'
+import { digestOf, readPart, sizeOf, writeAt } from './disk.ts'
+import type { Disk } from './disk.ts'
+import { Gate } from './gate.ts'
+import { Claims, answer, claimsMax, filesMax, isLater, isSame } from './words.ts'
+import type { Answer, Ask, Term, Words, WordsOf } from './words.ts'
+
+/** `above`: versions of the set before this one are over. */
+const Notes = z.object({ above: z.int().min(0), claims: Claims })
+type Notes = z.infer<typeof Notes>
+
+export interface VolumeOptions {
+  readonly disk: Disk
+  readonly root: string
+  readonly notes: string
+  /** the way to another member */
+  readonly member: (id: string) => Ask
+}
+
+type Change = WordsOf<'write' | 'rename' | 'remove'>
+
+interface CopyOf {
+  readonly of: string
+  readonly key: string
+  readonly from: string
+}
+
+interface Copy {
+  readonly copying: Copying
+  underWay: Promise<Answer> | undefined
+}
+
+/** Brought from another member before the asker hears that there is more. */
+const bringBytes = 32 << 20
+const copiesMax = 1_000
+const turnsMax = 10_000
+const digestsMax = 10_000
+const done = answer({ is: 'done' })
+const behind = answer({ is: 'behind' })
+
+export class Volume {
+  readonly #options: VolumeOptions
+  readonly #gate = new Gate()
+  #notes: Notes | undefined
+  #isRead = false
+  /** by file: what is done with it, one after the other */
+  readonly #chains = new Chains()
+  /** by file, of the writer that has it: the turn that was done last */
+  readonly #turns = new Map<string, number>()
+  readonly #digests = new Map<string, string>()
+  readonly #copies = new Map<string, Copy>()
+  #copyCount = 0
+
+  constructor(options: VolumeOptions) {
+    this.#options = options
+  }
+
+  /** This host shall have the first copy of a set that is made: what was known of versions was of another set. */
+  async begin(): Promise<void> {
+    await this.#recovered()
+    await this.#gate.alone(() => this.#note({ above: 1, claims: {} }))
+  }
+
+  async ask(words: Words, bytes: Uint8Array): Promise<Answer> {
+    await this.#recovered()
+    // a host that has lost what it had is not one that has nothing yet
+    if (this.#notes === undefined && words.do !== 'follow' && words.do !== 'adopt') return behind
+    switch (words.do) {
+      case 'claim':
+        return await this.#claim(words)
+      case 'level':
+        return await this.#level(words)
+      case 'write':
+      case 'rename':
+      case 'remove':
+        return await this.#changing(words, () => this.#inTurn(words, bytes))
+      case 'list':
+        return this.#isOld(words) ? this.#old : answer({ is: 'names', names: await this.#list(words.path) })
+      case 'size':
+        return this.#isOld(words) ? this.#old : answer({ is: 'size', size: await sizeOf(this.#options.disk, this.#path(words.path)) })
+      case 'read':
+        return this.#isOld(words) ? this.#old : await this.#part(words)
+      case 'files':
+        return answer({ is: 'files', files: await this.#files(words.key) })
+      case 'digest':
+        return answer({ is: 'digest', digest: await this.#digest(words.path, words.size) })
+      case 'part':
+        return await this.#part(words)
+      case 'follow':
+        return await this.#follow(words)
+      case 'adopt':
+        return await this.#adopt(words)
+      case 'set':
+      case 'drop':
+        throw new TypeError(`${words.do} is not for a copy`)
+    }
+  }
+
+  /**
+   * Nothing is changed here while `work` is done. After it has called `promise`, which gives the claims, nothing is done any more for versions up to `version`: so a set
+   * that is made meanwhile has what was done here before.
+   */
+  async held<T>(version: number, work: (promise: () => Promise<Claims>) => Promise<T>): Promise<T> {
+    await this.#recovered()
+    if (this.#notes === undefined) throw new SquallError('state-copy-lost', { folder: this.#options.root })
+    return await this.#gate.alone(async () => {
+      const promise = async (): Promise<Claims> => {
+        const { above, claims } = this.#notes as Notes
+        await this.#note({ above: Math.max(above, version + 1), claims })
+        return claims
+      }
+      return await work(promise)
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------ claims
+
+  async #claim({ version, key, term }: WordsOf<'claim'>): Promise<Answer> {
+    return await this.#gate.alone(async () => {
+      const { above, claims } = this.#notes as Notes
+      if (version < above) return this.#old
+      const now = claims[key]
+      if (isSame(term, now) && version === above) return done
+      if (now !== undefined && !isSame(term, now) && !isLater(term, now)) return answer({ is: 'fenced', term: now })
+      if (now === undefined && Object.keys(claims).length >= claimsMax) throw this.#tooMany('claims', claimsMax)
+      await this.#note({ above: version, claims: { ...claims, [key]: term } })
+      for (const path of this.#turns.keys()) if (path.startsWith(key)) this.#turns.delete(path)
+      return done
+    })
+  }
+
+  async #changing({ version, key, term }: { version: number; key: string; term: Term }, work: () => Promise<Answer>): Promise<Answer> {
+    if (version > (this.#notes as Notes).above)
+      await this.#gate.alone(async () => {
+        const { above, claims } = this.#notes as Notes
+        if (version > above) await this.#note({ above: version, claims })
+      })
+    return await this.#gate.shared(async () => {
+      const { above, claims } = this.#notes as Notes
+      if (version < above) return this.#old
+      const now = claims[key]
+      return isSame(term, now) ? await work() : answer({ is: 'fenced', term: now })
+    })
+  }
+
+  // ----------------------------------------------------------------------------------------------- changes
+
+  async #inTurn(words: Change, bytes: Uint8Array): Promise<Answer> {
+    const paths = words.do === 'rename' ? [words.path, words.to] : [words.path]
+    return await this.#chains.run(paths, async () => {
+      // it was sent again, and done, and what comes after it as well
+      if (paths.some((path) => words.turn < (this.#turns.get(path) ?? 0))) return behind
+      for (const path of paths) this.#noteTurn(path, words.turn)
+      try {
+        return await this.#change(words, bytes)
+      } finally {
+        for (const path of paths) this.#forgetDigests(path)
+      }
+    })
+  }
+
+  /** What is sent twice comes within seconds: those of long ago are forgotten. */
+  #noteTurn(path: string, turn: number): void {
+    this.#turns.delete(path)
+    this.#turns.set(path, turn)
+    for (const old of this.#turns.keys())
+      if (this.#turns.size > turnsMax) this.#turns.delete(old)
+      else break
+  }
+
+  async #change(words: Change, bytes: Uint8Array): Promise<Answer> {
+    const { disk } = this.#options
+    const path = this.#path(words.path)
+    const isThere = async (one: string): Promise<boolean> => (await disk.walk(one)).length > 0
+    switch (words.do) {
+      case 'write': {
+        const { at, sync } = words
+        if (at > 0 && !(await isThere(path))) return behind
+        if (at === 0) await disk.makeFolder(dirname(path))
+        if (!(await writeAt(disk, path, at, bytes, sync))) return behind
+        if (at === 0) await disk.syncFolder(dirname(path))
+        return done
+      }
+      case 'rename': {
+        const to = this.#path(words.to)
+        // done before, by the same words
+        if (!(await isThere(path))) return (await isThere(to)) ? done : behind
+        await disk.makeFolder(dirname(to))
+        await disk.rename(path, to)
+        for (const folder of new Set([dirname(path), dirname(to)])) await disk.syncFolder(folder)
+        return done
+      }
+      case 'remove':
+        if (!(await isThere(path))) return done
+        await disk.remove(path)
+        await disk.syncFolder(dirname(path))
+        return done
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------- copying
+
+  async #level(words: WordsOf<'level'>): Promise<Answer> {
+    const { of, key, term, from } = words
+    return await this.#copy(`${from} ${key} ${JSON.stringify(term)}`, { of, key, from }, (apply) => this.#changing(words, apply))
+  }
+
+  async #follow(words: WordsOf<'follow'>): Promise<Answer> {
+    const { of, version, from } = words
+    // it is no member: nobody who believes it is one may change anything
+    const checked = (work: () => Promise<Answer>): Promise<Answer> =>
+      this.#gate.alone(async () => {
+        const { above, claims } = this.#notes ?? { above: 0, claims: {} }
+        if (version < above) return this.#old
+        if (version > above) await this.#note({ above: version, claims })
+        return await work()
+      })
+    const begun = await checked(() => Promise.resolve(done))
+    return begun === done ? await this.#copy(`${from} ${version}`, { of, key: '', from }, checked) : begun
+  }
+
+  async #adopt({ version, claims }: WordsOf<'adopt'>): Promise<Answer> {
+    return await this.#gate.alone(async () => {
+      if (version < (this.#notes?.above ?? 0)) return this.#old
+      await this.#note({ above: version + 1, claims })
+      this.#turns.clear()
+      return done
+    })
+  }
+
+  /** A part of a copy, which goes on where the last part ended; asked twice at once, it is the same part. */
+  #copy(name: string, what: CopyOf, within: (apply: () => Promise<Answer>) => Promise<Answer>): Promise<Answer> {
+    const copy = this.#copies.get(name) ?? this.#newCopy(name, what)
+    copy.underWay ??= this.#goOn(name, copy, within).finally(() => (copy.underWay = undefined))
+    return copy.underWay
+  }
+
+  async #goOn(name: string, copy: Copy, within: (apply: () => Promise<Answer>) => Promise<Answer>): Promise<Answer> {
+    let reply: Answer | undefined
+    try {
+      if (await copy.copying.bring(bringBytes)) return (reply = answer({ is: 'more' }))
+      return await within(async () => {
+        // after a fault all that was brought is gone
+        if (this.#copies.get(name) !== copy) throw new Moved('it begins anew')
+        try {
+          for (const path of await copy.copying.apply()) this.#forgetDigests(path)
+        } catch (error) {
+          // the rest of it comes before anything else
+          this.#isRead = false
+          throw error
+        }
+        return done
+      })
+    } catch (error) {
+      if (error instanceof Moved) return answer({ is: 'more' })
+      if (error instanceof SquallError && error.code === 'api-away') return answer({ is: 'apart' })
+      throw error
+    } finally {
+      if (reply === undefined && this.#copies.get(name) === copy) this.#copies.delete(name)
+    }
+  }
+
+  #newCopy(name: string, { of, key, from }: CopyOf): Copy {
+    const { disk, root, notes, member } = this.#options
+    const digest = (path: string, size: number): Promise<string> => this.#digest(path, size)
+    const folder = join(notes, `copy-${++this.#copyCount}`)
+    const copy: Copy = { copying: new Copying({ disk, root, folder, of, key, source: member(from), digest }), underWay: undefined }
+    // whoever began one may have ended
+    for (const [other, { underWay }] of this.#copies)
+      if (this.#copies.size >= copiesMax && underWay === undefined) this.#copies.delete(other)
+    this.#copies.set(name, copy)
+    return copy
+  }
+
+  // ------------------------------------------------------------------------------------------------- looks
+
+  #isOld({ version }: { readonly version: number }): boolean {
+    return version < (this.#notes as Notes).above
+  }
+
+  async #part({ path, at, max }: WordsOf<'read' | 'part'>): Promise<Answer> {
+    return answer({ is: 'bytes' }, await readPart(this.#options.disk, this.#path(path), at, max))
+  }
+
+  async #files(key: string): Promise<{ path: string; size: number }[]> {
+    const { disk, root } = this.#options
+    const paths = (await disk.walk(root)).filter((path) => path.startsWith(key))
+    if (paths.length > filesMax) throw this.#tooMany('files', filesMax)
+    const files: { path: string; size: number }[] = []
+    for (const path of paths) {
+      const size = await sizeOf(disk, this.#path(path))
+      if (size !== undefined) files.push({ path, size })
+    }
+    return files
+  }
+
+  async #list(path: string): Promise<string[]> {
+    const below = await this.#options.disk.walk(this.#path(path))
+    return [...new Set(below.map((one) => one.split('/')[0] as string))].filter((name) => name !== '').sort()
+  }
+
+  async #digest(path: string, size: number): Promise<string> {
+    const name = `${path}\n${size}`
+    const known = this.#digests.get(name)
+    if (known !== undefined) return known
+    const turn = this.#chains.has(path) ? undefined : (this.#turns.get(path) ?? 0)
+    const digest = await digestOf(this.#options.disk, this.#path(path), size)
+    // of a file that changes meanwhile it says nothing
+    if (turn !== (this.#turns.get(path) ?? 0) || this.#chains.has(path)) return digest
+    if (this.#digests.size >= digestsMax) this.#digests.clear()
+    this.#digests.set(name, digest)
+    return digest
+  }
+
+  #forgetDigests(path: string): void {
+    for (const name of this.#digests.keys()) if (name.startsWith(`${path}\n`) || name.startsWith(`${path}/`)) this.#digests.delete(name)
+  }
+
+  // ------------------------------------------------------------------------------------------------- notes
+
+  get #old(): Answer {
+    return answer({ is: 'old', above: this.#notes?.above ?? 0 })
+  }
+
+  /** After a start, or after a copy that could not be finished. */
+  async #recovered(): Promise<void> {
+    if (this.#isRead) return
+    await this.#gate.alone(async () => {
+      if (this.#isRead) return
+      const { disk, root, notes } = this.#options
+      const text = await readWholeFile(disk, join(notes, 'claims.json'))
+      if (text !== undefined) this.#notes = Notes.parse(JSON.parse(text.toString()))
+      for (const name of await disk.list(notes)) if (name.startsWith('copy-')) await finishCopy(disk, root, join(notes, name))
+      this.#digests.clear()
+      this.#copies.clear()
+      this.#isRead = true
+    })
+  }
+
+  async #note(notes: Notes): Promise<void> {
+    const { disk, notes: folder } = this.#options
+    await disk.makeFolder(folder)
+    await replaceFile(disk, join(folder, 'claims.json'), Buffer.from(JSON.stringify(notes)))
+    this.#notes = notes
+  }
+
+  #path(path: string): string {
+    return join(this.#options.root, path)
+  }
+
+  #tooMany(what: string, max: number): SquallError {
+    return new SquallError('state-crowded', { folder: this.#options.root, what, max })
+  }
+}
