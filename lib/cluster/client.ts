@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { HttpBlobs } from './blobstore/http-blobs.ts'
 import { HttpClient, jsonOf } from './http/client.ts'
 import type { HttpClientOptions } from './http/client.ts'
-import { LogPart } from './nimbus/hosts-api.ts'
+import { LogPart } from './http/log-part.ts'
 import type { Deployment, Kill, Rebalance, Update } from './nimbus/deployments.ts'
 import { ClusterSummary, TopologyDescription, TopologySummary } from './nimbus/views.ts'
 

@@ -2,37 +2,18 @@
 import { z } from 'zod'
 import { SquallError } from '../../errors.ts'
 import type { HttpClient } from '../http/client.ts'
+import { LogPart } from '../http/log-part.ts'
 import type { TopologyRecord } from '../records.ts'
 import type { Known } from './known.ts'
-import type { Counts } from './views.ts'
+import { Counts } from './views.ts'
 
 export interface HostsApiOptions {
   /** a client for one request to a supervisor */
   readonly clientOf: (url: string) => HttpClient
 }
 
-export const LogPart = z.object({
-  /** where the text begins: elsewhere than asked for when the log was cut meanwhile */
-  from: z.number(),
-  /** where to go on */
-  next: z.number(),
-  size: z.number(),
-  text: z.string(),
-})
-export type LogPart = z.infer<typeof LogPart>
-
 const Tally = z.record(z.string(), z.number())
-const TaskCounts = z.object({
-  emitted: Tally,
-  executed: Tally,
-  acked: z.number(),
-  failed: z.number(),
-  expired: z.number(),
-  replayed: z.number(),
-  deadLettered: z.number(),
-  pending: z.number(),
-  errors: z.number(),
-})
+const TaskCounts = Counts.extend({ emitted: Tally, executed: Tally })
 /** As much of a snapshot as is counted here; the rest goes through. */
 const Snapshot = z.looseObject({ components: z.array(z.looseObject({ id: z.string(), tasks: z.array(TaskCounts.loose()) })) })
 export type Snapshot = z.infer<typeof Snapshot>

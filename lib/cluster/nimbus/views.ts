@@ -19,7 +19,7 @@ export const TopologySummary = z.object({
 })
 export type TopologySummary = z.infer<typeof TopologySummary>
 
-const Counts = z.object({
+export const Counts = z.object({
   emitted: z.number(),
   executed: z.number(),
   acked: z.number(),

@@ -7,7 +7,7 @@ import { SquallError } from '../../errors.ts'
 import { apiOf, serve } from '../http/server.ts'
 import type { ListenOptions, Listening } from '../http/listen.ts'
 import type { ApiRequest } from '../http/server.ts'
-import { LogPart } from './logs.ts'
+import { LogPart } from '../http/log-part.ts'
 
 export const HostHealth = z.object({
   id: z.string(),

@@ -4,8 +4,8 @@
  */
 import { createHmac } from 'node:crypto'
 import { copyFile, truncate } from 'node:fs/promises'
-import { z } from 'zod'
 import { reasonOf } from '../../errors.ts'
+import type { LogPart } from '../http/log-part.ts'
 import { readPart, sizeOf } from './files.ts'
 
 /** A file is put aside when it is larger. */
@@ -13,16 +13,6 @@ export const logBytesMax: number = 64 << 20
 /** Of one answer. */
 export const partBytesMax: number = 1 << 20
 const partBytes = 64 << 10
-
-export const LogPart = z.object({
-  /** where the text begins; elsewhere than was asked for when the file was cut meanwhile */
-  from: z.number(),
-  /** where to go on */
-  next: z.number(),
-  size: z.number(),
-  text: z.string(),
-})
-export type LogPart = z.infer<typeof LogPart>
 
 export class Logs {
   readonly #token: string

@@ -1,6 +1,7 @@
 /** What a worker is told: once, as it is launched, and again whenever the assignment of its topology has changed. */
 import { z } from 'zod'
 import type { ConfigInput } from '../../config.ts'
+import { ResultRecord } from '../records.ts'
 import { garbled, wordsOf } from './frames.ts'
 
 const WorkerPlace = z.object({
@@ -55,22 +56,8 @@ const ToWorker = z.discriminatedUnion('kind', [
 ])
 export type ToWorker = z.infer<typeof ToWorker>
 
-const Totals = z.object({
-  emitted: z.number(),
-  acked: z.number(),
-  failed: z.number(),
-  expired: z.number(),
-  replayed: z.number(),
-  deadLettered: z.number(),
-})
-
 /** How a run has ended, in words that travel. */
-export const Outcome = Totals.extend({
-  state: z.enum(['finished', 'failed', 'stopped']),
-  seconds: z.number(),
-  /** the error of a run that failed: its code and what it says */
-  error: z.object({ code: z.string(), message: z.string() }).optional(),
-})
+export const Outcome = ResultRecord.omit({ id: true, atMs: true })
 export type Outcome = z.infer<typeof Outcome>
 
 const FromWorker = z.discriminatedUnion('kind', [
