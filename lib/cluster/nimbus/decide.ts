@@ -1,14 +1,16 @@
 /** What the leader does next, as a pure function of what it knows: commits, each whole and guarded by the records that it builds on. */
 import type { Guard, Write } from '../coordination/coordinator.ts'
 import { isOver, keys } from '../records.ts'
-import type { SupervisorRecord, TopologyRecord, WorkerRecord } from '../records.ts'
+import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
 import type { Known } from './known.ts'
+import type { SeenHost } from './hosts.ts'
+import { inOrder } from './order.ts'
 import { schedule } from './schedule.ts'
 
 export interface Sight {
   readonly known: Known
   /** those that are there or not called lost yet */
-  readonly hosts: readonly SupervisorRecord[]
+  readonly hosts: readonly SeenHost[]
   readonly avoided: (topology: string) => ReadonlySet<string>
   readonly isResting: (worker: WorkerRecord) => boolean
   /** of one that is to be killed: whether its spouts have rested long enough */
@@ -48,32 +50,51 @@ export function decide(sight: Sight): Decision {
     isResting,
   })
   const problems = new Map([...scheduled].flatMap(([name, { problem }]) => (problem === undefined ? [] : [[name, problem] as const])))
-  const steps: Step[] = []
-  for (const [name, { assignment }] of scheduled) {
-    const before = known.assignments.get(name)
-    if (assignment === undefined || assignment === before?.record) continue
-    steps.push({
-      what: `${name} is placed: epoch ${assignment.epoch}, ${assignment.workers.length} workers`,
-      guards: [versionOf(keys.topology(name), known.topologies.get(name)), versionOf(keys.assignment(name), before)],
-      writes: [{ key: keys.assignment(name), value: JSON.stringify(assignment) }],
-    })
+  const isCurrent = currentIn(known, living)
+  const isLeaving = new Set(leaving.map(({ name }) => name))
+  const over = [...known.assignments.values()].filter(({ record: { name, id } }) => !isLeaving.has(name) && !isCurrent(name, id))
+  const moves: Change[] = [
+    ...leaving.map(({ name }) => ({ name, before: known.assignments.get(name)?.record, after: undefined })),
+    ...over.map(({ record }) => ({ name: record.name, before: record, after: undefined })),
+  ]
+  for (const [name, { assignment: after }] of scheduled) {
+    const before = known.assignments.get(name)?.record
+    if (after !== undefined && after !== before) moves.push({ name, before, after })
   }
-  for (const { name } of leaving) {
-    steps.push({
-      what: `${name} is removed`,
-      guards: [versionOf(keys.topology(name), known.topologies.get(name))],
-      writes: [keys.topology(name), keys.assignment(name), keys.result(name)].map((key) => ({ key, delete: true })),
-    })
-  }
-  return { steps: [...steps, ...removals(known, living)], problems }
+  const isMoving = new Set(moves.map(({ name }) => name))
+  const unmoved = [...known.assignments.values()].flatMap(({ record }) => (isMoving.has(record.name) ? [] : [record]))
+  const steps = inOrder(moves, hosts, unmoved).map(({ name, after }): Step => {
+    const topology = versionOf(keys.topology(name), known.topologies.get(name))
+    const assignment = versionOf(keys.assignment(name), known.assignments.get(name))
+    if (after !== undefined)
+      return {
+        what: `${name} is placed: epoch ${after.epoch}, ${after.workers.length} workers`,
+        guards: [topology, assignment],
+        writes: [{ key: keys.assignment(name), value: JSON.stringify(after) }],
+      }
+    if (!isLeaving.has(name))
+      return { what: `${name} is not placed any more`, guards: [assignment], writes: [{ key: keys.assignment(name), delete: true }] }
+    const gone = [keys.topology(name), keys.assignment(name), keys.result(name)]
+    return { what: `${name} is removed`, guards: [topology], writes: gone.map((key) => ({ key, delete: true })) }
+  })
+  return { steps: [...steps, ...removals(known, isCurrent)], problems }
 }
 
-/** Records of what does not run any more: assignments of topologies that are over, workers that are not assigned, positions nobody goes on from. */
-function removals(known: Known, living: readonly TopologyRecord[]): readonly Step[] {
+interface Change {
+  readonly name: string
+  readonly before: AssignmentRecord | undefined
+  readonly after: AssignmentRecord | undefined
+}
+
+/** Whether what belongs to a deployment, by a key `NAME` or `NAME/K`, is of one that lives. */
+function currentIn(known: Known, living: readonly TopologyRecord[]): (key: string, id: string) => boolean {
   const runs = new Map(living.map(({ name, id }) => [name, id]))
-  const isCurrent = (key: string, id: string): boolean => runs.get(nameOf(key)) === id || known.unreadable.has(keys.topology(nameOf(key)))
+  return (key, id) => runs.get(nameOf(key)) === id || known.unreadable.has(keys.topology(nameOf(key)))
+}
+
+/** Records of what does not run any more: workers that are not assigned, positions nobody goes on from. */
+function removals(known: Known, isCurrent: (key: string, id: string) => boolean): readonly Step[] {
   const gone = [
-    ...[...known.assignments].filter(([name, { record }]) => !isCurrent(name, record.id)),
     ...[...known.workers].filter(([key, { record }]) => {
       const assignment = known.assignments.get(nameOf(key))?.record
       return !isCurrent(key, record.id) || (assignment !== undefined && !assignment.workers.some(({ worker }) => worker === record.worker))

@@ -15,8 +15,13 @@ export function sumOf(demands: Iterable<Demand>): Demand {
   return sum
 }
 
+/** A host as a leader sees it: there, or away and not called lost yet. */
+export interface SeenHost extends SupervisorRecord {
+  readonly isAway?: boolean
+}
+
 export class Host {
-  readonly record: SupervisorRecord
+  readonly record: SeenHost
   /** the one topology that may be here, where a topology has the host to itself */
   owner: string | undefined
   /** workers by topology */
@@ -26,7 +31,7 @@ export class Host {
   /** of all topologies; none: to be summed up anew */
   #asked: Demand | undefined
 
-  constructor(record: SupervisorRecord) {
+  constructor(record: SeenHost) {
     this.record = record
   }
 
@@ -36,6 +41,11 @@ export class Host {
 
   get takesWorkers(): boolean {
     return this.record.unhealthy === undefined && this.record.slots > 0
+  }
+
+  /** One that is away keeps what it has, and nobody knows what room it has besides. */
+  get takesMore(): boolean {
+    return this.takesWorkers && this.record.isAway !== true
   }
 
   get used(): number {

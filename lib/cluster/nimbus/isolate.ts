@@ -26,7 +26,7 @@ function hostsFor({ name, topology, wanted }: Draft, hosts: readonly Host[], iso
   const workersOfOthers = (host: Host): number => others(host).reduce((sum, other) => sum + host.workersOf(other), 0)
   const isHome = (host: Host): number => Number(others(host).some((other) => isolated.has(other)))
   return hosts
-    .filter((host) => host.takesWorkers && host.owner === undefined)
+    .filter((host) => (host.takesMore || (host.takesWorkers && host.workersOf(name) > 0)) && host.owner === undefined)
     .sort(
       (a, b) =>
         b.workersOf(name) - a.workersOf(name) || isHome(a) - isHome(b) || workersOfOthers(a) - workersOfOthers(b) || compare(a.id, b.id),

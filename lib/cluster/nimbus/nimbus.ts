@@ -9,10 +9,11 @@
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Blobs } from '../blobstore/blobs.ts'
-import type { Coordinator, Lease } from '../coordination/coordinator.ts'
+import type { Change, Coordinator, Lease } from '../coordination/coordinator.ts'
 import { Election } from '../coordination/election.ts'
 import type { Leadership } from '../coordination/election.ts'
 import { Mirror } from '../coordination/mirror.ts'
+import { keyOf } from '../coordination/store.ts'
 import { keys } from '../records.ts'
 import type { NimbusRecord, TopologyRecord } from '../records.ts'
 import { Bundles } from './bundles.ts'
@@ -181,7 +182,10 @@ export class Nimbus {
   async #open(): Promise<void> {
     for (let failures = 0; !this.#isOver; failures++) {
       try {
-        this.#mirror = await Mirror.open(this.#options.coordinator, '', () => this.#wake())
+        this.#mirror = await Mirror.open(this.#options.coordinator, '', (changes) => {
+          if (changes.some(isDecidedOn)) this.#wake()
+          else this.#wakeWaiting()
+        })
         if (this.#isOver) this.#mirror.close()
         else this.#election.start()
         return
@@ -335,4 +339,9 @@ export class Nimbus {
     wakers.delete(wake)
     cancel()
   }
+}
+
+/** Positions come from every worker each second, and nothing is placed because of them. */
+function isDecidedOn(change: Change): boolean {
+  return !keyOf(change).startsWith('positions/')
 }

@@ -7,6 +7,7 @@
  *       └──────record comes────┘
  */
 import type { AssignmentRecord, SupervisorRecord } from '../records.ts'
+import type { SeenHost } from './hosts.ts'
 
 export interface PresenceOptions {
   readonly lostMs: number
@@ -26,7 +27,7 @@ export class Presence {
   }
 
   /** Those that are there, and those that are away but not lost: they keep what they have and get nothing more. */
-  hosts(supervisors: readonly SupervisorRecord[], assignments: readonly AssignmentRecord[], nowMs: number): readonly SupervisorRecord[] {
+  hosts(supervisors: readonly SupervisorRecord[], assignments: readonly AssignmentRecord[], nowMs: number): readonly SeenHost[] {
     const there = new Set(supervisors.map(({ id }) => id))
     const workers = new Map<string, number>()
     for (const { supervisor } of assignments.flatMap((assignment) => assignment.workers))
@@ -39,7 +40,7 @@ export class Presence {
     })
     return [
       ...supervisors,
-      ...away.map(([id, slots]) => ({ id, host: id, url: '', slots, cores: 0, memoryMb: 0, version: '', startedAtMs: 0 })),
+      ...away.map(([id, slots]) => ({ id, host: id, url: '', slots, cores: 0, memoryMb: 0, version: '', startedAtMs: 0, isAway: true })),
     ]
   }
 }

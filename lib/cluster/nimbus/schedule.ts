@@ -11,19 +11,19 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { assert } from '../../std/assert.ts'
-import type { AssignmentRecord, SupervisorRecord, TopologyRecord, WorkerRecord } from '../records.ts'
+import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
 import { distribute } from './distribute.ts'
 import { compare, demandOf, draftOf, isLead, leadFirst, placeKey } from './draft.ts'
 import type { Draft, Place } from './draft.ts'
 import { Host, noDemand, sumOf } from './hosts.ts'
-import type { Demand } from './hosts.ts'
+import type { Demand, SeenHost } from './hosts.ts'
 import { isolate } from './isolate.ts'
 
 export interface Scene {
   /** those that are to run, or still do */
   readonly topologies: readonly TopologyRecord[]
   /** hosts that are there, or not called lost yet */
-  readonly supervisors: readonly SupervisorRecord[]
+  readonly supervisors: readonly SeenHost[]
   readonly assignments: readonly AssignmentRecord[]
   readonly workers: readonly WorkerRecord[]
   /** the hosts that a topology gets when there are no others */
@@ -110,7 +110,7 @@ class Attempt {
     const pools = new Map<string, number>()
     for (const host of this.#hosts.values()) {
       const pool = host.owner ?? ''
-      if (host.takesWorkers) pools.set(pool, (pools.get(pool) ?? 0) + Math.max(0, host.free))
+      if (host.takesMore) pools.set(pool, (pools.get(pool) ?? 0) + Math.max(0, host.free))
     }
     const deal = (draft: Draft, upTo: number): void => {
       const pool = draft.topology.isolatedHosts > 0 ? draft.name : ''
@@ -191,7 +191,7 @@ class Attempt {
     const avoided = this.#scene.avoided?.(name)
     const owner = isolatedHosts > 0 ? name : undefined
     const ranked = [...this.#hosts.values()]
-      .filter((host) => host.takesWorkers && host.owner === owner && host.free > 0 && (!mustFit || host.fits(demand)))
+      .filter((host) => host.takesMore && host.owner === owner && host.free > 0 && (!mustFit || host.fits(demand)))
       .map((host) => ({
         host,
         ranks: [
@@ -228,7 +228,7 @@ class Attempt {
   }
 
   #lackOfSlots({ topology }: Draft): string {
-    const hosts = [...this.#hosts.values()].filter(({ takesWorkers }) => takesWorkers)
+    const hosts = [...this.#hosts.values()].filter(({ takesMore }) => takesMore)
     if (hosts.length === 0) return 'no supervisor is there to take workers'
     if (topology.isolatedHosts > 0) return 'all hosts belong to other topologies'
     const open = hosts.filter(({ owner }) => owner === undefined)

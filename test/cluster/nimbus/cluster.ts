@@ -1,7 +1,6 @@
 /** A cluster in memory under virtual time: nimbuses, and hosts whose workers always do what they are told. */
 import { onTestFinished } from 'vitest'
 import { digestOf } from '../../../lib/cluster/blobstore/blobs.ts'
-import type { Blobs } from '../../../lib/cluster/blobstore/blobs.ts'
 import { MemoryCluster } from '../../../lib/cluster/coordination/memory.ts'
 import type { MemoryCoordinator } from '../../../lib/cluster/coordination/memory.ts'
 import type { Lease } from '../../../lib/cluster/coordination/coordinator.ts'
@@ -10,31 +9,9 @@ import { deploy } from '../../../lib/cluster/nimbus/deployments.ts'
 import type { Deployment } from '../../../lib/cluster/nimbus/deployments.ts'
 import { keys } from '../../../lib/cluster/records.ts'
 import type { AssignmentRecord, ResultRecord, SupervisorRecord, TopologyRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
-import { SquallError } from '../../../lib/errors.ts'
 import { VirtualSchedule } from '../../../lib/std/schedule.ts'
+import { MemoryBlobs } from '../blobstore/memory-blobs.ts'
 import { supervisorOf, workerOf } from './scenes.ts'
-
-export class MemoryBlobs implements Blobs {
-  readonly #blobs = new Map<string, Uint8Array>()
-  async put(bytes: Uint8Array): Promise<string> {
-    this.#blobs.set(digestOf(bytes), bytes)
-    return digestOf(bytes)
-  }
-  async get(digest: string): Promise<Uint8Array> {
-    const bytes = this.#blobs.get(digest)
-    if (bytes === undefined) throw new SquallError('blob-missing', { digest })
-    return bytes
-  }
-  async has(digest: string): Promise<boolean> {
-    return this.#blobs.has(digest)
-  }
-  async list(): Promise<readonly string[]> {
-    return [...this.#blobs.keys()].sort()
-  }
-  async delete(digest: string): Promise<void> {
-    this.#blobs.delete(digest)
-  }
-}
 
 export interface Standing {
   readonly nimbus: Nimbus

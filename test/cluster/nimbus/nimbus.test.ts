@@ -58,7 +58,7 @@ describe('the life of a topology', () => {
     const { cluster, first } = await clusterOf('a')
     await cluster.deploy(first, { name: 't' })
     await cluster.say('t', 0, 'running')
-    await cluster.put(keys.positions('t', 0), JSON.stringify({ id: 't-1', positions: { 0: 7 } }))
+    await cluster.put(keys.positions('t', 0), JSON.stringify({ id: 't-1', positions: { 0: [7, 1] } }))
     await cluster.done(first.nimbus.change((known) => kill(known, 't', { waitMs: 5_000 })))
     await cluster.passing(4_000)
     expect(cluster.assignment('t')).toMatchObject({ isActive: false })
@@ -138,6 +138,49 @@ describe('when hosts and workers fail', () => {
     await cluster.deploy(first, { name: 'u' })
     await cluster.passing(0)
     expect(placesOf(cluster.assignment('u'))).toEqual(['0@a.1', '1@a.1'])
+  })
+
+  test('a host that is away gets nothing more, also when something of it goes', async () => {
+    const { cluster, first } = await clusterOf('a', 'b')
+    await cluster.deploy(first, { name: 't' })
+    await cluster.lose('b')
+    await cluster.done(first.nimbus.change((known) => rebalance(known, 't', { workers: 1 })))
+    expect(placesOf(cluster.assignment('t'))).toEqual(['0@a.1'])
+    await cluster.host('c', { slots: 0 })
+    await cluster.deploy(first, { name: 'u', workers: 4, executors: 4 })
+    expect(placesOf(cluster.assignment('u'))).toEqual(['0@a.1', '1@a.1', '2@a.1'])
+  })
+
+  test('a slot is free before it is given to another topology', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const writes = cluster.writesTo('assignments/')
+    await cluster.deploy(first, { name: 'old', workers: 4, executors: 4 })
+    await cluster.deploy(first, { name: 'new', workers: 1 })
+    await cluster.done(first.nimbus.change((known) => kill(known, 'old', { waitMs: 0 })))
+    await cluster.passing(2_000)
+    await cluster.deploy(first, { name: 'next', workers: 4, executors: 4 })
+    await cluster.finish('new')
+    await cluster.passing(2_000)
+    expect(placesOf(cluster.assignment('next'))).toHaveLength(4)
+    expect(writes).toEqual([
+      'assignments/old',
+      '-assignments/old',
+      'assignments/new',
+      'assignments/next', // on three slots
+      '-assignments/new',
+      'assignments/next',
+    ])
+  })
+
+  test('positions, which every worker says each second, are nothing to decide on', async () => {
+    const { cluster, first } = await clusterOf('a')
+    await cluster.deploy(first, { name: 't' })
+    const { decisions } = first.nimbus.counts
+    for (let i = 0; i < 5; i++) await cluster.put(keys.positions('t', 0), JSON.stringify({ id: 't-1', positions: { 0: [i, 1] } }))
+    expect(first.nimbus.counts.decisions).toBe(decisions)
+    await cluster.passing(1_000)
+    expect(first.nimbus.counts.decisions).toBe(decisions + 1)
+    expect(first.nimbus.known.positions.get('t/0')?.record.positions).toEqual({ 0: [4, 1] })
   })
 
   test('a failing worker goes elsewhere; one that fails everywhere waits longer each time', async () => {
