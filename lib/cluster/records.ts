@@ -135,8 +135,10 @@ export const WorkerRecord = z.object({
 })
 export type WorkerRecord = z.infer<typeof WorkerRecord>
 
-/** `positions/NAME/K`, by its supervisor, at most once a second: where the spout tasks of a worker would go on, by task. */
-export const PositionsRecord = z.object({ id: Id, positions: z.record(z.string(), z.number()) })
+/**
+ * `positions/NAME/K`, by its supervisor, at most once a second: where the spout tasks of a worker would go on, by task, and in which epoch it has said so.
+ */
+export const PositionsRecord = z.object({ id: Id, positions: z.record(z.string(), z.tuple([z.number(), z.int().min(0)]).readonly()) })
 export type PositionsRecord = z.infer<typeof PositionsRecord>
 
 /** `results/NAME`, by the supervisor of the lead: how a run has ended that finished. */

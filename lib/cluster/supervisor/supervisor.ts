@@ -11,8 +11,9 @@ import type { Coordinator } from '../coordination/coordinator.ts'
 import type { AssignmentRecord, PositionsRecord } from '../records.ts'
 import type { Assignment, Launch, Positions } from '../worker/assignment.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
-import type { KnownRecords } from './known-records.ts'
+import type { KnownRecords, Read } from './known-records.ts'
 import { Logs } from './logs.ts'
+import { latest, toWrite } from './positions.ts'
 import type { Processes, WorkerSpec } from './processes.ts'
 import { RecordWriter } from './record-writer.ts'
 import { stepsTo, wantedOn, workerKey } from './sync.ts'
@@ -73,7 +74,7 @@ export class Supervisor {
   /** folders of workers that had ended when this supervisor came */
   readonly #leftovers = new Set<string>()
   #known: KnownRecords | undefined
-  #keptBundles = ''
+  #keptBundles: string | undefined
   #isOver = false
   readonly #cancels = new Map<string, () => void>()
 
@@ -121,7 +122,7 @@ export class Supervisor {
       life.begin()
     }
     for (const one of tell) this.#residents.get(one.key)?.life.assign(this.#assignmentOf(one))
-    this.#keepBundles(wanted)
+    this.#keepBundles()
   }
 
   /** The worker that has this log. */
@@ -194,6 +195,8 @@ export class Supervisor {
     const { host, token, tls, heapMb, bundles, folders, stateFolder, environment = [] } = this.#options
     resident.bundle = assignment.bundle
     const module = await bundles.module(assignment.bundle)
+    // nobody may want it any more
+    if (this.#residents.get(key) !== resident) this.#keepBundlesAnew()
     const config = { ...topology.config, stateDir: join(stateFolder, name) }
     const { params } = topology
     const folder = folders.pathOf(key)
@@ -229,8 +232,14 @@ export class Supervisor {
     }
   }
 
-  #keepBundles(wanted: ReadonlyMap<string, Wanted>): void {
-    const used = new Set([...wanted.values()].map(({ assignment }) => assignment.bundle))
+  #keepBundlesAnew(): void {
+    this.#keptBundles = undefined
+    this.#keepBundles()
+  }
+
+  #keepBundles(): void {
+    const assignments = [...(this.#known?.assignments.values() ?? [])].map(({ record }) => record)
+    const used = new Set([...wantedOn(this.#options.id, assignments).values()].map(({ assignment }) => assignment.bundle))
     for (const { bundle } of this.#residents.values()) if (bundle !== undefined) used.add(bundle)
     const names = [...used].sort().join(' ')
     if (names === this.#keptBundles) return
@@ -254,23 +263,32 @@ export class Supervisor {
     return record?.id === id && record.incarnation === incarnation ? record.url : undefined
   }
 
-  /** Of all workers of a topology, as a task may have been another worker's. Where two say something of a task, who has said it last. */
   #positionsOf(name: string, id: string): Positions {
-    const written = [...(this.#known?.positions ?? [])].filter(([key, { record }]) => key.startsWith(`${name}/`) && record.id === id)
     const unwritten = this.#residentsOf(name, id).flatMap((resident) => {
       const said = resident.life.positions
       return said === undefined || this.#isWritten(resident) ? [] : [said]
     })
-    return Object.assign(
-      {},
-      ...written.sort(([, a], [, b]) => a.version - b.version).map(([, { record }]) => record.positions),
-      ...unwritten.sort((a, b) => a.saidMs - b.saidMs).map(({ positions }) => positions),
-    ) as Positions
+    return latest([...this.#writtenPositions(name, id).values()], unwritten)
   }
 
-  #isWritten({ name, id, worker, life }: Resident): boolean {
-    const now = { id, positions: life.positions?.positions } as PositionsRecord
-    return JSON.stringify(now) === JSON.stringify(this.#known?.positions.get(`${name}/${worker}`)?.record)
+  #isWritten(resident: Resident): boolean {
+    const { name, id, worker } = resident
+    const written = this.#writtenPositions(name, id).get(worker)?.record
+    return JSON.stringify(this.#positionsRecord(resident)) === JSON.stringify(written)
+  }
+
+  #positionsRecord({ name, id, worker, life }: Resident): PositionsRecord | undefined {
+    const said = life.positions
+    if (said === undefined) return undefined
+    const written = this.#writtenPositions(name, id)
+    const others = [...written].flatMap(([other, { record }]) => (other === worker ? [] : [record]))
+    return toWrite(id, said, written.get(worker)?.record, others)
+  }
+
+  /** By worker. */
+  #writtenPositions(name: string, id: string): ReadonlyMap<number, Read<PositionsRecord>> {
+    const all = [...(this.#known?.positions ?? [])].filter(([key, { record }]) => key.startsWith(`${name}/`) && record.id === id)
+    return new Map(all.map(([key, read]) => [Number(key.slice(name.length + 1)), read]))
   }
 
   #residentsOf(name: string, id: string): readonly Resident[] {
@@ -316,9 +334,9 @@ export class Supervisor {
       [...known.assignments].map(async ([name, { version, record }]) => {
         const changed = record.workers.flatMap((place): [number, PositionsRecord][] => {
           const resident = this.#residents.get(workerKey(record.id, place))
-          const said = resident?.life.positions
+          const said = resident && this.#positionsRecord(resident)
           if (resident === undefined || said === undefined || this.#isWritten(resident)) return []
-          return [[place.worker, { id: record.id, positions: said.positions }]]
+          return [[place.worker, said]]
         })
         if (changed.length > 0) await this.#writer.positions(name, version, changed)
       }),

@@ -17,6 +17,7 @@ import { assert } from '../../std/assert.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { WorkerRecord } from '../records.ts'
 import type { Assignment, FromWorker, Outcome, Positions } from '../worker/assignment.ts'
+import type { Said } from './positions.ts'
 import type { FoundWorker, Processes, RunningWorker, WorkerSpec } from './processes.ts'
 import type { Placed } from './sync.ts'
 
@@ -108,7 +109,7 @@ export class WorkerLife {
   /** why we ended its process, if we did */
   #verdict: Failure | undefined
   #startedMs: number
-  #positions: { readonly positions: Positions; readonly saidMs: number } | undefined
+  #positions: Said | undefined
   /** this process has said where its spouts are */
   #knowsPositions = false
   #silentSteps = 0
@@ -138,7 +139,7 @@ export class WorkerLife {
   }
 
   /** Where its spouts are, as it said last, also if its process has ended since; `undefined`: it has not said. */
-  get positions(): { readonly positions: Positions; readonly saidMs: number } | undefined {
+  get positions(): Said | undefined {
     return this.#positions
   }
 
@@ -284,15 +285,17 @@ export class WorkerLife {
     }
   }
 
-  #beat({ state, positions, rssBytes }: FromWorker & { kind: 'beat' }): void {
+  #beat({ state, positions, epoch, rssBytes }: FromWorker & { kind: 'beat' }): void {
     if (state === 'running' && this.#state === 'starting' && this.#process !== undefined) this.#become('running')
     // until its executors have started they say nothing of where they are, and what was known before holds
     if (Object.keys(positions).length > 0) this.#knowsPositions = true
-    if (this.#knowsPositions) this.#positions = { positions, saidMs: this.#options.schedule.now() }
-    const { rssMaxMb: max = Infinity } = this.#options
+    if (this.#knowsPositions) this.#positions = { positions, epoch, saidMs: this.#options.schedule.now() }
+    const { rssMaxMb: max = Infinity, schedule } = this.#options
     const used = Math.ceil(rssBytes / (1 << 20))
     this.#largeBeats = used > max ? this.#largeBeats + 1 : 0
     if (this.#largeBeats >= largeBeatsMax) this.#kill(new SquallError('worker-memory', { used, max }))
+    // by an earlier supervisor, which did not live to see it
+    if (state === 'stopping') this.#endsFor(failureOf(new SquallError('worker-ended', { reason: 'it was told to stop' }), schedule.date()))
   }
 
   /** Kills it when it has said nothing for too long. */
@@ -318,12 +321,18 @@ export class WorkerLife {
     if (outcome.state === 'finished') {
       this.#isFinished = true
       this.#options.finished(outcome)
-    } else if (this.#state !== 'stopping' && this.#verdict === undefined && this.#process !== undefined) {
+    } else {
       // its run has ended, which is not what it is there for: it begins anew, in a process that knows nothing of it
       const { code, message } = outcome.error ?? { code: 'worker-ended', message: `its run is over: ${outcome.state}` }
-      this.#verdict = { code: code.slice(0, 100), message: message.slice(0, messageMax), atMs: this.#options.schedule.date() }
-      this.#end(0)
+      this.#endsFor({ code: code.slice(0, 100), message: message.slice(0, messageMax), atMs: this.#options.schedule.date() })
     }
+  }
+
+  /** Ends a process that is to be started anew, unless it is being ended already. */
+  #endsFor(failure: Failure): void {
+    if (this.#state === 'stopping' || this.#verdict !== undefined || this.#process === undefined) return
+    this.#verdict = failure
+    this.#end(0)
   }
 
   #end(drainMs: number): void {

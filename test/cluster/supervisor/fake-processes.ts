@@ -11,6 +11,7 @@ export class FakeProcess implements RunningWorker {
   readonly signals: string[] = []
   state: 'starting' | 'running' | 'stopping' = 'running'
   positions: Positions = {}
+  epoch = 1
   rssMb = 100
   /** says nothing, and hears nothing but SIGKILL */
   hangs = false
@@ -67,8 +68,8 @@ export class FakeProcess implements RunningWorker {
   }
 
   beat(): void {
-    const { pid, state, positions } = this
-    if (!this.hangs) this.say({ kind: 'beat', pid, epoch: 1, state, positions, rssBytes: this.rssMb * 2 ** 20, links: 0 })
+    const { pid, state, epoch, positions } = this
+    if (!this.hangs) this.say({ kind: 'beat', pid, epoch, state, positions, rssBytes: this.rssMb * 2 ** 20, links: 0 })
   }
 
   over(outcome: Partial<Outcome> = {}): void {

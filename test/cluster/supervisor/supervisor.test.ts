@@ -165,6 +165,23 @@ describe('what is assigned to a host', () => {
     expect(worker('words', 0)).toBeUndefined() // nobody writes of what is gone
   })
 
+  test('code that nobody needs is not kept: what an earlier supervisor left, and what came too late', async () => {
+    let come: (module: string) => void = () => undefined
+    const late = new Promise<string>((resolve) => (come = resolve))
+    const kept: string[][] = []
+    await host({ bundles: { module: () => late, keep: (used) => void kept.push([...used]) } })
+    await schedule.advance(100)
+    expect(kept).toEqual([[]])
+    deploy(topologyOf('words'), assignmentOf('words', [{ worker: 0 }]))
+    await schedule.advance(100)
+    put(keys.assignment('words'), assignmentOf('words', [], { epoch: 2 }))
+    await schedule.advance(100)
+    expect(kept).toEqual([[], [bundle], []])
+    come('/bundles/late.mjs')
+    await schedule.advance(100)
+    expect(kept).toEqual([[], [bundle], [], []])
+  })
+
   test('with a newer incarnation takes the place of the older one once that has ended', async () => {
     deploy(topologyOf('words'), assignmentOf('words', [{ worker: 0 }]))
     await host()
@@ -233,7 +250,7 @@ describe('positions', () => {
     await schedule.advance(500)
     processes.last.positions = { 0: 10, 1: 4 }
     await schedule.advance(2_100)
-    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: 10, 1: 4 } })
+    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: [10, 1], 1: [4, 1] } })
     const { version } = cluster.store.get(keys.positions('words', 0)) ?? {}
     await schedule.advance(10_000)
     expect(cluster.store.get(keys.positions('words', 0))?.version).toBe(version)
@@ -242,15 +259,15 @@ describe('positions', () => {
     processes.last.end('SIGKILL')
     await schedule.advance(5_000)
     expect(processes.last.from).toEqual({ 0: 12, 1: 4 })
-    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: 12, 1: 4 } })
+    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: [12, 1], 1: [4, 1] } })
   })
 
   test('of a task are those that were said last, whoever said them', async () => {
-    put(keys.positions('words', 3), { id: 'words-1', positions: { 0: 5, 1: 5, 2: 5 } })
-    put(keys.positions('words', 1), { id: 'words-1', positions: { 1: 3 } })
-    put(keys.positions('words', 2), { id: 'words-0', positions: { 0: 99 } })
-    put(keys.positions('words', 4), { id: 'words-1', positions: { 2: 7 } })
-    put(keys.positions('words-and', 0), { id: 'words-1', positions: { 0: 98 } })
+    put(keys.positions('words', 3), { id: 'words-1', positions: { 0: [5, 1], 1: [5, 1], 2: [5, 1] } })
+    put(keys.positions('words', 1), { id: 'words-1', positions: { 1: [3, 1] } })
+    put(keys.positions('words', 2), { id: 'words-0', positions: { 0: [99, 1] } })
+    put(keys.positions('words', 4), { id: 'words-1', positions: { 2: [7, 1] } })
+    put(keys.positions('words-and', 0), { id: 'words-1', positions: { 0: [98, 1] } })
     deploy(topologyOf('words'), assignmentOf('words', [{ worker: 4 }, { worker: 5 }]))
     await host()
     await schedule.advance(500)
@@ -272,16 +289,41 @@ describe('positions', () => {
     expect(processes.last.from).toEqual({ 0: 5, 1: 3, 2: 30 })
   })
 
+  test('of a task that moved to a worker that has not said anything yet stay, and go when it has', async () => {
+    const two = [
+      { worker: 0, executors: [0] },
+      { worker: 1, executors: [1], incarnation: 2, supervisor: 'there' },
+    ]
+    deploy(topologyOf('words'), assignmentOf('words', [{ worker: 0, executors: [0, 1] }]))
+    await host()
+    await schedule.advance(500)
+    processes.last.positions = { 0: 10, 1: 20 }
+    await schedule.advance(2_100)
+    put(keys.assignment('words'), assignmentOf('words', two, { epoch: 2 }))
+    processes.last.epoch = 2
+    processes.last.positions = { 0: 11 }
+    await schedule.advance(2_100)
+    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: [11, 2], 1: [20, 1] } })
+    put(keys.positions('words', 1), { id: 'words-1', positions: { 1: [21, 2] } })
+    await schedule.advance(2_100)
+    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: [11, 2] } })
+    // what an older owner wrote late counts less
+    put(keys.positions('words', 2), { id: 'words-1', positions: { 1: [19, 1] } })
+    put(keys.assignment('words'), assignmentOf('words', [{ worker: 3, executors: [0, 1], incarnation: 3 }], { epoch: 3 }))
+    await schedule.advance(8_000)
+    expect(processes.last.from).toEqual({ 0: 11, 1: 21 })
+  })
+
   test('of what was placed elsewhere meanwhile are not written', async () => {
     deploy(topologyOf('words'), assignmentOf('words', [{ worker: 0 }]))
     const { client } = await host()
     await schedule.advance(1_500)
     client.watchDelayMs = () => 60_000 // it does not hear of it
     put(keys.assignment('words'), assignmentOf('words', [{ worker: 0, supervisor: 'there', incarnation: 2 }], { epoch: 2 }))
-    put(keys.positions('words', 0), { id: 'words-1', positions: { 0: 50 } })
+    put(keys.positions('words', 0), { id: 'words-1', positions: { 0: [50, 1] } })
     processes.last.positions = { 0: 10 }
     await schedule.advance(5_000)
-    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: 50 } })
+    expect(positions(0)).toEqual({ id: 'words-1', positions: { 0: [50, 1] } })
   })
 })
 
@@ -430,7 +472,7 @@ describe('the next supervisor of a host', () => {
     await passing(schedule, supervisor.stop(true))
     await supervisor.stop(true)
     expect(processes.alive).toEqual([])
-    expect(read(keys.positions('words', 0))).toEqual({ id: 'words-1', positions: { 0: 9 } })
+    expect(read(keys.positions('words', 0))).toEqual({ id: 'words-1', positions: { 0: [9, 1] } })
   })
 })
 

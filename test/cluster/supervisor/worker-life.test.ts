@@ -235,6 +235,19 @@ describe('a worker', () => {
     expect(processes.last.pid).toBe(2)
   })
 
+  test('that was told to stop by an earlier supervisor, and does not, is made to and begins anew', async () => {
+    const one = await running()
+    processes.last.isDeaf = true
+    processes.last.state = 'stopping'
+    await schedule.advance(1_000 + 6_500)
+    expect(processes.all[0]?.signals).toEqual(['SIGTERM', 'SIGKILL'])
+    expect(one.record).toMatchObject({
+      state: 'running',
+      pid: 2,
+      error: { code: 'worker-ended', message: 'a worker ended: it was told to stop' },
+    })
+  })
+
   test('whose run has finished stays until it is ended, and is not started again', async () => {
     const one = await running()
     processes.last.over()
