@@ -20,6 +20,8 @@ import type { LaneHead, LaneName } from './frames.ts'
 
 /** Bytes of a lane that may be on their way. One frame always may. */
 const windowBytes: Readonly<Record<LaneName, number>> = { data: 1 << 20, system: 256 << 10 }
+/** Credit is given back when it is this part of the window: the rest is enough to go on with, and each message costs a write. */
+const creditPart = 8
 /** How often lanes that wait are looked at: for room in a ring. */
 const lookMs = 1
 const laneNames = ['data', 'system'] as const
@@ -117,8 +119,14 @@ export class Relay implements Connector {
   async run(): Promise<void> {
     const { words, executors } = this.#options
     while (!this.#isStopping) {
-      const seen = Atomics.load(words.wake, executors)
-      if (this.turn()) await new Promise((resolve) => setImmediate(resolve))
+      let seen = Atomics.load(words.wake, executors)
+      let moved = this.turn()
+      if (moved) {
+        // as a rule that was all: to look again at once costs less than another round of the event loop
+        seen = Atomics.load(words.wake, executors)
+        moved = this.turn()
+      }
+      if (moved) await new Promise((resolve) => setImmediate(resolve))
       else await this.#wait(seen)
     }
   }
@@ -203,6 +211,7 @@ export class Relay implements Connector {
     const { wake } = this.#options.words
     Atomics.add(wake, head.to, 1)
     Atomics.notify(wake, head.to)
+    this.#giveCredit(lane)
     return true
   }
 
@@ -216,7 +225,7 @@ export class Relay implements Connector {
   }
 
   #giveCredit(lane: LaneIn): void {
-    if (lane.owedBytes === 0) return
+    if (lane.owedBytes * creditPart < windowBytes[lane.head.lane]) return
     const link = this.#options.linkTo(lane.head.from)
     if (link === undefined) return
     link.send(creditMessage(lane.head, lane.owedBytes))

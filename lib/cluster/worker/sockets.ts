@@ -2,6 +2,7 @@
  * WebSockets between the processes of a cluster: a server that lets in who knows the token, and connections out. Messages are binary and
  * whole; a side that says nothing for some seconds is taken for gone.
  */
+import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { listen as listenTo } from '../http/listen.ts'
 import type { ListenOptions, Listening } from '../http/listen.ts'
@@ -32,7 +33,8 @@ export async function listen(options: ListenOptions, open: (connection: Connecti
   const upgrades = new WebSocketServer({ noServer: true, ...bounds })
   const listening = await listenTo(options, {
     request: (_, response) => void response.writeHead(404, { connection: 'close' }).end(),
-    upgrade: (request, socket, head) => upgrades.handleUpgrade(request, socket, head, (web) => open(connectionOf(web), request.url ?? '/')),
+    upgrade: (request, socket, head) =>
+      upgrades.handleUpgrade(request, socket, head, (web) => open(connectionOf(web, socket), request.url ?? '/')),
   })
   return {
     port: listening.port,
@@ -54,19 +56,32 @@ export async function dial(url: string, { token, tls }: SocketsOptions): Promise
     ...(tls !== undefined && { ...tls, rejectUnauthorized: true }),
   })
   return await new Promise((resolve, reject) => {
+    let socket: Duplex | undefined
+    web.once('upgrade', (response) => (socket = response.socket))
     web.once('error', reject)
     web.once('open', () => {
       web.off('error', reject)
       // what has come with the answer must not be told before whoever dialed can listen
       web.pause()
       setImmediate(() => web.resume())
-      resolve(connectionOf(web))
+      resolve(connectionOf(web, socket as Duplex))
     })
   })
 }
 
-function connectionOf(web: WebSocket): Connection {
+function connectionOf(web: WebSocket, socket: Duplex): Connection {
   web.binaryType = 'nodebuffer'
+  let isGathering = false
+  /** What is sent in one turn of the event loop goes to the system in one write. */
+  const gather = (): void => {
+    if (isGathering) return
+    isGathering = true
+    socket.cork()
+    process.nextTick(() => {
+      isGathering = false
+      socket.uncork()
+    })
+  }
   let heardMs = performance.now()
   const heard = (): void => void (heardMs = performance.now())
   const beat = setInterval(() => {
@@ -75,7 +90,9 @@ function connectionOf(web: WebSocket): Connection {
   }, pingMs)
   const connection: Connection = {
     send: (message) => {
-      if (web.readyState === WebSocket.OPEN) web.send(message)
+      if (web.readyState !== WebSocket.OPEN) return
+      gather()
+      web.send(message)
     },
     close: () => web.close(),
     onMessage: () => undefined,

@@ -13,6 +13,8 @@ class TwoProcesses {
   readonly relays: readonly [Relay, Relay]
   /** by who sent it */
   readonly wire: readonly [Uint8Array[], Uint8Array[]] = [[], []]
+  /** messages that gave credit back */
+  credits = 0
   #rings!: readonly [out: Rings, back: Rings, out: Rings, back: Rings]
 
   constructor() {
@@ -59,6 +61,7 @@ class TwoProcesses {
       const delivered = ([0, 1] as const).map((from) => {
         const messages = this.wire[from].splice(0)
         for (const message of messages) if (message[0] !== 3) this.relays[1 - from]?.receive(message)
+        this.credits += messages.filter(([kind]) => kind === 2).length
         return messages.length > 0
       })
       moved = turned.includes(true) || delivered.includes(true)
@@ -99,6 +102,20 @@ describe('a relay', () => {
       two.settle()
     }
     expect(read).toBe(written)
+  })
+
+  test('gives credit back in large parts, and nobody waits for the rest', () => {
+    const two = new TwoProcesses()
+    let read = 0
+    for (let round = 0; round < 100; round++) {
+      two.write('data', 4, 10_000)
+      two.settle()
+      read += two.read('data').length
+    }
+    expect(read).toBe(400)
+    // four windows of a mebibyte
+    expect(two.credits).toBeGreaterThan(4)
+    expect(two.credits).toBeLessThanOrEqual(4 * 8)
   })
 
   test('drops what belongs to lanes that were made anew since', () => {
