@@ -11,6 +11,8 @@ export interface Machine {
   readonly load: number
 }
 
+const ticksPerSecond = 100
+
 export function describeMachine(): Machine {
   const { platform, arch } = process
   return {
@@ -28,12 +30,26 @@ export function ownCpuSeconds(): number {
   return (user + system) / 1e6
 }
 
+/** CPU time of all threads of a process so far, in seconds. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = textOf(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ')
+    .map(Number)
+  return ((fields[11] ?? 0) + (fields[12] ?? 0)) / ticksPerSecond
+}
+
+/** What a process has resident, in megabytes. */
+export function rssMbOf(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/status`))?.[1]
+  return (Number(kilobytes ?? 0) * 1_024) / 1e6
+}
+
 /** CPU time of the whole machine so far, in seconds; 0 where it cannot be known. */
 export function machineCpuSeconds(): number {
   const line = /^cpu +(.*)/.exec(textOf('/proc/stat'))?.[1]
   if (line === undefined) return 0
   const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, stolen = 0] = line.split(' ').map(Number)
-  const ticksPerSecond = 100
   return (user + nice + system + irq + softIrq + stolen) / ticksPerSecond
 }
 

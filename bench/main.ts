@@ -12,6 +12,7 @@ import { stores } from './batch-run.ts'
 import type { Store } from './batch-run.ts'
 import { scenarios } from './catalog.ts'
 import type { Scenario } from './catalog.ts'
+import { clusterStartName, measureClusterStart } from './cluster-start.ts'
 import { exactName, measureExact } from './exact.ts'
 import { keyedScenarios, measureKeyed } from './keyed.ts'
 import { measure } from './measure.ts'
@@ -23,12 +24,14 @@ import { runSuite } from './suite.ts'
 import { tableOf } from './table.ts'
 import type { Measured } from './table.ts'
 import { sampleText } from './text.ts'
+import { measureWorkers } from './workers.ts'
 
 const defaults = { seconds: 10, warmUp: 5, runs: 15 }
 
 /** Measured in ways of their own. */
 const others = [
   { name: startName, what: 'from the command to the first tuple, next to an empty node' },
+  { name: clusterStartName, what: 'squall up, deploy, list and describe: from the command to what it is for' },
   { name: rddName, what: 'words of a file counted with an RDD, next to a loop written by hand' },
   { name: exactName, what: 'words of a file counted exactly once into a state on disk' },
   ...keyedScenarios.values(),
@@ -44,6 +47,7 @@ ${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26
 
   --ack on|off        track every tree of tuples (on)
   --executors N       threads (1)
+  --workers N         FileReadWordCount and ThroughputVsLatency on so many processes, linked over TCP; --executors are those of all of them
   --seconds S         how long to measure (${defaults.seconds})
   --warm-up S         how long to run before that (${defaults.warmUp})
   --json              one JSON line a scenario
@@ -56,7 +60,7 @@ ${[...scenarios.values(), ...others].map(({ name, what }) => `  ${name.padEnd(26
   --keys N            how many keys the state of KeyedCount, SmallBatches and Recovery has; keys instead of words in SlidingWindow and what follows
   --batch N           records of a batch of SlidingWindow and what follows
   --soak              collect all garbage before and after, and say what is left: shows leaks
-  --runs N            how often Start, RddWordCount and Recovery are tried (${defaults.runs})
+  --runs N            how often Start, ClusterStart, RddWordCount and Recovery are tried (${defaults.runs})
   --make-text FILE    only write a text of 1,000,000 sentences, always the same, for --text and for others to compare with
 `
 
@@ -95,6 +99,10 @@ async function main(argv: readonly string[]): Promise<void> {
     print(await measureStart(runs), json)
     return
   }
+  if (name === clusterStartName) {
+    print(await measureClusterStart(runs), json)
+    return
+  }
   if (name === rddName) {
     print(await measureRdd(runs, text), json)
     return
@@ -131,6 +139,13 @@ async function main(argv: readonly string[]): Promise<void> {
       `use one of ${[...scenarios.keys(), ...others.map((one) => one.name)].join(', ')}`,
     )
   refuse(scenario, rate, text)
+  const workers = numberOf('workers', values.workers, 'whole')
+  if (workers !== undefined) {
+    if (scenario.readsText !== true) wrong(`--workers of ${name}`, '--workers is for FileReadWordCount and ThroughputVsLatency')
+    const spread = { ack, executors: Math.max(executors, workers), seconds, warmUp, rate: rate ?? scenario.rate ?? 0, text, soak, settings }
+    print(await measureWorkers(scenario, workers, spread), json)
+    return
+  }
   print(await measure(scenario, { ack, executors, seconds, warmUp, rate: rate ?? scenario.rate ?? 0, text, soak, settings }), json)
 }
 
@@ -159,7 +174,7 @@ function print(measured: Measured, json: boolean): void {
 
 // ------------------------------------------------------------------------------------------------ options
 
-type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate' | 'interval' | 'keys' | 'batch'
+type NumberFlag = 'seconds' | 'warm-up' | 'executors' | 'runs' | 'rate' | 'interval' | 'keys' | 'batch' | 'workers'
 type Rule = 'positive' | 'not negative' | 'whole'
 
 function parse(argv: readonly string[]) {
@@ -172,6 +187,7 @@ function parse(argv: readonly string[]) {
       options: {
         ack: text,
         executors: text,
+        workers: text,
         seconds: text,
         'warm-up': text,
         json: flag,
@@ -202,7 +218,7 @@ function parse(argv: readonly string[]) {
 function numberOf(flag: NumberFlag, text: string | undefined, rule: Rule): number | undefined {
   if (text === undefined) return undefined
   const number = text.trim() === '' ? NaN : Number(text)
-  const most = flag === 'executors' ? 64 : 1e7
+  const most = flag === 'executors' || flag === 'workers' ? 64 : 1e7
   const fits = number <= most && (rule === 'not negative' ? number >= 0 : number > 0) && (rule !== 'whole' || Number.isInteger(number))
   if (fits) return number
   const kind = rule === 'whole' ? `a whole number from 1 to ${most}` : rule === 'positive' ? 'a number above 0' : 'a number, 0 or more'

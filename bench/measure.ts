@@ -74,7 +74,7 @@ interface End {
 }
 
 /** A rate counts as kept up when at least this share of it was done. */
-const sustainedShare = 0.995
+export const sustainedShare = 0.995
 
 export async function measure(scenario: Scenario, options: MeasureOptions): Promise<Measurement> {
   const { ack, executors, seconds, warmUp, rate } = options

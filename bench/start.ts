@@ -93,7 +93,7 @@ export async function measureStart(runs: number): Promise<StartMeasurement> {
 }
 
 /** Lays out this package and links to what it depends on. */
-function install(modules: string): void {
+export function install(modules: string): void {
   const home = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '..' : '../..', import.meta.url))
   const { files, dependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as {
     readonly files: readonly string[]
@@ -110,13 +110,14 @@ function install(modules: string): void {
 }
 
 /** Runs node with `args`; what it printed and how long it took. */
-function time(
+export function time(
   args: readonly string[],
   cwd: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly startedMs: number; readonly tookMs: number; readonly out: string }> {
   return new Promise((resolve, reject) => {
     const from = performance.now()
-    const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } })
     let out = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
     child.once('error', reject)

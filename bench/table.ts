@@ -1,4 +1,5 @@
 /** Measurements as a table for people. */
+import type { ClusterStartMeasurement } from './cluster-start.ts'
 import type { ExactMeasurement } from './exact.ts'
 import type { KeyedMeasurement } from './keyed.ts'
 import type { Measurement } from './measure.ts'
@@ -6,25 +7,35 @@ import type { RddMeasurement } from './rdd.ts'
 import type { RecoveryMeasurement } from './recovery.ts'
 import type { StartMeasurement } from './start.ts'
 import type { StreamMeasurement } from './streams.ts'
+import type { WorkersMeasurement } from './workers.ts'
 
 /** What a scenario gives. */
 export type Measured =
-  Measurement | StartMeasurement | RddMeasurement | ExactMeasurement | KeyedMeasurement | RecoveryMeasurement | StreamMeasurement
+  | Measurement
+  | StartMeasurement
+  | RddMeasurement
+  | ExactMeasurement
+  | KeyedMeasurement
+  | RecoveryMeasurement
+  | StreamMeasurement
+  | WorkersMeasurement
+  | ClusterStartMeasurement
 
 type Cells = readonly (readonly [title: string, text: string])[]
 
 /** Start, RddWordCount and what runs in batches are other kinds of measurement, so they get lines of their own. */
 export function tableOf(measured: readonly Measured[]): string {
   const rows = measured.flatMap((one) => ('rootsPerSecond' in one ? [cellsOf(one)] : []))
-  const starts = measured.flatMap((one) => ('endMs' in one ? [startLine(one)] : []))
+  const starts = measured.flatMap((one) => ('endMs' in one ? [startLine(one)] : 'upMs' in one ? [clusterStartLine(one)] : []))
   const rdds = measured.flatMap((one) => ('timesTheLoop' in one ? [rddLine(one)] : []))
+  const workers = measured.flatMap((one) => ('treesPerSecond' in one ? [workersLine(one)] : []))
   const batches = measured.flatMap((one) => ('batches' in one ? [batchLine(one)] : 'recoveryMs' in one ? [recoveryLine(one)] : []))
   const machine = measured[0]?.machine
   const about =
     machine === undefined
       ? []
       : [`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${process.version}, load ${machine.load}`]
-  return [...linesOf(rows), ...starts, ...rdds, ...batches, ...about].map((line) => `${line}\n`).join('')
+  return [...linesOf(rows), ...starts, ...rdds, ...workers, ...batches, ...about].map((line) => `${line}\n`).join('')
 }
 
 function cellsOf(one: Measurement): Cells {
@@ -63,8 +74,21 @@ function startLine({ startMs, nodeMs, runs }: StartMeasurement): string {
   return `Start: ${startMs.p50.toFixed(0)} ms from the command to the first tuple (an empty node: ${nodeMs.p50.toFixed(0)} ms), the middle of ${runs} runs`
 }
 
+function clusterStartLine({ upMs, firstTupleMs, deployMs, listMs, describeMs, runs }: ClusterStartMeasurement): string {
+  const [up, first, deploy, list, describe] = [upMs, firstTupleMs, deployMs, listMs, describeMs].map(({ p50 }) => p50.toFixed(0))
+  return `ClusterStart: up ${up} ms, deploy ${first} ms to the first tuple and ${deploy} to its end, list ${list} ms, describe ${describe} ms, the middle of ${runs} runs`
+}
+
 function rddLine({ scenario, wordsPerSecond, rddMs, loopMs, timesTheLoop, runs }: RddMeasurement): string {
   return `${scenario}: ${thousands(wordsPerSecond)} words/s, ${rddMs.p50.toFixed(0)} ms, ${timesTheLoop.toFixed(2)} times the loop's ${loopMs.p50.toFixed(0)} ms, the middle of ${runs} runs`
+}
+
+function workersLine(one: WorkersMeasurement): string {
+  const { latencyMs, sustained, end } = one
+  const latency = latencyMs === undefined ? '' : `, p50 ${latencyMs.p50.toPrecision(2)} ms, p99 ${latencyMs.p99.toPrecision(2)} ms`
+  const kept = sustained === false ? ', which was too much' : ''
+  const lost = end.lost === 0 ? '' : `, ${end.lost} LOST`
+  return `${one.scenario}, ${one.workers} workers with ${one.executors} executors: ${thousands(one.treesPerSecond)} trees/s${kept}${latency}, ${one.cpuUsPerTree.toPrecision(3)} us CPU/tree, ${one.cpuCores} cores (others ${one.otherCores}), ${one.rssMb.toFixed(0)} MB${lost}`
 }
 
 function batchLine(one: ExactMeasurement | KeyedMeasurement | StreamMeasurement): string {

@@ -6,6 +6,7 @@
  * its words is counted; for the latter (`timed`) the words carry the time along.
  */
 import { defineBolt, defineSpout, topology, z } from '../../lib/index.ts'
+import type { SpoutContext, TopologyBuilder } from '../../lib/index.ts'
 import { Lines, textParam } from '../text.ts'
 import type { Text } from '../text.ts'
 import { Pace } from './pace.ts'
@@ -29,17 +30,38 @@ export default topology('word-count', (t) => {
     t.bolt('count', timedCount(cells), { parallelism }).fields(words, ['word'])
     return
   }
-  const lines = t.spout('spout', rate === 0 ? linesAtFullSpeed(text, cells) : linesAtRate(text, rate, cells), { parallelism })
-  const words = t.bolt('split', split, { parallelism }).localOrShuffle(lines)
-  t.bolt('count', count, { parallelism }).fields(words, ['word'])
+  const probed: Source = {
+    text: () => text,
+    latency: ({ taskIndex }) => {
+      const probe = new Probe(cells, taskIndex)
+      return (ms) => probe.latency(ms)
+    },
+    watch: () => watchThread(cells),
+  }
+  countWords(t, parallelism, rate === 0 ? linesAtFullSpeed(probed) : linesAtRate(probed, rate))
 })
 
-const linesAtFullSpeed = (text: Text, cells: Float64Array) =>
+/** Where lines come from, and what is measured beside them. */
+export interface Source {
+  text(): Text
+  /** takes the latencies of a task */
+  latency(context: SpoutContext): (ms: number) => void
+  watch(): void
+}
+
+/** Acked from the spout to the count. */
+export function countWords(t: TopologyBuilder, parallelism: number, spout: ReturnType<typeof linesAtFullSpeed>): void {
+  const lines = t.spout('spout', spout, { parallelism })
+  const words = t.bolt('split', split, { parallelism }).localOrShuffle(lines)
+  t.bolt('count', count, { parallelism }).fields(words, ['word'])
+}
+
+export const linesAtFullSpeed = (source: Source) =>
   defineSpout({
     output: Line,
     open({ taskIndex, taskCount }) {
-      watchThread(cells)
-      const lines = new Lines(text, taskIndex, taskCount)
+      source.watch()
+      const lines = new Lines(source.text(), taskIndex, taskCount)
       let sent = 0
       return {
         nextTuple(out) {
@@ -54,12 +76,13 @@ const linesAtFullSpeed = (text: Text, cells: Float64Array) =>
 /** Lines that are due may leave this many at a time. */
 const burst = 64
 
-const linesAtRate = (text: Text, rate: number, cells: Float64Array) =>
+export const linesAtRate = (source: Source, rate: number) =>
   defineSpout({
     output: Line,
-    open({ taskIndex, taskCount, now }) {
-      const probe = new Probe(cells, taskIndex)
-      const lines = new Lines(text, taskIndex, taskCount)
+    open(context) {
+      const { taskIndex, taskCount, now } = context
+      const latency = source.latency(context)
+      const lines = new Lines(source.text(), taskIndex, taskCount)
       const pace = new Pace(now, rate, taskIndex, taskCount)
       return {
         nextTuple(out) {
@@ -70,7 +93,7 @@ const linesAtRate = (text: Text, rate: number, cells: Float64Array) =>
           }
         },
         ack(due) {
-          probe.latency(now() - (due as number))
+          latency(now() - (due as number))
         },
         fail() {},
       }
