@@ -210,7 +210,8 @@ export class WorkerLife {
   async snapshot(): Promise<unknown> {
     const process = this.#process
     const silent = (reason: string): SquallError => new SquallError('worker-silent', { reason })
-    if (process === undefined) throw silent(`it does not run now: it is ${this.record.state}`)
+    // one that starts may not be connected yet, and what it is asked would be lost
+    if (process === undefined || this.#state !== 'running') throw silent(`it does not run now: it is ${this.record.state}`)
     if (this.#asking.size >= snapshotsMax) throw silent(`${snapshotsMax} have asked it already`)
     const id = ++this.#snapshots
     return await new Promise((resolve, reject) => {

@@ -290,6 +290,16 @@ describe('a worker', () => {
     processes.last.hangs = false
     expect(await one.snapshot()).toEqual({ totals: { acked: 3 } })
   })
+
+  test('is not asked before it runs: it may not hear it', async () => {
+    processes.onStart = (process) => void (process.state = 'starting')
+    const one = life()
+    one.assign(assignment)
+    one.begin()
+    await schedule.advance(200)
+    processes.last.hangs = true
+    await expect(one.snapshot()).rejects.toThrow('it is starting')
+  })
 })
 
 describe('the end of a worker', () => {
