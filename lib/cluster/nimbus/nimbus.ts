@@ -183,7 +183,8 @@ export class Nimbus {
     for (let failures = 0; !this.#isOver; failures++) {
       try {
         this.#mirror = await Mirror.open(this.#options.coordinator, '', (changes) => {
-          if (changes.some(isDecidedOn)) this.#wake()
+          // a standby looks once a second
+          if (this.isLeading && changes.some(isDecidedOn)) this.#wake()
           else this.#wakeWaiting()
         })
         if (this.#isOver) this.#mirror.close()
