@@ -414,6 +414,15 @@ const table = {
     what: 'a topology with the name {name} is deployed already ({state})',
     help: 'kill it first, give this one another name (--name), or replace its code: deploy --update',
   },
+  'state-gone': {
+    what: 'the new code of {name} has no place for the state {state}, which {operator} keeps',
+    help: 'keep an operator with that state, by its name if it has moved; or let it go: --drop-state {state}; nothing was changed',
+  },
+  'state-changed': {
+    what: 'in the new code of {name} {now} keeps the state {state}, which holds what {operator} has kept',
+    help: 'give the new operator a state of another name; or let the old one go: --drop-state {state}; nothing was changed',
+  },
+  'unknown-state': { what: '{name} keeps no state {state}', help: '{hint}' },
   'topology-over': { what: 'the topology {name} is {state}', help: 'deploy it again: what has ended cannot be changed' },
   'topologies-full': { what: 'there are {max} topologies already', help: 'kill those that are not needed any more, finished ones too' },
   'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },

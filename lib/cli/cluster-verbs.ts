@@ -92,6 +92,7 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
     .option('-e, --executors <n>', 'threads over all workers (one a worker)')
     .option('--inactive', 'its spouts rest until squall activate')
     .option('--update', 'replace the code of the topology that has this name')
+    .option('--drop-state <name>', 'with --update: a state that the new code may lose (may be repeated)', collect)
     .option('--no-wait', 'return once the cluster has it')
     .option('--json', 'print the outcome as one JSON line')
     .action(async (file: string, flags: DeployFlags) => done(await (await import('./deploy.ts')).deploy(file, flags, io)))

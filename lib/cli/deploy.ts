@@ -21,6 +21,7 @@ export interface DeployFlags extends CommonFlags, RemoteFlags {
   readonly executors?: string
   readonly inactive?: boolean
   readonly update?: boolean
+  readonly dropState?: readonly string[]
   readonly wait: boolean
 }
 
@@ -35,6 +36,9 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
       problem: '--update and --inactive at once',
       hint: 'an update leaves it as it is; squall deactivate rests it',
     })
+  const { dropState = [] } = flags
+  if (dropState.length > 0 && flags.update !== true)
+    throw new SquallError('usage', { problem: '--drop-state without --update', hint: 'it is for what an update may lose' })
   return await withRemote(flags, io, async (cluster) => {
     const steps = new Steps(io, flags.json === true)
     try {
@@ -55,9 +59,10 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
         params,
         config,
         components: componentsOf(plan),
+        states: [...(plan.outline?.states ?? [])],
       }
       const before = flags.update === true ? await cluster.describe(name) : undefined
-      if (before !== undefined) await cluster.update(name, { ...code, workers, executors })
+      if (before !== undefined) await cluster.update(name, { ...code, workers, executors, dropped: [...dropState] })
       else
         await cluster.deploy({
           name,

@@ -75,6 +75,13 @@ export const TopologyRecord = z.object({
   executors: z.int().min(1).max(4_096),
   /** as planned where it was deployed: nimbus runs no code of users */
   components: z.array(z.object({ id: Name, kind: z.enum(['spout', 'bolt']), tasks: Count, hints: Hints.optional() })).max(10_000),
+  /** what it keeps from one run to the next, as planned where it was deployed */
+  states: z
+    .array(z.object({ name: z.string().max(500), operator: z.string().max(100) }))
+    .max(10_000)
+    .optional(),
+  /** of states that were given up: how often */
+  stateGenerations: z.record(z.string(), z.int().min(1)).optional(),
   /** whole hosts of its own, this many; 0 = it shares them */
   isolatedHosts: Count,
   wanted: z.enum(['active', 'inactive', 'killed']),
@@ -136,7 +143,7 @@ export const WorkerRecord = z.object({
 export type WorkerRecord = z.infer<typeof WorkerRecord>
 
 /**
- * `positions/NAME/K`, by its supervisor, at most once a second: where the spout tasks of a worker would go on, by task, and in which epoch it has said so.
+ * `positions/NAME/K`, by its supervisor, at most once a second: where the spout tasks of a worker would go on, by the name of the task, and in which epoch it has said so.
  */
 export const PositionsRecord = z.object({ id: Id, positions: z.record(z.string(), z.tuple([z.number(), z.int().min(0)]).readonly()) })
 export type PositionsRecord = z.infer<typeof PositionsRecord>

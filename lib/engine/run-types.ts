@@ -17,8 +17,8 @@ export interface RunOptions {
   readonly inactive?: boolean
   /** ends the run, also while it starts: as `stop`, or, with a `SquallError` as its reason, as failed */
   readonly signal?: AbortSignal
-  /** where spout tasks go on that said so in an earlier run (`savePosition`), by task */
-  readonly positions?: ReadonlyMap<number, number>
+  /** where spout tasks go on that said so in an earlier run (`savePosition`), by the name of the task (`taskName`) */
+  readonly positions?: Readonly<Record<string, number>>
   /** how executors log; threads make their own logger of it */
   readonly log?: LogOptions
   /** called for each error of a component, as it happens */

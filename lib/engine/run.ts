@@ -18,7 +18,7 @@ import type { Clock } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
 import { timeoutMaxMs } from '../std/timers.ts'
 import { isTopologyDefinition } from '../topology/draft.ts'
-import { placeTasks, planTopology } from '../topology/plan.ts'
+import { placeTasks, planTopology, taskName } from '../topology/plan.ts'
 import type { Plan, PlannedComponent } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
 import { messageOf } from './faults.ts'
@@ -150,8 +150,10 @@ class LocalRun implements Run {
     this.#layout = new CellLayout(plan)
     this.#cells = this.#layout.allocate(isShared)
     this.#placement = placeTasks(plan, executors)
-    for (const [task, position] of options.positions ?? [])
-      if (task < plan.tasks.length) this.#cells[this.#layout.head(task) + cell.position] = position
+    for (const { task } of plan.tasks) {
+      const position = options.positions?.[taskName(plan, task)]
+      if (position !== undefined) this.#cells[this.#layout.head(task) + cell.position] = position
+    }
     this.done = new Promise((resolve, reject) => {
       this.#settle = resolve
       this.#reject = reject

@@ -9,6 +9,15 @@ export interface StreamOutline {
   readonly intervalMs: number
   /** sources before those who read them */
   readonly nodes: readonly OutlineNode[]
+  /** all that is kept from one run to the next, by name: what operators keep, and where sources are */
+  readonly states: readonly OutlineState[]
+}
+
+export interface OutlineState {
+  /** what it is called in the store; `source ID` of a source */
+  readonly name: string
+  /** the operator that keeps it, which says in what form; `source` */
+  readonly operator: string
 }
 
 /** A source, an output, or a stage: operators that run as one loop over a partition. */

@@ -68,6 +68,16 @@ export interface PlannedTask {
   readonly index: number
 }
 
+/**
+ * Names what a task does, whatever else is in the plan: its component, its number among the tasks of that, and how many they are. Where one
+ * of these is another, the task has other work.
+ */
+export function taskName({ tasks, components }: Pick<Plan, 'tasks' | 'components'>, task: number): string {
+  const { component, index } = tasks[task] as PlannedTask
+  const { id, taskCount } = components[component] as PlannedComponent
+  return `${id}/${index}/${taskCount}`
+}
+
 /** Every component has it; a task says `startup` on it, once. */
 export const systemStream = '__system'
 

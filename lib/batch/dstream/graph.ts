@@ -15,6 +15,7 @@ import type { BatchStats } from '../run/batch-stats.ts'
 import type { RateOptions } from '../rate-control.ts'
 import type { ReceivedSource } from '../receiver/received.ts'
 import type { StreamHandle } from '../../topology/builder.ts'
+import type { OutlineState } from '../../topology/outline.ts'
 import type { BatchSource } from '../source.ts'
 import type { Scope } from './scope.ts'
 
@@ -88,7 +89,8 @@ export class StreamGraph {
   readonly preparations: ((sc: RddContext) => Promise<void>)[] = []
   /** what is done once, when all batches are committed and no more will come */
   readonly endings: (() => void | Promise<void>)[] = []
-  readonly #stateNames = new Set<string>()
+  /** operators by the names of their states */
+  readonly #states = new Map<string, string>()
   /** the delays of the inputs with a watermark */
   readonly watermarks = new Map<string, Duration>()
   watermarkPolicy: WatermarkPolicy = 'min'
@@ -122,13 +124,19 @@ export class StreamGraph {
   /** What the state of an operator is called in the store. It must be stable, so a name that is taken is a fault and not changed. */
   stateName(given: string | undefined, operator: string, input: string): string {
     const name = given ?? `${input}.${operator}`
-    if (this.#stateNames.has(name)) this.fault(new SquallError('state-name', { name }, this.where(input)))
-    this.#stateNames.add(name)
+    if (this.#states.has(name)) this.fault(new SquallError('state-name', { name }, this.where(input)))
+    this.#states.set(name, operator)
     return name
   }
 
   get stateNames(): readonly string[] {
-    return [...this.#stateNames]
+    return [...this.#states.keys()]
+  }
+
+  /** All that is kept from one run to the next. */
+  get states(): readonly OutlineState[] {
+    const sources = [...this.sources.keys()].map((id) => ({ name: `source ${id}`, operator: 'source' }))
+    return [...[...this.#states].map(([name, operator]) => ({ name, operator })), ...sources]
   }
 
   addOutput<T>(output: Output<T>): void {

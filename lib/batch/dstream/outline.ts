@@ -65,5 +65,5 @@ export function outlineOf(graph: StreamGraph, components: readonly string[]): St
       operators: [name],
       from: [...new Set(shownFor(stream).map((one) => (stages.get(one) as Stage).id))].map((id) => ({ id, isExchange: false })),
     })
-  return { components, intervalMs: graph.intervalMs, nodes }
+  return { components, intervalMs: graph.intervalMs, nodes, states: graph.states }
 }

@@ -181,6 +181,7 @@ function statePlace(graph: StreamGraph, context: TaskContext, files: FileSystem)
     tasks,
     store: config.stateStore,
     operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
+    generations: (config['stateGenerations'] ?? {}) as Readonly<Record<string, number>>,
     run: `${process.pid}`,
     files,
     check: config.check,

@@ -35,6 +35,8 @@ export interface StateDirectoryOptions {
   readonly keyGroups?: number
   /** the stateful operators and the version of what each keeps */
   readonly operators?: Readonly<Record<string, number>>
+  /** of operators whose state was given up: how often that was */
+  readonly generations?: Readonly<Record<string, number>>
   /** names the run, for the lock */
   readonly run: string
   readonly files?: FileSystem
@@ -53,6 +55,7 @@ const Manifest = z.object({
   keyGroups: z.int().min(1),
   epoch: z.int().min(1),
   operators: z.record(z.string(), z.number()),
+  generations: z.record(z.string(), z.number()).optional(),
 })
 export type Manifest = z.infer<typeof Manifest>
 /** what a manifest of any version has; one that was written before there were checksums has none */
@@ -150,18 +153,29 @@ async function preparedManifest(options: StateDirectoryOptions, files: FileSyste
     keyGroups: options.keyGroups ?? found?.keyGroups ?? keyGroupsDefault,
     epoch: found?.epoch ?? 1,
     operators: { ...found?.operators, ...operators },
+    ...(found?.generations !== undefined && { generations: found.generations }),
   }
   const names = Object.keys(operators)
+  const newer = names.filter((name) => (options.generations?.[name] ?? 0) > (found?.generations?.[name] ?? 0))
+  for (const name of newer) manifest.generations = { ...manifest.generations, [name]: options.generations?.[name] as number }
+  const givenUp = newer.filter((name) => Object.hasOwn(found?.operators ?? {}, name))
   const fresh = names.filter((name) => found !== undefined && !Object.hasOwn(found.operators, name))
   const unused = Object.keys(found?.operators ?? {}).filter((name) => !names.includes(name))
   if (fresh.length > 0 && unused.length > 0)
     options.report?.(
       `${folder} has nothing of the state ${fresh.join(', ')}, which begins anew; it keeps ${unused.join(', ')}, which the topology does not have any more`,
     )
-  const isMoved = found !== undefined && (found.tasks !== tasks || found.store !== store)
+  if (givenUp.length > 0) options.report?.(`the state ${givenUp.join(', ')} in ${folder} is given up, and begins anew`)
+  const isMoved = found !== undefined && (found.tasks !== tasks || found.store !== store || givenUp.length > 0)
   if (isMoved) {
     manifest.epoch++
-    await redistribute(manifest, folder, (of) => openAll(options, of), found)
+    await redistribute(
+      manifest,
+      folder,
+      (of) => openAll(options, of),
+      found,
+      (operator) => !givenUp.includes(operator),
+    )
   }
   const written = { ...manifest, checksum: checksumOf(manifest) }
   await replaceFile(files, join(root, 'manifest.json'), Buffer.from(`${JSON.stringify(written, null, 2)}\n`))

@@ -8,13 +8,14 @@ const entriesPerCommit = 50_000
 
 /**
  * All old tasks are brought to the batch that each of them has: one that a crash caught a batch ahead goes back by it. The new ones get the state
- * before that batch first, then what it changed, so that it can be undone there as well.
+ * before that batch first, then what it changed, so that it can be undone there as well. What is not kept is left behind.
  */
 export async function redistribute<M extends { readonly keyGroups: number }>(
   wanted: M,
   folder: string,
   open: (of: M) => Promise<readonly StateStore[]>,
   found: M,
+  isKept: (operator: string) => boolean = () => true,
 ): Promise<void> {
   const from = await open(found)
   try {
@@ -22,7 +23,8 @@ export async function redistribute<M extends { readonly keyGroups: number }>(
     if (txid === undefined) return
     const to = await open(wanted)
     try {
-      await move(from, to, txid, (key) => taskOfKeyGroup(keyGroupOf(key, wanted.keyGroups), wanted.keyGroups, to.length))
+      const taskOf = (key: unknown): number => taskOfKeyGroup(keyGroupOf(key, wanted.keyGroups), wanted.keyGroups, to.length)
+      await move(from, to, txid, taskOf, isKept)
     } finally {
       for (const store of to) await store.close()
     }
@@ -31,20 +33,26 @@ export async function redistribute<M extends { readonly keyGroups: number }>(
   }
 }
 
-async function move(from: readonly StateStore[], to: readonly StateStore[], txid: number, taskOf: (key: unknown) => number): Promise<void> {
+async function move(
+  from: readonly StateStore[],
+  to: readonly StateStore[],
+  txid: number,
+  taskOf: (key: unknown) => number,
+  isKept: (operator: string) => boolean,
+): Promise<void> {
   const isLevel = from.every((store) => store.txid === txid)
   const mover = new Mover(to, taskOf)
   for (const store of from) {
     // when all have batch `txid`, to what was before it; otherwise those ahead go back to it, and it stands for good
     if (isLevel || store.txid !== txid) store.begin(store.txid as number)
-    for (const operator of store.operators)
+    for (const operator of store.operators.filter(isKept))
       for (const [key, value] of store.table(operator).entries()) await mover.put(operator, key, value)
     store.discard()
   }
   await mover.commit()
   for (const store of to) store.begin(txid)
   for (const store of isLevel ? from : [])
-    for (const operator of store.operators) {
+    for (const operator of store.operators.filter(isKept)) {
       const table = store.table(operator)
       for (const key of store.lastChanged(operator)) to[taskOf(key)]?.table(operator).put(key, table.get(key))
     }

@@ -19,6 +19,7 @@ export const Deployment = TopologyRecord.pick({
   workers: true,
   executors: true,
   components: true,
+  states: true,
   isolatedHosts: true,
   request: true,
 }).extend({ wanted: z.enum(['active', 'inactive']).default('active') })
@@ -32,8 +33,11 @@ export const Update = TopologyRecord.pick({
   params: true,
   config: true,
   components: true,
+  states: true,
   request: true,
 }).extend({
+  /** states that it may lose */
+  dropped: z.array(z.string()).max(10_000).optional(),
   workers: TopologyRecord.shape.workers.optional(),
   executors: TopologyRecord.shape.executors.optional(),
 })
@@ -88,7 +92,29 @@ export function rebalance(known: Known, name: string, wish: Rebalance): Step {
 export function update(known: Known, name: string, code: Update): Step | undefined {
   const read = livingIn(known, name)
   if (code.request !== undefined && read.record.request === code.request) return undefined
-  return changed(read, { ...given(code), changes: read.record.changes + 1 }, 'has new code')
+  const { dropped = [], ...more } = code
+  const stateGenerations = generationsAfter(read.record, code.states, dropped)
+  return changed(read, { ...given(more), stateGenerations, changes: read.record.changes + 1 }, 'has new code')
+}
+
+/** Throws unless all that is kept has its place in the new code, or may be lost. Those that are begin anew when they come again. */
+function generationsAfter(
+  { name, states = [], stateGenerations = {} }: TopologyRecord,
+  wanted: TopologyRecord['states'],
+  dropped: readonly string[],
+): Readonly<Record<string, number>> {
+  for (const one of dropped)
+    if (!states.some((state) => state.name === one)) {
+      const names = states.map((state) => state.name)
+      throw new SquallError('unknown-state', { name, state: one, hint: names.length === 0 ? 'it keeps none' : hintFor(one, names) })
+    }
+  for (const { name: state, operator } of states) {
+    if (wanted === undefined || dropped.includes(state)) continue
+    const now = wanted.find((one) => one.name === state)
+    if (now === undefined) throw new SquallError('state-gone', { name, state, operator })
+    if (now.operator !== operator) throw new SquallError('state-changed', { name, state, operator, now: now.operator })
+  }
+  return { ...stateGenerations, ...Object.fromEntries(dropped.map((state) => [state, (stateGenerations[state] ?? 0) + 1])) }
 }
 
 /** Also of what is killed already: another time to wait. */

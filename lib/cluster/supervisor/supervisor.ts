@@ -197,7 +197,8 @@ export class Supervisor {
     const module = await bundles.module(assignment.bundle)
     // nobody may want it any more
     if (this.#residents.get(key) !== resident) this.#keepBundlesAnew()
-    const config = { ...topology.config, stateDir: join(stateFolder, name) }
+    const { stateGenerations } = topology
+    const config = { ...topology.config, stateDir: join(stateFolder, name), ...(stateGenerations !== undefined && { stateGenerations }) }
     const { params } = topology
     const folder = folders.pathOf(key)
     const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, port: 0, token }

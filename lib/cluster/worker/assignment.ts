@@ -49,7 +49,7 @@ export type Positions = Readonly<z.infer<typeof Positions>>
 
 /** What supervisor and worker say to each other. */
 const ToWorker = z.discriminatedUnion('kind', [
-  /** `positions`: where each spout task would go on, by task */
+  /** `positions`: where each spout task would go on, by the name of the task */
   z.object({ kind: z.literal('assignment'), assignment: Assignment, positions: Positions }),
   z.object({ kind: z.literal('stop'), drainMs: z.number().min(0) }),
   z.object({ kind: z.literal('snapshot'), id: z.int() }),

@@ -1,6 +1,8 @@
 /** The cells of some tasks, as they travel between a site and the lead: their blocks, one after the other. */
 import { cell } from '../../engine/cells.ts'
 import type { CellLayout } from '../../engine/cells.ts'
+import { taskName } from '../../topology/plan.ts'
+import type { Plan } from '../../topology/plan.ts'
 import { garbled } from './frames.ts'
 
 /** The tasks of some executors, in order. */
@@ -32,12 +34,17 @@ export function putCellsOfTasks(layout: CellLayout, cells: Float64Array, tasks: 
   }
 }
 
-/** Where the spouts among some tasks would go on, by task. */
-export function positionsOf(layout: CellLayout, cells: Float64Array, tasks: readonly number[]): Readonly<Record<string, number>> {
+/** Where the spouts among some tasks would go on, by the name of the task: what runs next may have other tasks. */
+export function positionsOf(
+  plan: Plan,
+  layout: CellLayout,
+  cells: Float64Array,
+  tasks: readonly number[],
+): Readonly<Record<string, number>> {
   return Object.fromEntries(
     tasks.flatMap((task) => {
       const position = cells[layout.head(task) + cell.position] as number
-      return Number.isNaN(position) ? [] : [[task, position]]
+      return Number.isNaN(position) ? [] : [[taskName(plan, task), position]]
     }),
   )
 }

@@ -22,6 +22,7 @@ import type { SharedWords } from '../../engine/thread-messages.ts'
 import { SquallError } from '../../errors.ts'
 import { anySeed } from '../../std/random.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
+import type { Plan } from '../../topology/plan.ts'
 import { importTopology } from '../../topology/load/load.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
@@ -99,6 +100,7 @@ export class Worker {
 
 /** Where the tasks of a run count. */
 interface Counts {
+  readonly plan: Plan
   readonly layout: CellLayout
   readonly cells: Float64Array
   readonly placement: readonly number[]
@@ -152,7 +154,9 @@ class Share {
 
   /** Where the spouts here would go on. */
   positionsOf(counts: Counts | undefined): Positions {
-    return counts === undefined ? {} : positionsOf(counts.layout, counts.cells, tasksOf(counts.placement, this.here))
+    if (counts === undefined) return {}
+    const { plan, layout, cells, placement } = counts
+    return positionsOf(plan, layout, cells, tasksOf(placement, this.here))
   }
 
   get module(): string {
@@ -213,7 +217,7 @@ class Lead {
         config: launch.config,
         executors: assignment.executors,
         inactive: !assignment.isActive,
-        positions: new Map(Object.entries(positions).map(([task, position]) => [Number(task), position])),
+        positions,
         log: { level: 'info' },
         onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
       },
@@ -245,7 +249,7 @@ class Lead {
   #made(options: CrewOptions): CrewOfSites {
     const { words, assignment, launch, peers, workerOf } = this.#share
     const { plan, placement, cells } = options
-    this.#counts = { layout: new CellLayout(plan), cells, placement }
+    this.#counts = { plan, layout: new CellLayout(plan), cells, placement }
     this.#crew = new CrewOfSites({
       ...options,
       words,
@@ -320,7 +324,7 @@ class Member {
     const placement = placeTasks(plan, assignment.executors)
     const layout = new CellLayout(plan)
     const cells = layout.allocate(true)
-    this.#counts = { layout, cells, placement }
+    this.#counts = { plan, layout, cells, placement }
     const peer = peers.peer(lead)
     const host = new SiteHost({
       executors: here,

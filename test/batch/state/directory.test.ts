@@ -247,6 +247,38 @@ describe('a state directory', () => {
     })
   })
 
+  test.each(['log', 'lmdb'] as const)('of an operator that was given up begins anew, once; that of others stays (%s)', async (store) => {
+    const folder = await temporary()
+    const both = { ...base, store, folder, tasks: 1, operators: { counts: 1, other: 1 } }
+    const run = async (more: Partial<StateDirectoryOptions>, work: (store: StateStore) => Promise<void>): Promise<void> => {
+      const directory = await openStateDirectory({ ...both, ...more })
+      const [opened] = await storesOf(directory)
+      await work(opened as StateStore)
+      await opened?.close()
+      directory.release()
+    }
+    const look = (opened: StateStore): unknown => ['counts', 'other'].map((name) => [...opened.table(name).entries()])
+    await run({}, async (opened) => {
+      opened.begin(1)
+      opened.table('counts').put('a', 1)
+      opened.table('other').put('b', 2)
+      await opened.commit(1)
+    })
+    const said: string[] = []
+    const generations = { counts: 1 }
+    // it is not there any more; when it comes back, nothing of it is left
+    await run({ operators: { other: 1 }, generations }, async (opened) => expect(opened.table('other').get('b')).toBe(2))
+    await run({ generations, report: (message) => said.push(message) }, async (opened) => {
+      expect(look(opened)).toEqual([[], [['b', 2]]])
+      opened.begin(2)
+      opened.table('counts').put('c', 3)
+      await opened.commit(2)
+    })
+    expect(said).toEqual([`the state counts in ${folder} is given up, and begins anew`])
+    await run({ generations }, async (opened) => expect(look(opened)).toEqual([[['c', 3]], [['b', 2]]]))
+    expect(said).toHaveLength(1)
+  })
+
   test('goes from the log to LMDB and back', async () => {
     const folder = await temporary()
     const directory = await openStateDirectory({ ...base, folder, tasks: 2 })

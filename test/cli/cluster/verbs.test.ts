@@ -221,6 +221,31 @@ describe('deploy', () => {
     expect(api.asked).toEqual([])
   })
 
+  test('an update brings what the new code keeps, and what it may lose', async () => {
+    const stateful = `
+import { textLines, topology } from 'squall'
+export default topology('tiny', (t) => {
+  t.stream('lines', textLines('x.txt'), { batchInterval: '1s' }).map((line) => [line, 1]).updateStateByKey((n, before) => n.length, { name: 'counts' }).print()
+})`
+    const path = join(folderOf({ 'tiny.ts': stateful }), 'tiny.ts')
+    const looks = [tiny, tiny, { ...tiny, epoch: 2 }]
+    const api = await fakeApi({
+      'GET /v1/topologies/tiny': () => (looks.length > 1 ? looks.shift() : looks[0]),
+      'POST /v1/topologies/tiny/update': { ok: true },
+    })
+    api.uploads = true
+    expect(await api.squall('deploy', path, '--update', '--drop-state', 'ids', '--json')).toMatchObject({ code: 0, stderr: '' })
+    const body = api.asked.find(({ path: asked }) => asked.endsWith('/update'))?.body.toString() ?? ''
+    expect(JSON.parse(body)).toMatchObject({
+      states: [
+        { name: 'counts', operator: 'updateStateByKey' },
+        { name: 'source lines', operator: 'source' },
+      ],
+      dropped: ['ids'],
+    })
+    expect((await api.squall('deploy', path, '--drop-state', 'ids')).stderr).toContain('error[usage]: --drop-state without --update')
+  })
+
   test('a name in use', async () => {
     const api = await fakeApi({ 'POST /v1/topologies': new SquallError('name-in-use', { name: 'tiny', state: 'active' }) })
     api.uploads = true

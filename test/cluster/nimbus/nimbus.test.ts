@@ -54,6 +54,40 @@ describe('the life of a topology', () => {
     expect(cluster.topology('t')).toMatchObject({ params: { n: 1 }, workers: 3, executors: 3 })
   })
 
+  test('new code that has no place for what is kept is refused, unless it may be lost', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const { nimbus } = first
+    const state = (name: string, operator: string): { name: string; operator: string } => ({ name, operator })
+    const states = [state('counts', 'updateStateByKey'), state('ids', 'mapWithState'), state('source lines', 'source')]
+    await cluster.deploy(first, { name: 't', states })
+    const code = { bundle: 'f'.repeat(64), file: 'new.ts', params: {}, config: {}, components: [] }
+    const updated = (states: { name: string; operator: string }[], ...dropped: string[]): Promise<void> =>
+      cluster.done(nimbus.change((known) => update(known, 't', { ...code, states, dropped })))
+    const [counts, ids, source] = states as [(typeof states)[0], (typeof states)[0], (typeof states)[0]]
+
+    await expect(updated([ids, source])).rejects.toMatchObject({
+      code: 'state-gone',
+      what: 'the new code of t has no place for the state counts, which updateStateByKey keeps',
+    })
+    await expect(updated([counts, source], 'counts')).rejects.toMatchObject({
+      code: 'state-gone',
+      what: expect.stringContaining('ids') as string,
+    })
+    await expect(updated([counts, state('ids', 'updateStateByKey'), source])).rejects.toMatchObject({
+      code: 'state-changed',
+      what: 'in the new code of t updateStateByKey keeps the state ids, which holds what mapWithState has kept',
+    })
+    await expect(updated(states, 'count')).rejects.toMatchObject({ code: 'unknown-state', help: 'did you mean counts?' })
+    expect(cluster.topology('t')).toMatchObject({ changes: 0, states })
+
+    await updated([state('more', 'window'), ...states])
+    await updated([ids, source], 'counts', 'more')
+    expect(cluster.topology('t')).toMatchObject({ changes: 2, states: [ids, source], stateGenerations: { counts: 1, more: 1 } })
+    await updated(states)
+    await updated(states, 'counts')
+    expect(cluster.topology('t')).toMatchObject({ changes: 4, stateGenerations: { counts: 2, more: 1 } })
+  })
+
   test('killed its spouts rest for a while, then nothing of it is left, and the name is free', async () => {
     const { cluster, first } = await clusterOf('a')
     await cluster.deploy(first, { name: 't' })
