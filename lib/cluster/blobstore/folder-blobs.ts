@@ -69,6 +69,8 @@ export class FolderBlobs implements Blobs {
   async #put(digest: string, bytes: Uint8Array): Promise<void> {
     const before = await readWholeFile(this.#files, this.#path(digest))
     if (before === undefined || digestOf(before) !== digest) await replaceFile(this.#files, this.#path(digest), bytes)
+    // whoever put it there may have died before its name was durable
+    else await this.#files.syncFolder(this.#folder)
   }
 
   #path(digest: string): string {

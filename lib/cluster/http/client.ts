@@ -131,7 +131,8 @@ export class HttpClient {
         if (raw.status !== 421 && raw.status !== 503) throw error
         problem = error
         hasNimbus = true
-        if (leader !== undefined) queue.unshift(leader)
+        // the token goes to an address that somebody said only as well hidden as it went to them
+        if (leader !== undefined && protocolOf(leader) === protocolOf(url)) queue.unshift(leader)
       } catch (error) {
         if (!(error instanceof SquallError) || error.code !== 'api-away') throw error
         this.#urls = [...this.#urls.filter((other) => other !== url), ...this.#urls.filter((other) => other === url)]
@@ -169,7 +170,10 @@ export class HttpClient {
           response.on('data', (chunk: Buffer) => {
             size += chunk.length
             if (size <= bytesMax) chunks.push(chunk)
-            else request.destroy(new Error(`the answer is longer than ${bytesMax} bytes`))
+            else {
+              reject(away(`the answer is longer than ${bytesMax} bytes`))
+              request.destroy()
+            }
           })
           response.on('end', () =>
             resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', body: Buffer.concat(chunks) }),
@@ -191,6 +195,10 @@ export function jsonOf({ body, type }: Answer): unknown {
   } catch (error) {
     throw new SquallError('api-refused', { reason: `its answer (${type}) is no JSON: ${reasonOf(error)}` }, {}, { cause: error })
   }
+}
+
+function protocolOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).protocol : undefined
 }
 
 function errorOf(answer: Raw, url: string): { readonly error: SquallError; readonly leader?: string | undefined } {

@@ -20,6 +20,7 @@ export interface ListenOptions {
   readonly tls?: Tls | undefined
   /** connections at once; more are closed (1,024) */
   readonly connectionsMax?: number
+  readonly connectionTimes?: Partial<ConnectionTimes> | undefined
   /** is told when no more connections can be taken */
   readonly report?: (message: string) => void
 }
@@ -37,14 +38,19 @@ export interface Handlers {
 }
 
 const connectionsMaxDefault = 1_024
-/** How long certificates may take, and then the head of a request. */
-const beginMs = 10_000
-/** A whole request, body and all. */
-const requestMs = 120_000
-/** Between two requests. */
-const idleMs = 5_000
-/** How often it is looked for those that take longer. */
-const checkMs = 2_000
+/** How long a connection may take, in milliseconds. */
+export interface ConnectionTimes {
+  /** for certificates, and then for the head of a request */
+  readonly beginMs: number
+  /** for a whole request, body and all */
+  readonly requestMs: number
+  /** between two requests */
+  readonly idleMs: number
+  /** how often it is looked for those that take longer */
+  readonly checkMs: number
+}
+
+const connectionTimes: ConnectionTimes = { beginMs: 10_000, requestMs: 120_000, idleMs: 5_000, checkMs: 2_000 }
 /** What somebody without the token sends after that is thrown away; for so long, so that they can read why. */
 const refusedMs = 2_000
 
@@ -55,6 +61,7 @@ export async function listen(options: ListenOptions, handlers: Handlers): Promis
     if (isToken(incoming.headers.authorization, token)) handlers.request(incoming, response)
     else refuse(incoming, response)
   }
+  const { beginMs, requestMs, idleMs, checkMs } = { ...connectionTimes, ...options.connectionTimes }
   const times = { headersTimeout: beginMs, requestTimeout: requestMs, keepAliveTimeout: idleMs, connectionsCheckingInterval: checkMs }
   const server: Server =
     tls === undefined

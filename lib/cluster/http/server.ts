@@ -45,6 +45,7 @@ export interface ApiOptions {
 }
 
 const bodyBytesMaxDefault = 1 << 20
+const bodyDepthMax = 100
 
 const statusOf: Readonly<Partial<Record<ErrorCode, number>>> = {
   'api-request': 400,
@@ -112,7 +113,17 @@ async function bodyOf(request: Request, schema: z.ZodType | 'bytes', max: number
   } catch (error) {
     throw new SquallError('api-request', { reason: `its body is no JSON: ${reasonOf(error)}` }, {}, { cause: error })
   }
+  checkDepth(value)
   return checked(schema, value, 'body')
+}
+
+/** What is nested deeper than anybody means it: it can be parsed, and then ends whoever walks it, here or on another host. */
+function checkDepth(value: unknown): void {
+  let level: unknown[] = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > bodyDepthMax) throw new SquallError('api-request', { reason: `its body is nested deeper than ${bodyDepthMax}` })
+    level = level.flatMap((one): unknown[] => (typeof one === 'object' && one !== null ? Object.values(one) : []))
+  }
 }
 
 async function bytesOf(request: Request, max: number): Promise<Buffer> {

@@ -12,7 +12,7 @@ import { checkBytes, checkDigest, digestOf } from '../blobstore/blobs.ts'
 export class Bundles {
   readonly #folder: string
   readonly #fetch: (sha256: string) => Promise<Uint8Array>
-  /** modules that are there, or on their way */
+  /** modules that are being made, or looked over */
   readonly #modules = new Map<string, Promise<string>>()
 
   /** `fetch`: a blob by its digest, such as `get` of a blob store. */
@@ -22,13 +22,16 @@ export class Bundles {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   }
 
-  /** Where the module lies. Errors: `blob-name`, `blob-corrupt`, and what fetching says. */
+  /**
+   * Where the module lies. It is looked over each time: what was damaged or removed meanwhile is made good.
+   *
+   * Errors: `blob-name`, `blob-corrupt`, and what fetching says.
+   */
   async module(sha256: string): Promise<string> {
     const known = this.#modules.get(sha256)
     if (known !== undefined) return await known
-    const module = this.#make(sha256)
+    const module = this.#make(sha256).finally(() => this.#modules.delete(sha256))
     this.#modules.set(sha256, module)
-    module.catch(() => this.#modules.delete(sha256))
     return await module
   }
 
@@ -38,7 +41,6 @@ export class Bundles {
       const sha256 = name.replace(/\..*$/, '')
       if (used.has(sha256)) continue
       rmSync(join(this.#folder, name), { force: true })
-      this.#modules.delete(sha256)
     }
   }
 
@@ -52,17 +54,22 @@ export class Bundles {
       write(path, bytes)
     }
     // the library may be elsewhere than it was for the last supervisor
-    write(`${path}.mjs`, withLibrary(Buffer.from(bytes).toString()))
+    const code = Buffer.from(withLibrary(Buffer.from(bytes).toString()))
+    if (contentOf(`${path}.mjs`)?.equals(code) !== true) write(`${path}.mjs`, code)
     return `${path}.mjs`
   }
 
   #kept(path: string, sha256: string): Uint8Array | undefined {
-    try {
-      const bytes = readFileSync(path)
-      return digestOf(bytes) === sha256 ? bytes : undefined
-    } catch {
-      return undefined
-    }
+    const bytes = contentOf(path)
+    return bytes !== undefined && digestOf(bytes) === sha256 ? bytes : undefined
+  }
+}
+
+function contentOf(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path)
+  } catch {
+    return undefined
   }
 }
 
