@@ -4,6 +4,7 @@
  */
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
+import { commitBytesMax } from '../coordination/coordinator.ts'
 import type { Coordinator, Entry, Guard, Write } from '../coordination/coordinator.ts'
 import { AssignmentRecord, ResultRecord, keys } from '../records.ts'
 import type { PositionsRecord, WorkerRecord } from '../records.ts'
@@ -11,8 +12,9 @@ import type { PositionsRecord, WorkerRecord } from '../records.ts'
 const retryMs = 500
 /** An assignment that changes so often while one record is to be written is left for later. */
 const triesMax = 10
-/** Of one commit; the positions of a worker may be many. */
-const positionsInCommit = 8
+/** Of one commit; the positions of a worker may be many, so bytes count too. */
+const positionsInCommit = 32
+const positionsBytes = commitBytesMax / 2
 
 export interface RecordWriterOptions {
   readonly supervisor: string
@@ -27,6 +29,14 @@ export interface Author {
   readonly id: string
   readonly worker: number
   readonly incarnation: number
+}
+
+/** What is to be written of a worker while the assignment of its topology has this version. */
+export interface PositionsOf {
+  readonly name: string
+  readonly version: number
+  readonly worker: number
+  readonly record: PositionsRecord
 }
 
 type Job = () => Promise<void>
@@ -66,16 +76,27 @@ export class RecordWriter {
     })
   }
 
-  /** Of workers of one deployment, while its assignment has this version; what does not come through is old a second later. */
-  async positions(name: string, version: number, records: readonly (readonly [worker: number, record: PositionsRecord])[]): Promise<void> {
-    const writes = records.map(([worker, record]) => ({ key: keys.positions(name, worker), value: JSON.stringify(record) }))
-    for (let at = 0; at < writes.length; at += positionsInCommit)
-      try {
-        await this.#options.coordinator.commit([{ key: keys.assignment(name), version }], writes.slice(at, at + positionsInCommit))
-      } catch (error) {
-        this.#tellOnce(error)
-        return
+  /** Of workers of any topologies, in as few commits as will do; what does not come through is old a second later. */
+  async positions(all: readonly PositionsOf[]): Promise<void> {
+    try {
+      for (const some of groupsOf(all)) {
+        if (await this.#commitPositions(some)) continue
+        // one of the assignments has changed, and the others' positions count all the same
+        const names = new Set(some.map(({ name }) => name))
+        if (names.size > 1) for (const name of names) await this.#commitPositions(some.filter((one) => one.name === name))
       }
+    } catch (error) {
+      this.#tellOnce(error)
+    }
+  }
+
+  async #commitPositions(some: readonly PositionsOf[]): Promise<boolean> {
+    const versions = new Map(some.map(({ name, version }) => [keys.assignment(name), version]))
+    const outcome = await this.#options.coordinator.commit(
+      [...versions].map(([key, version]) => ({ key, version })),
+      some.map(({ name, worker, record }) => ({ key: keys.positions(name, worker), value: JSON.stringify(record) })),
+    )
+    return outcome.ok
   }
 
   /** Resolves when all is written, or after `withinMs`. */
@@ -170,4 +191,22 @@ function parsed<T>(schema: { safeParse(value: unknown): { data?: T | undefined }
   } catch {
     return undefined
   }
+}
+
+/** Groups that fit into a commit each. */
+function groupsOf(all: readonly PositionsOf[]): readonly (readonly PositionsOf[])[] {
+  const groups: PositionsOf[][] = []
+  let bytes = 0
+  for (const one of all) {
+    const size = JSON.stringify(one.record).length
+    const last = groups.at(-1)
+    if (last === undefined || last.length === positionsInCommit || bytes + size > positionsBytes) {
+      groups.push([one])
+      bytes = size
+    } else {
+      last.push(one)
+      bytes += size
+    }
+  }
+  return groups
 }

@@ -16,6 +16,7 @@ import { Logs } from './logs.ts'
 import { latest, toWrite } from './positions.ts'
 import type { Processes, WorkerSpec } from './processes.ts'
 import { RecordWriter } from './record-writer.ts'
+import type { PositionsOf } from './record-writer.ts'
 import { stepsTo, wantedOn, workerKey } from './sync.ts'
 import type { Here, Placed, Wanted } from './sync.ts'
 import { WorkerLife } from './worker-life.ts'
@@ -331,16 +332,21 @@ export class Supervisor {
   async #writePositions(): Promise<void> {
     const known = this.#known
     if (known === undefined) return
-    await Promise.all(
-      [...known.assignments].map(async ([name, { version, record }]) => {
-        const changed = record.workers.flatMap((place): [number, PositionsRecord][] => {
-          const resident = this.#residents.get(workerKey(record.id, place))
-          const said = resident && this.#positionsRecord(resident)
-          if (resident === undefined || said === undefined || this.#isWritten(resident)) return []
-          return [[place.worker, said]]
-        })
-        if (changed.length > 0) await this.#writer.positions(name, version, changed)
-      }),
+    const changed = [...known.assignments].flatMap(
+      ([
+        name,
+        {
+          version,
+          record: { id, workers },
+        },
+      ]) =>
+        workers.flatMap((place): PositionsOf[] => {
+          const resident = this.#residents.get(workerKey(id, place))
+          const record = resident && this.#positionsRecord(resident)
+          if (resident === undefined || record === undefined || this.#isWritten(resident)) return []
+          return [{ name, version, worker: place.worker, record }]
+        }),
     )
+    await this.#writer.positions(changed)
   }
 }
