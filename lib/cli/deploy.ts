@@ -1,6 +1,7 @@
 /** `squall deploy FILE`: plans a topology here, brings it to the cluster, and sees it run. */
 import { SquallError } from '../errors.ts'
 import { componentsOf } from '../topology/hints.ts'
+import { isName } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan.ts'
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
@@ -11,7 +12,7 @@ import { planned } from './planned.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
 import { Screen } from './screen.ts'
-import { wholeNumber } from './settings.ts'
+import { sizeFrom } from './settings.ts'
 import type { CommonFlags } from './settings.ts'
 import { watching } from './watching.ts'
 
@@ -29,8 +30,9 @@ const lookMs = 100
 
 /** With `--json` one line: `{"kind":"deployed","name","id","state","workers","executors","tasks"}`. */
 export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<number> {
-  const workers = wholeNumber('--workers', flags.workers, 1)
-  const executors = wholeNumber('--executors', flags.executors, 1)
+  const { workers, executors } = sizeFrom(flags)
+  if (flags.name !== undefined && !isName(flags.name))
+    throw new SquallError('bad-name', { name: JSON.stringify(flags.name), what: 'topology' })
   if (flags.update === true && flags.inactive === true)
     throw new SquallError('usage', {
       problem: '--update and --inactive at once',

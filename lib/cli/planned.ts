@@ -34,13 +34,18 @@ export async function planned(
     const loaded = await loadTopology(file, { params: given.params, env: flags.env === true })
     const { definition, text } = loaded
     const { config } = given
+    const here = <T>(make: () => T): T => {
+      try {
+        return make()
+      } catch (error) {
+        throw located(error, file)
+      }
+    }
     try {
-      const params = given.paramsFor(definition)
-      const plan = planTopology(definition.draft(params), config)
+      const params = here(() => given.paramsFor(definition))
+      const plan = here(() => planTopology(definition.draft(params), config))
       const executors = await executorsOf(plan)
-      return { plan: executors === 1 ? plan : planTopology(definition.draft(params), config, executors), text, params, config }
-    } catch (error) {
-      throw located(error, file)
+      return { plan: executors === 1 ? plan : here(() => planTopology(definition.draft(params), config, executors)), text, params, config }
     } finally {
       loaded.dispose()
     }

@@ -10,7 +10,7 @@ import { some } from './figures.ts'
 import type { Io } from './io.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
-import { wholeNumber } from './settings.ts'
+import { sizeFrom, wholeNumber } from './settings.ts'
 
 export interface RebalanceFlags extends RemoteFlags {
   readonly workers?: string
@@ -20,13 +20,18 @@ export interface RebalanceFlags extends RemoteFlags {
 
 /** With `--json` one line: `{"kind":"rebalanced","name","workers","executors","tasks"}`, as they will be. */
 export async function rebalance(name: string, flags: RebalanceFlags, io: Io): Promise<number> {
-  const workers = wholeNumber('--workers', flags.workers, 1)
-  const executors = wholeNumber('--executors', flags.executors, 1)
-  const isolatedHosts = wholeNumber('--isolated-hosts', flags.isolatedHosts, 0)
+  const { workers, executors } = sizeFrom(flags)
+  const isolatedHosts = wholeNumber('--isolated-hosts', flags.isolatedHosts, 0, 10_000)
   if (workers === undefined && executors === undefined && isolatedHosts === undefined)
     throw new SquallError('usage', { problem: 'nothing to change', hint: 'say how many: --workers N, --executors N, --isolated-hosts N' })
   return await withRemote(flags, io, async (cluster) => {
     const before = await cluster.describe(name)
+    const least = executors ?? before.executors
+    if ((workers ?? 0) > least)
+      throw new SquallError('usage', {
+        problem: `--workers ${workers} for ${some(least, 'executor')}`,
+        hint: `each worker runs an executor or more: add --executors ${workers}`,
+      })
     const components =
       executors === undefined || executors === before.executors ? undefined : await componentsFor(cluster, before, executors, io)
     await cluster.rebalance(name, { workers, executors, components, isolatedHosts })

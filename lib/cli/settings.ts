@@ -52,17 +52,28 @@ export async function readSettings({ set = [], params, setting = [], config: con
 }
 
 /** A whole number from an option. */
-export function wholeNumber(option: string, text: string | undefined, min: number): number | undefined {
+export function wholeNumber(option: string, text: string | undefined, min: number, max = Infinity): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
-  throw new SquallError('usage', { problem: `${option} is ${JSON.stringify(text)}`, hint: `give it a whole number from ${min}` })
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min && value <= max) return value
+  const hint = `give it a whole number from ${min}${max === Infinity ? '' : ` to ${max}`}`
+  throw new SquallError('usage', { problem: `${option} is ${JSON.stringify(text)}`, hint })
+}
+
+/** What a topology on a cluster may be told to run on. */
+export function sizeFrom(flags: { readonly workers?: string; readonly executors?: string }): { workers?: number; executors?: number } {
+  const workers = wholeNumber('--workers', flags.workers, 1, 10_000)
+  const executors = wholeNumber('--executors', flags.executors, 1, 4_096)
+  if (workers !== undefined && executors !== undefined && workers > executors)
+    throw new SquallError('usage', {
+      problem: `--workers ${workers} and --executors ${executors}`,
+      hint: 'each worker runs an executor or more: give it as many executors as workers at least',
+    })
+  return { ...(workers !== undefined && { workers }), ...(executors !== undefined && { executors }) }
 }
 
 export function portFrom(text: string | undefined, usual: number): number {
-  const port = wholeNumber('--port', text, 0) ?? usual
-  if (port <= 65_535) return port
-  throw new SquallError('usage', { problem: `--port is ${port}`, hint: 'ports go up to 65535; 0 is any that is free' })
+  return wholeNumber('--port', text, 0, 65_535) ?? usual
 }
 
 /** A folder or file from an option, which cannot be empty. */

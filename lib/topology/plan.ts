@@ -264,7 +264,8 @@ function checkSubscription(
     )
 }
 
-function isName(name: unknown): boolean {
+/** Of a topology, a component or a stream. */
+export function isName(name: unknown): boolean {
   return typeof name === 'string' && /^[A-Za-z$][\w.$-]{0,127}$/.test(name)
 }
 

@@ -61,7 +61,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
     summary: string,
     body: T,
     step: (known: Known, topology: string, wish: z.infer<T>) => Step | undefined,
-    before: (wish: z.infer<T>) => Promise<void> = () => Promise.resolve(),
+    { before, after }: { readonly [When in 'before' | 'after']?: (wish: z.infer<T>) => Promise<void> } = {},
   ): Route => ({
     method: 'POST',
     path: `/v1/topologies/{name}/${name}`,
@@ -71,8 +71,10 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
     answer: Done,
     handle: async (request) => {
       const wish = request.body as z.infer<T>
-      await before(wish)
-      return await change((known) => step(known, paramOf(request, 'name'), wish))
+      await before?.(wish)
+      await change((known) => step(known, paramOf(request, 'name'), wish))
+      await after?.(wish)
+      return done
     },
   })
 
@@ -106,6 +108,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
         const deployment = body as Deployment
         await mustHave(deployment.bundle)
         await nimbus.change((known) => deploy(known, deployment, date()))
+        await nimbus.spread(deployment.bundle)
         const { name, id } = topologyIn(nimbus.known, deployment.name)
         return { name, id }
       },
@@ -134,7 +137,10 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
     verb('activate', 'lets spouts work', z.object({}), (known, name) => setActive(known, name, true)),
     verb('deactivate', 'lets spouts rest', z.object({}), (known, name) => setActive(known, name, false)),
     verb('rebalance', 'another number of workers, executors or hosts of its own', Rebalance, rebalance),
-    verb('update', 'other code, put before, with what the components keep', Update, update, ({ bundle }) => mustHave(bundle)),
+    verb('update', 'other code, put before, with what the components keep', Update, update, {
+      before: ({ bundle }) => mustHave(bundle),
+      after: ({ bundle }) => nimbus.spread(bundle),
+    }),
     verb('kill', 'lets spouts rest for waitMs (the message timeout), then ends it and forgets it', Kill, kill),
     {
       method: 'GET',

@@ -18,6 +18,9 @@ export interface BundlesOptions {
 const unnamedMs = 600_000
 /** What is kept is looked over so often, or when topologies name other bundles. */
 const lookMs = 60_000
+/** A deployment waits so long for the others to have its code. */
+const spreadMs = 3_000
+const spreadLookMs = 50
 /** One that could not be had is asked for again so soon. */
 const retryMs = 5_000
 
@@ -54,6 +57,32 @@ export class Bundles {
       .then((isComplete) => (this.#isComplete = isComplete))
       .catch((error: unknown) => report(`bundles cannot be looked after: ${reasonOf(error)}`))
       .finally(() => (this.#isTending = false))
+  }
+
+  /** Resolves when the others have it, too, or after a moment: whoever of them leads next has the code then. */
+  async spread(digest: string, others: readonly string[]): Promise<void> {
+    const { schedule, blobsOf, report } = this.#options
+    let cancel: () => void = () => undefined
+    const late = new Promise<'late'>((resolve) => (cancel = schedule.after(spreadMs, () => resolve('late'))))
+    let missing = others
+    for (;;) {
+      const found = await Promise.race([
+        late,
+        Promise.all(
+          missing.map((url) =>
+            blobsOf(url)
+              .has(digest)
+              .catch(() => false),
+          ),
+        ),
+      ])
+      if (found === 'late') break
+      missing = missing.filter((_, i) => found[i] !== true)
+      if (missing.length === 0) break
+      await new Promise<void>((resolve) => schedule.after(spreadLookMs, resolve))
+    }
+    cancel()
+    if (missing.length > 0) report(`the bundle ${digest} is not at ${missing.join(', ')} yet`)
   }
 
   /** Says whether all that are named are here. */

@@ -164,6 +164,15 @@ export class Nimbus {
     throw new SquallError('no-leader')
   }
 
+  /** Resolves when the other nimbuses have a bundle, or after a moment. */
+  async spread(bundle: string): Promise<void> {
+    const others = [...this.known.members.values()].filter(({ record }) => record.id !== this.id)
+    await this.#bundles.spread(
+      bundle,
+      others.map(({ record }) => record.url),
+    )
+  }
+
   /** Throws `not-leader` or `no-leader` unless this one leads. */
   mustLead(): void {
     this.#leading()
@@ -266,7 +275,8 @@ export class Nimbus {
     const { schedule } = this.#options
     const startMs = schedule.now()
     const { steps, problems } = decide(this.#sight(known, reign, startMs))
-    this.#problems = problems
+    // what is lacking is told once all is placed that can be
+    if (steps.length === 0) this.#problems = problems
     this.counts.decisions++
     this.counts.decisionMs += schedule.now() - startMs
     // one that was refused was decided on what is not so any more: the change that tells comes, and then all is decided anew

@@ -11,6 +11,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { assert } from '../../std/assert.ts'
+import { hintsText } from '../../topology/hints.ts'
 import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
 import { distribute } from './distribute.ts'
 import { compare, demandOf, draftOf, isLead, leadFirst, placeKey } from './draft.ts'
@@ -141,7 +142,7 @@ class Attempt {
       const problem = this.refused.has(draft.name) ? this.#lackOfRoom(draft) : this.#lackOfSlots(draft)
       return { assignment: previous && this.#waiting(draft, previous), problem }
     }
-    const assignment = compose(topology, previous, places)
+    const assignment = compose(topology, previous, places, this.#hasBegun(draft))
     if (places.length < wanted)
       return { assignment, problem: `it runs on ${places.length} of ${wanted} workers: there is no room for more` }
     const hostsWanted = Math.min(topology.isolatedHosts, wanted)
@@ -227,6 +228,15 @@ class Attempt {
     )
   }
 
+  /** Whether its lead has brought its workers together, or is still to be started: between the two it waits for those that it was started with. */
+  #hasBegun({ name, previous }: Draft): boolean {
+    const lead = previous?.workers.find(isLead)
+    const record = this.#scene.workers.find(
+      (one) => one.name === name && one.worker === lead?.worker && one.incarnation === lead.incarnation,
+    )
+    return record === undefined || record.state === 'running'
+  }
+
   #lackOfSlots({ topology }: Draft): string {
     const hosts = [...this.#hosts.values()].filter(({ takesMore }) => takesMore)
     if (hosts.length === 0) return 'no supervisor is there to take workers'
@@ -237,23 +247,34 @@ class Attempt {
   }
 
   #lackOfRoom(draft: Draft): string {
-    const { cpu, memoryMb } = sumOf(draft.demands ?? [])
-    return `no host has the room that its components ask for: ${memoryMb} MB and ${cpu} cores in all`
+    return `no host has the room that its components ask for: ${hintsText(sumOf(draft.demands ?? []))} in all`
   }
 }
 
 /** The record, or the previous one if it says the same. */
-function compose(topology: TopologyRecord, previous: AssignmentRecord | undefined, places: readonly Place[]): AssignmentRecord {
+function compose(
+  topology: TopologyRecord,
+  previous: AssignmentRecord | undefined,
+  places: readonly Place[],
+  hasBegun = true,
+): AssignmentRecord {
   const { name, id, changes, bundle, executors, wanted } = topology
   const epoch = (previous?.epoch ?? 0) + 1
   // The others know their lead from their beginning: where executor 0 goes to another worker, as after a loss, all of them begin anew, each on its host.
   const hasOtherLead = places.find(isLead)?.worker !== previous?.workers.find(isLead)?.worker
-  const beginAnew = previous?.changes !== changes || hasOtherLead
+  const beginAnew = previous?.changes !== changes || hasOtherLead || (!hasBegun && !isSameShare(previous.workers, places))
   const workers = places
     .map((place) => (beginAnew || place.incarnation === 0 ? { ...place, incarnation: epoch } : place))
     .sort((a, b) => a.worker - b.worker)
   const next = { name, id, epoch, changes, bundle, executors, isActive: wanted === 'active', workers }
   return previous === undefined ? next : unlessSame(previous, next)
+}
+
+/** The same workers, each with the same executors, wherever they are. */
+function isSameShare(before: readonly Place[], after: readonly Place[]): boolean {
+  const shares = (places: readonly Place[]): unknown =>
+    places.map(({ worker, executors }) => ({ worker, executors })).sort((a, b) => a.worker - b.worker)
+  return isDeepStrictEqual(shares(before), shares(after))
 }
 
 function unlessSame(previous: AssignmentRecord, next: AssignmentRecord): AssignmentRecord {

@@ -215,6 +215,9 @@ describe('deploy', () => {
 
   test('what cannot be planned asks nobody', async () => {
     const api = await fakeApi({})
+    expect((await api.squall('deploy', file(), '--name', 'a b')).stderr).toContain(
+      'error[bad-name]: "a b" cannot be the name of a topology',
+    )
     const { code, stderr } = await api.squall('deploy', file(), '--set', 'm=1')
     expect(code).toBe(1)
     expect(stderr).toContain('error[unknown-param]: the topology tiny has no parameter m')
@@ -272,6 +275,15 @@ describe('kill, rebalance, top', () => {
     await api.squall('rebalance', 'words', '--isolated-hosts', '0')
     expect(JSON.parse(api.asked[3]?.body.toString() ?? '')).toEqual({ isolatedHosts: 0 })
     expect((await api.squall('rebalance', 'words')).code).toBe(2)
+    for (const argv of [
+      ['-w', '3'],
+      ['-w', '3', '-e', '2'],
+      ['-e', '5000'],
+      ['--isolated-hosts', '-1'],
+    ]) {
+      const { code, stderr } = await api.squall('rebalance', 'words', ...argv)
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/^error\[usage\]: .*\nhelp: .*\n$/)])
+    }
   })
 
   test('top, once where there is no terminal', async () => {

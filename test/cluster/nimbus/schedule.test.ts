@@ -36,6 +36,18 @@ describe('a schedule', () => {
     expect(placesOf(second.assignment)).toEqual(['0@b.2:0,3', '1@b.1:1,4', '2@c.1:2,5'])
   })
 
+  test('other shares before the lead has begun make all begin anew: it would wait for those that it was started with', () => {
+    const topologies = [topologyOf('t', { workers: 1, executors: 2 })]
+    const two = scheduleOne({ topologies: [topologyOf('t', { workers: 2, executors: 2 })] }).assignment
+    const waits = scheduleOne({ topologies, assignments: [two], workers: [workerOf(two, 0, 'starting'), workerOf(two, 1, 'running')] })
+    expect(placesOf(waits.assignment)).toEqual(['0@a.2:0,1'])
+    const runs = scheduleOne({ topologies, assignments: [two], workers: [workerOf(two, 0, 'running'), workerOf(two, 1, 'failing')] })
+    expect(placesOf(runs.assignment)).toEqual(['0@a.1:0,1'])
+    // one that only goes to another host is waited for there
+    const moved = { topologies: [topologyOf('t', { executors: 2 })], assignments: [two], workers: [workerOf(two, 1, 'failing')] }
+    expect(placesOf(scheduleOne(moved).assignment)).toEqual(['0@a.1:0', '1@c.2:1'])
+  })
+
   test('puts a failing worker on another host, or on the same one if there is no other', () => {
     const topologies = [topologyOf('t')]
     const { assignment } = scheduleOne({ topologies })
@@ -205,7 +217,7 @@ describe('components that ask for memory and cores', () => {
     const found = schedule({ topologies, supervisors, assignments: [], workers: [] })
     expect(found.get('t')).toEqual({
       assignment: undefined,
-      problem: 'no host has the room that its components ask for: 1024 MB and 0 cores in all',
+      problem: 'no host has the room that its components ask for: 1024 MB in all',
     })
     expect(found.get('u')?.assignment?.workers).toHaveLength(1)
   })
