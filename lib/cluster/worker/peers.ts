@@ -106,6 +106,11 @@ export class Peers {
     return this.#peers.values()
   }
 
+  /** Those that are placed somewhere now. */
+  get present(): Iterable<Peer> {
+    return [...this.#peers.values()].filter(({ worker }) => this.#places.has(worker))
+  }
+
   get connected(): number {
     return [...this.#peers.values()].filter(({ link }) => link.isConnected).length
   }

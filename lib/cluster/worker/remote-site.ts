@@ -23,6 +23,9 @@ export interface RemoteSiteOptions {
   readonly send: (message: Uint8Array) => void
 }
 
+/** How long a worker that is to end may yet answer: somewhat longer than it takes to. */
+const leaveMs = 4_000
+
 interface Asked {
   readonly resolve: (state: SiteState | undefined) => void
   readonly reject: (error: unknown) => void
@@ -37,6 +40,7 @@ export class RemoteSite implements Site {
   readonly #asked = new Map<number, Asked>()
   /** commands given to the process that is there now */
   #given = 0
+  #hasLeft = false
 
   constructor(options: RemoteSiteOptions) {
     this.#options = options
@@ -113,13 +117,18 @@ export class RemoteSite implements Site {
   /** The worker is another process than before. */
   renewed(): void {
     this.#given = 0
-    const asked = [...this.#asked.values()]
-    this.#asked.clear()
     const reason = `worker ${this.#options.worker} is another process`
-    for (const { reject } of asked)
-      reject(new SquallError('executor-died', { executor: this.executors[0] ?? 0, reason }, { topology: this.#options.plan.name }))
+    this.#rejectAll(reason)
     this.#retract()
     this.#options.ears.died(this.executors, reason)
+  }
+
+  /** The worker is placed nowhere any more, and ends: what it has not answered after a while it never will. */
+  leave(): void {
+    setTimeout(() => {
+      this.#hasLeft = true
+      this.#rejectAll(`worker ${this.#options.worker} was taken away`)
+    }, leaveMs).unref()
   }
 
   hear(words: Words): void {
@@ -155,8 +164,16 @@ export class RemoteSite implements Site {
     this.#retract()
     const id = ++this.#given
     const answer = new Promise<SiteState | undefined>((resolve, reject) => this.#asked.set(id, { resolve, reject }))
-    this.#options.send(wordsMessage({ kind: 'command', id, command } satisfies Words))
+    if (this.#hasLeft) this.#rejectAll(`worker ${this.#options.worker} was taken away`)
+    else this.#options.send(wordsMessage({ kind: 'command', id, command } satisfies Words))
     return answer
+  }
+
+  #rejectAll(reason: string): void {
+    const asked = [...this.#asked.values()]
+    this.#asked.clear()
+    for (const { reject } of asked)
+      reject(new SquallError('executor-died', { executor: this.executors[0] ?? 0, reason }, { topology: this.#options.plan.name }))
   }
 
   #answered({ id, error, state }: Extract<Words, { kind: 'did' }>): void {

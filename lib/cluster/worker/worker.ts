@@ -132,7 +132,7 @@ class Share {
       executors: assignment.executors,
       here: () => this.here,
       linkTo: (executor) => peers.peer(this.workerOf(executor)),
-      links: () => peers.all,
+      links: () => peers.present,
     })
   }
 
@@ -230,6 +230,7 @@ class Lead {
   assign(assignment: Assignment): Promise<void> {
     const before = this.#share.assignment
     this.#share.assignment = assignment
+    for (const worker of this.#sites.keys()) if (!assignment.workers.some((place) => place.worker === worker)) this.#remote(worker)?.leave()
     this.#changing = this.#changing.then(async () => {
       if (assignment.isActive !== before.isActive) await (assignment.isActive ? this.run?.activate() : this.run?.deactivate())
       await this.#place(assignment)

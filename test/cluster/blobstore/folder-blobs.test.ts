@@ -51,6 +51,17 @@ describe('blobs in a folder', () => {
     },
   )
 
+  test('one whose name was not durable when it was put is so when it is put again', async () => {
+    const disk = new FaultDisk(new Random(1))
+    const blobs = await FolderBlobs.open('/blobs', disk)
+    const sync = disk.syncFolder.bind(disk)
+    disk.syncFolder = () => Promise.reject(new Error('the cable is loose'))
+    await expect(blobs.put(Buffer.from('code'))).rejects.toThrow('the cable is loose')
+    disk.syncFolder = sync
+    const digest = await blobs.put(Buffer.from('code'))
+    for (let cut = 0; cut < 20; cut++) expect(await (await FolderBlobs.open('/blobs', disk.powerLost())).list()).toEqual([digest])
+  })
+
   test('a full disk leaves nothing behind that would be taken for a blob', async () => {
     const disk = new FaultDisk(new Random(1))
     const blobs = await FolderBlobs.open('/blobs', disk)

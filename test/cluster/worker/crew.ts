@@ -77,6 +77,15 @@ export class WorkerCrew {
     this.place(placing)
   }
 
+  /** The last worker is placed nowhere any more, and ends before anybody has asked it to. */
+  async lose(placing: readonly (readonly number[])[]): Promise<void> {
+    const post = this.#posts.pop()
+    post?.worker?.signal('SIGKILL')
+    post?.worker?.release()
+    await Promise.resolve()
+    this.place(placing)
+  }
+
   /** Resolves when the lead's snapshot satisfies `isThere`. */
   async until(isThere: (snapshot: { totals: { acked: number } }) => boolean): Promise<void> {
     for (;;) {

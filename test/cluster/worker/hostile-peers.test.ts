@@ -198,6 +198,26 @@ describe('without the token', () => {
     expect(await scene.goesOn()).toBe(true)
   })
 
+  test('who is refused and stays half open takes no place of others', async () => {
+    const sockets = await listen({ host: '127.0.0.1', port: 0, token, connectionsMax: 3 }, (connection) => connection.close())
+    onTestFinished(() => sockets.close())
+    for (let time = 0; time < 6; time++) {
+      const socket = new RawSocket(sockets.port).write(upgradeHead('/link'))
+      await socket.gone
+      expect(socket.text).toMatch(/ 401 /)
+    }
+    // the last of them may be on its way out
+    const isIn = async (): Promise<boolean> =>
+      await dial(`ws://127.0.0.1:${sockets.port}/link`, { token }).then(
+        (connection) => {
+          connection.close()
+          return true
+        },
+        () => false,
+      )
+    await expect.poll(isIn, { timeout: 60_000 }).toBe(true)
+  })
+
   test('in the path or a cookie it is none', async () => {
     const scene = await Scene.open()
     const socket = new RawSocket(scene.port).write(

@@ -1,5 +1,6 @@
 /** Who connects to whom, over real sockets. */
 import { afterEach, expect, test, vi } from 'vitest'
+import type { WorkerPlace } from '../../../lib/cluster/worker/assignment.ts'
 import { wordsMessage, wordsOf } from '../../../lib/cluster/worker/frames.ts'
 import { Peers } from '../../../lib/cluster/worker/peers.ts'
 import { listen } from '../../../lib/cluster/worker/sockets.ts'
@@ -27,4 +28,15 @@ test('a worker is dialed as soon as it is known where it is', async () => {
   expect(await heard).toBe('here I am')
   for (const peers of [lower, higher]) peers.close()
   await sockets.close()
+})
+
+test('what is for all workers goes to none that was taken away', () => {
+  const peers = new Peers({ topology: 't', worker: 0, incarnation: 1, session: 's', token: 'secret', report: () => undefined })
+  const place = (worker: number): WorkerPlace => ({ worker, incarnation: 1, executors: [worker] })
+  const present = (): readonly number[] => [...peers.present].map(({ worker }) => worker)
+  peers.assign([0, 1, 2].map(place))
+  expect(present()).toEqual([1, 2])
+  peers.assign([0, 2].map(place))
+  expect(present()).toEqual([2])
+  peers.close()
 })

@@ -76,6 +76,13 @@ test('executors move to a worker that is new, and it and those that were there h
   expect(await three.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
 })
 
+test('a worker that is taken away, and is gone before the lead has taken leave of it, keeps nobody waiting', async () => {
+  const two = await start('topologies/word-count.ts', [[0], [1]])
+  await two.until(({ totals }) => totals.acked > lines / 10)
+  await two.lose([[0, 1]])
+  expect(await two.outcome).toMatchObject({ state: 'finished', deadLettered: 0 })
+})
+
 test.each([0, 1])('when worker %i is killed, what it had under way is done again', async (victim) => {
   const two = await start('topologies/word-count.ts', [[0], [1]])
   await two.until(({ totals }) => totals.acked > lines / 10)
