@@ -42,7 +42,7 @@ export async function logs(name: string, flags: LogsFlags, io: Io): Promise<numb
         readers.set(log, reader)
         for (const line of await (known === undefined ? reader.last(lines) : reader.more())) {
           if (flags.json === true) io.out(`${JSON.stringify({ kind: 'log', worker: id, line })}\n`)
-          else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${printable(line)}\n`)
+          else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${printable(line.replace(/\r$/, ''))}\n`)
         }
       }
       return flags.follow === true ? undefined : true

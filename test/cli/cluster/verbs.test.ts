@@ -313,6 +313,23 @@ describe('logs', () => {
     expect((await api.squall('logs', 'words')).stdout).toBe('b\nc\nd\n')
   })
 
+  test('what a program has printed commands no terminal: colours stay, the rest is shown', async () => {
+    const text = '\u001b[32mgreen\u001b[0m\r\n\u001b]52;c;aGk=\u0007\u001b[2J\n'
+    const failed = { code: 'worker-ended', message: 'last words:\n\u001b[2Jgone', atMs: 0 }
+    const topology = { ...words, problem: 'a\u0007b', workers: words.workers.map((worker) => ({ ...worker, error: failed })) }
+    const api = await fakeApi({
+      'GET /v1/topologies/words': topology,
+      'GET /v1/topologies/words/snapshot': null,
+      'GET /v1/logs/aa': part(text),
+    })
+    expect((await api.squall('logs', 'words')).stdout).toBe('\u001b[32mgreen\u001b[0m\n\\u001b]52;c;aGk=\\u0007\\u001b[2J\n')
+    const described = (await api.squall('describe', 'words')).stdout
+    expect(described).toContain('last words:\n\\u001b[2Jgone')
+    expect(described).toContain('a\\u0007b')
+    api.answers = { 'GET /v1/topologies/words': new SquallError('unknown-topology', { name: '\u001b[2Jx', hint: '' }) }
+    expect((await api.squall('describe', 'words')).stderr).toContain('no topology has the name \\u001b[2Jx')
+  })
+
   test('follow what comes, across a file that begins anew', async () => {
     let calls = 0
     const parts = [part('a\n'), part('b\nc', 2), part('d\n', 5), { from: 0, next: 2, size: 2, text: 'e\n' }]

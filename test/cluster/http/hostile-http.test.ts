@@ -20,7 +20,7 @@ import { SquallError } from '../../../lib/errors.ts'
 import { VirtualSchedule } from '../../../lib/std/schedule.ts'
 import { folderOf } from '../../fixtures/files.ts'
 import { passing } from '../coordination/virtual.ts'
-import { RawSocket } from '../hostile.ts'
+import { RawSocket, upgradeHead } from '../hostile.ts'
 import { TestCluster, deploymentOf } from '../nimbus/cluster.ts'
 import { FakeProcesses } from '../supervisor/fake-processes.ts'
 import { assignmentOf, topologyOf } from '../supervisor/scenes.ts'
@@ -357,6 +357,17 @@ describe.each(names)('the API of a %s', (name) => {
     expect(socket.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
     expect((await ask(target, 'GET', '/openapi.json')).status).toBe(200)
     expect(target.said).toEqual([])
+  })
+
+  test('no other protocol is spoken, however it is asked for', async () => {
+    for (const [said, status] of [
+      [token, 404],
+      [undefined, 401],
+    ] as const) {
+      const socket = new RawSocket(target.port).write(upgradeHead('/v1/nothing', said, ['http2-settings: AAMAAABkAAQAAP__']))
+      await socket.until('\r\n\r\n')
+      expect(socket.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    }
   })
 
   test('a tunnel is none', async () => {
