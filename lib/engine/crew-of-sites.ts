@@ -19,6 +19,8 @@ import type { SharedWords } from './thread-messages.ts'
 
 /** How often this thread looks whether all is quiet. */
 const lookMs = 2
+/** A run that has gone on for long may end a hundredth of that later, and no more than this: each look wakes the thread. */
+const lookMaxMs = 50
 
 export interface SitesOptions extends CrewOptions {
   readonly words: SharedWords
@@ -99,7 +101,12 @@ export class CrewOfSites implements Crew {
   }
 
   async quiet(): Promise<void> {
-    while (!this.#isEnding && !this.#isQuiet) await new Promise((resolve) => setTimeout(resolve, lookMs))
+    const { clock } = this.#options
+    const sinceMs = clock.now()
+    while (!this.#isEnding && !this.#isQuiet) {
+      const ms = Math.max(lookMs, Math.min(lookMaxMs, (clock.now() - sinceMs) / 100))
+      await new Promise((resolve) => setTimeout(resolve, ms))
+    }
   }
 
   async finish(component: number): Promise<void> {

@@ -166,10 +166,23 @@ export class SiteHost {
   }
 
   #tellRests(): void {
+    const sign = this.#restsSign()
+    if (sign === this.#lastRests) return
     const rests = this.#site.executors.map((executor) => this.#restOf(executor))
     const words: Words = { kind: 'rests', after: this.#done, rests }
-    const text = JSON.stringify(words)
-    if (text !== this.#lastRests && this.#options.tell(wordsMessage(words))) this.#lastRests = text
+    if (this.#options.tell(wordsMessage(words))) this.#lastRests = sign
+  }
+
+  /** The same as long as there is nothing new to tell: what an executor has written down does not change under one generation. */
+  #restsSign(): string {
+    const { quiet, heldUp } = this.#options.words
+    let sign = String(this.#done)
+    for (const executor of this.#site.executors) {
+      const generation = Atomics.load(quiet.generation, executor)
+      const isQuiet = (generation & 1) === 1
+      sign += ` ${executor} ${isQuiet ? generation : 0} ${Atomics.load(heldUp, executor * 2)} ${Atomics.load(heldUp, executor * 2 + 1)}`
+    }
+    return sign
   }
 
   /** As it was written down together, or as what does not hold. */
