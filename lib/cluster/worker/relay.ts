@@ -102,6 +102,22 @@ export class Relay implements Connector {
       for (const [key, { head }] of lanes) if (here.has(head.from) === here.has(head.to)) lanes.delete(key)
   }
 
+  /**
+   * The process that has these executors is another one than before, whose lanes may have the same number: what was on its way to the old one is lost, and
+   * the new one has no credit to get for what it never sent.
+   */
+  renewed(executors: ReadonlySet<number>): void {
+    for (const lane of this.#out.values()) if (executors.has(lane.head.to)) lane.inFlightBytes = 0
+    for (const lane of this.#in.values())
+      if (executors.has(lane.head.from)) {
+        lane.waiting.length = 0
+        lane.waitingBytes = 0
+        lane.owedBytes = 0
+      }
+    for (const [key, [message]] of this.#early)
+      if (message !== undefined && executors.has(laneHeadOf(message).from)) this.#early.delete(key)
+  }
+
   /** A message of kind `tuples` or `credit` has come. */
   receive(message: Uint8Array): void {
     if (message[0] === messageKinds.tuples) this.#tuples(message)

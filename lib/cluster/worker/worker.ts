@@ -176,7 +176,10 @@ class Share {
         if (kind === messageKinds.tuples || kind === messageKinds.credit) this.relay.receive(message)
         else part.heard(peer, message)
       },
-      renewed: () => part.renewed(peer),
+      renewed: () => {
+        this.relay.renewed(new Set([...this.#workerOf].flatMap(([executor, worker]) => (worker === peer.worker ? [executor] : []))))
+        part.renewed(peer)
+      },
     }
   }
 }

@@ -10,7 +10,7 @@ const ringBytes = 4 << 20
 /** Executor 0 in one process, executor 1 in another, and what the link between them carries, message by message. */
 class TwoProcesses {
   readonly words: readonly [SharedWords, SharedWords] = [sharedWords(2), sharedWords(2)]
-  readonly relays: readonly [Relay, Relay]
+  readonly relays: [Relay, Relay]
   /** by who sent it */
   readonly wire: readonly [Uint8Array[], Uint8Array[]] = [[], []]
   /** messages that gave credit back */
@@ -18,12 +18,22 @@ class TwoProcesses {
   #rings!: readonly [out: Rings, back: Rings, out: Rings, back: Rings]
 
   constructor() {
-    const relay = (here: 0 | 1): Relay => {
-      const link = { send: (message: Uint8Array) => void this.wire[here].push(message) }
-      return new Relay({ words: this.words[here], executors: 2, here: () => [here], linkTo: () => link, links: () => [link] })
-    }
-    this.relays = [relay(0), relay(1)]
+    this.relays = [this.#relay(0), this.#relay(1)]
     this.connect(1)
+  }
+
+  #relay(here: 0 | 1): Relay {
+    const link = { send: (message: Uint8Array) => void this.wire[here].push(message) }
+    return new Relay({ words: this.words[here], executors: 2, here: () => [here], linkTo: () => link, links: () => [link] })
+  }
+
+  /** Executor 0 is in another process, which knows of nothing. */
+  restart(): void {
+    this.wire[0].length = 0
+    this.wire[1].length = 0
+    this.relays[0] = this.#relay(0)
+    this.connect(1, [0])
+    this.relays[1].renewed(new Set([0]))
   }
 
   connect(number: number, sides: readonly (0 | 1)[] = [0, 1]): void {
@@ -139,6 +149,23 @@ describe('a relay', () => {
     two.connect(2, [1])
     two.settle()
     expect(two.read('data')).toEqual([0, 1, 2])
+  })
+
+  test('a process that was started anew owes nothing for the one before it, and is owed nothing', () => {
+    const two = new TwoProcesses()
+    // not enough to give credit back for, and more than its reader has room for
+    expect(two.write('data', 1, 100_000)).toBe(1)
+    two.settle()
+    two.restart()
+    // with its own, enough: it gets back what it has sent, and no more
+    expect(two.write('data', 30, 100_000)).toBe(30)
+    two.settle()
+    two.read('data')
+    two.settle()
+    expect(two.credits).toBeGreaterThan(0)
+    expect(two.write('data', 2, 1)).toBe(2)
+    two.settle()
+    expect(two.read('data')).toEqual([0, 1])
   })
 
   test('tells the others when an executor comes under pressure, and when it is free of it', () => {
