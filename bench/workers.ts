@@ -198,7 +198,7 @@ class WorkerCrew {
   }
 
   #assign(epoch: number, isActive: boolean): void {
-    const assignment = { epoch, executors: this.#executors, workers: [...this.#places], isActive }
+    const assignment = { epoch, fence: epoch, executors: this.#executors, workers: [...this.#places], isActive }
     for (const worker of this.#workers) worker.tell({ kind: 'assignment', assignment, positions: {} })
   }
 

@@ -141,6 +141,13 @@ export const settings = {
     default: 'log',
     doc: 'what keeps the state of streams of batches in the state directory: in memory with a log of changes, or on disk',
   },
+  stateCopies: {
+    type: 'count',
+    default: 2,
+    min: 1,
+    max: 9,
+    doc: 'on a cluster of several hosts: how many of them have what streams of batches keep, each all of it',
+  },
   workers: {
     type: 'count',
     default: 1,

@@ -9,7 +9,15 @@ import { join as path } from 'node:path'
 import { build } from 'esbuild'
 
 /** What is imported from outside, run in a thread or in a process. Commands are imported as they are used. */
-const entries = ['index', 'testing/index', 'cli/main', 'engine/executor-thread', 'cluster/worker/main', 'topology/load/yaml-topology']
+const entries = [
+  'index',
+  'testing/index',
+  'cli/main',
+  'engine/executor-thread',
+  'cluster/worker/main',
+  'cluster/state/in-thread',
+  'topology/load/yaml-topology',
+]
 
 /** Packages that bring machine code, and what packages can do without. */
 const external = ['esbuild', 'lmdb', 'bufferutil', 'utf-8-validate', 'msgpackr-extract']

@@ -56,6 +56,10 @@ async function actor(data: ThreadData, say: (message: FromThread) => void, fatal
 
 async function executorOf(data: ThreadData, say: (message: FromThread) => void, fatal: (error: SquallError) => void): Promise<Executor> {
   process.setSourceMapsEnabled(true)
+  if (data.prelude !== undefined) {
+    const prelude = (await import(data.prelude.module)) as { begin(data: unknown, executor: number): void }
+    prelude.begin(data.prelude.data, data.index)
+  }
   const { default: definition } = (await import(data.module)) as { default: unknown }
   assert(isTopologyDefinition(definition), 'the main thread has imported the same module')
   return new Executor({

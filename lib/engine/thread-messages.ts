@@ -12,6 +12,12 @@ export interface Rings {
   readonly system: SharedArrayBuffer
 }
 
+/** A module that is begun in a thread before its topology is imported: `begin(data, executor)`. */
+export interface Prelude {
+  readonly module: string
+  readonly data: unknown
+}
+
 export interface ThreadData {
   readonly thread: typeof executorThread
   readonly module: string
@@ -19,6 +25,7 @@ export interface ThreadData {
   readonly config: ConfigInput
   readonly log: LogOptions
   readonly index: number
+  readonly prelude: Prelude | undefined
   /** the executor of each task */
   readonly placement: readonly number[]
   readonly seed: number

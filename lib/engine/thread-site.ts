@@ -13,7 +13,7 @@ import type { CrewOptions } from './run.ts'
 import type { Site, SiteEars, SiteState } from './site.ts'
 import { Thread, isDead } from './thread.ts'
 import { heldUpNumber } from './thread-messages.ts'
-import type { Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
+import type { Prelude, Rings, SharedWords, ThreadData, ToThread } from './thread-messages.ts'
 
 /** What moves frames between the executors of this process and those of others. */
 export interface Relay {
@@ -29,6 +29,7 @@ export interface ThreadSiteOptions extends Pick<CrewOptions, 'plan' | 'runnable'
   readonly seed: () => number
   readonly ears: SiteEars
   readonly relay?: Relay
+  readonly prelude?: Prelude | undefined
 }
 
 export class ThreadSite implements Site {
@@ -145,7 +146,7 @@ export class ThreadSite implements Site {
   }
 
   #newThread(index: number): Thread {
-    const { runnable, options, placement, executors: n, cells, words, ears, seed } = this.#options
+    const { runnable, options, placement, executors: n, cells, words, ears, seed, prelude } = this.#options
     const data: ThreadData = {
       thread: executorThread,
       module: runnable.module as string,
@@ -153,6 +154,7 @@ export class ThreadSite implements Site {
       config: options.config ?? {},
       log: options.log ?? {},
       index,
+      prelude,
       placement,
       seed: seed(),
       cells,

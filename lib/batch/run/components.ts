@@ -14,6 +14,7 @@ import type { ProcessOrder } from './orders.ts'
 import type { StreamGraph } from '../dstream/graph.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { stateFiles } from '../log/state-files.ts'
 import { keeperInputs, keeperOutputs, keeperTick, openBlockKeeper, wireReceivers } from '../receiver/components.ts'
 import type { BlockKeeping } from '../receiver/components.ts'
 import { WatchSchema } from '../receiver/streams.ts'
@@ -43,8 +44,8 @@ const watchOutputs = { watch: { schema: WatchSchema, direct: true } }
 const batchInputs = { process: ProcessSchema, commit: CommitStepSchema, blocks: BlockSchema }
 const batchOutputs = { blocks: { schema: BlockSchema, direct: true } }
 
-/** `files`: the disk of the state directory and of the outputs. */
-export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files: FileSystem = nodeFileSystem): void {
+/** `disk`: of the state directory and of the outputs, if it is another one than this machine's. */
+export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, disk?: FileSystem): void {
   const reads = new BatchReads()
   const receives = graph.received.size > 0
   const coordinator = defineSpout({
@@ -54,7 +55,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
       const folder = stateFolder(context)
       const { watermarkPolicy: asked } = graph
       const warn = (message: string): void => context.log.warn(message)
-      const log = folder === undefined ? noBatchLog : await openBatchLog(folder, files, asked, warn)
+      const log = folder === undefined ? noBatchLog : await openBatchLog(folder, disk ?? keptIn(context), asked, warn)
       return await Coordinator.open(
         {
           sources: graph.sources,
@@ -92,6 +93,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
     ...(receives && { tick: keeperTick }),
     async prepare(context) {
       checkIntakes(graph, context)
+      const files = disk ?? keptIn(context)
       const place = statePlace(graph, context, files)
       // the driver prepares the directory; the others open their stores when it says that it has
       const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
@@ -105,7 +107,10 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, files
         if (place !== undefined) await (await viewCommittedState(place.folder, place.topology, files)).close()
       }
       const receiving = receives ? await openBlockKeeper(graph, context, place?.folder, files) : undefined
-      const task = new BatchTask({ graph, openState, checkState, commits, reads, files, keeper: receiving?.keeper }, context)
+      const task = new BatchTask(
+        { graph, openState, checkState, commits, reads, files: disk ?? nodeFileSystem, keeper: receiving?.keeper },
+        context,
+      )
       return {
         execute: {
           process: (order, out, tuple) => task.process(order as ProcessOrder, out as ManualOutput<BatchStreams>, tuple),
@@ -163,6 +168,11 @@ function checkIntakes(graph: StreamGraph, { config, topology, component }: TaskC
       { stream, interval: graph.intervalMs, timeout: messageTimeoutMs },
       { topology, component, stream },
     )
+}
+
+/** LMDB maps files of this machine into memory, and what goes with them is beside them. */
+function keptIn({ config }: TaskContext): FileSystem {
+  return config.stateStore === 'lmdb' ? nodeFileSystem : stateFiles()
 }
 
 /** Where a topology keeps what must outlive its process, if anywhere. */

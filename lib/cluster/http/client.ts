@@ -25,6 +25,8 @@ export interface HttpClientOptions {
   /** is told when it begins to wait */
   readonly waiting?: (() => void) | undefined
   readonly schedule?: Schedule | undefined
+  /** connections are used again: for many small requests (no) */
+  readonly keepAlive?: boolean | undefined
 }
 
 export interface Answer {
@@ -69,8 +71,8 @@ export class HttpClient {
   constructor(options: HttpClientOptions) {
     this.#options = options
     this.#urls = options.urls
-    // a connection a request: one that is kept may be closed by the other side just when it is used
-    const more = { keepAlive: false, maxSockets: 16 }
+    // one that is kept may be closed by the other side just when it is used
+    const more = { keepAlive: options.keepAlive === true, maxSockets: 16 }
     this.#agent = options.urls.some((url) => url.startsWith('https:'))
       ? new HttpsAgent({ ...more, ...options.tls, rejectUnauthorized: true })
       : new HttpAgent(more)

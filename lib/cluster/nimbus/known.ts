@@ -8,6 +8,7 @@ import {
   NimbusRecord,
   PositionsRecord,
   ResultRecord,
+  StateRecord,
   SupervisorRecord,
   TopologyRecord,
   WorkerRecord,
@@ -27,6 +28,7 @@ const schemas = {
   workers: WorkerRecord,
   positions: PositionsRecord,
   results: ResultRecord,
+  state: StateRecord,
   'nimbus/members': NimbusRecord,
   'nimbus/leader': NimbusRecord,
   'nimbus/deployed': DeployedRecord,
@@ -43,6 +45,7 @@ export interface Known {
   readonly workers: Table<'workers'>
   readonly positions: Table<'positions'>
   readonly results: Table<'results'>
+  readonly states: Table<'state'>
   readonly members: Table<'nimbus/members'>
   readonly leader: Read<NimbusRecord> | undefined
   readonly deployed: Read<DeployedRecord> | undefined
@@ -78,6 +81,7 @@ export class RecordReader {
       workers: table('workers'),
       positions: table('positions'),
       results: table('results'),
+      states: table('state'),
       members: table('nimbus/members'),
       leader: table('nimbus/leader').get(''),
       deployed: table('nimbus/deployed').get(''),

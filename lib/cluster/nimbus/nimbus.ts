@@ -298,6 +298,7 @@ export class Nimbus {
       hosts: presence.hosts(
         [...known.supervisors.values()].map(({ record }) => record),
         [...known.assignments.values()].map(({ record }) => record),
+        [...known.states.values()].flatMap(({ record }) => record.members),
         nowMs,
       ),
       avoided: (topology) => failures.avoided(topology),

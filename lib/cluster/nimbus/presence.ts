@@ -27,11 +27,18 @@ export class Presence {
   }
 
   /** Those that are there, and those that are away but not lost: they keep what they have and get nothing more. */
-  hosts(supervisors: readonly SupervisorRecord[], assignments: readonly AssignmentRecord[], nowMs: number): readonly SeenHost[] {
+  hosts(
+    supervisors: readonly SupervisorRecord[],
+    assignments: readonly AssignmentRecord[],
+    /** hosts that have copies of states, with workers or without */
+    keepers: readonly string[],
+    nowMs: number,
+  ): readonly SeenHost[] {
     const there = new Set(supervisors.map(({ id }) => id))
     const workers = new Map<string, number>()
     for (const { supervisor } of assignments.flatMap((assignment) => assignment.workers))
       if (!there.has(supervisor)) workers.set(supervisor, (workers.get(supervisor) ?? 0) + 1)
+    for (const id of keepers) if (!there.has(id) && !workers.has(id)) workers.set(id, 0)
     for (const id of this.#awaySinceMs.keys()) if (!workers.has(id)) this.#awaySinceMs.delete(id)
     const away = [...workers].filter(([id]) => {
       const sinceMs = this.#awaySinceMs.get(id) ?? nowMs

@@ -12,6 +12,8 @@ import { noBytes } from './words.ts'
 export interface MembersOptions {
   /** the topology */
   readonly of: string
+  /** how many members there should be */
+  readonly copies: number
   /** the supervisor of this host */
   readonly home: Ask
   /** the way to a host; without an address there may be none */
@@ -147,8 +149,13 @@ export class Members {
 
   async #renew(above: number): Promise<InSyncSet> {
     if (this.#set !== undefined && above > 0 && this.#set.version >= above) return this.#set
-    this.#asking ??= this.#ask({ do: 'set', of: this.#options.of, above }).finally(() => (this.#asking = undefined))
+    this.#asking ??= this.#ask(this.#asksFor(above)).finally(() => (this.#asking = undefined))
     return await this.#asking
+  }
+
+  #asksFor(above: number): Words {
+    const { of, copies } = this.#options
+    return { do: 'set', of, above, copies }
   }
 
   /** Whoever sees to the set: the supervisor of this host, or else that of a member. */
@@ -192,7 +199,7 @@ export class Members {
   /** Who the members are and where, if the supervisor of this host says so at once. */
   async #look(): Promise<void> {
     try {
-      const { reply } = await this.#options.home({ do: 'set', of: this.#options.of, above: 0 })
+      const { reply } = await this.#options.home(this.#asksFor(0))
       if (reply.is === 'set' && reply.set.version >= (this.#set?.version ?? 0)) this.#set = reply.set
     } catch {
       // it is asked again

@@ -20,7 +20,7 @@ export interface ReplicatedFilesOptions {
   /** the folder that the paths are below of: it need not be there */
   readonly root: string
   readonly members: Members
-  /** grows with each assignment of the topology in which this executor is placed here */
+  /** grows with each assignment of the topology in which this executor is placed here; 0 while none is known */
   readonly epoch: () => number
   /** no other one is called so */
   readonly writer: string
@@ -204,6 +204,8 @@ export class ReplicatedFiles implements FileSystem {
     const sinceMs = schedule.now()
     this.#claims.delete(key)
     for (let count = 1; ;) {
+      // whoever commands this executor may know of the assignment before its worker does
+      while (epoch() === 0 && schedule.now() - sinceMs < epochMs) await this.#pause(lookMs)
       const claim: Claim = { key, term: { epoch: epoch(), count, writer }, fault: undefined }
       try {
         await this.#taken(claim, andLevel)

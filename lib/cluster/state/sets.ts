@@ -22,8 +22,8 @@ export interface SetsOptions {
   /** the way to another host */
   readonly member: (id: string) => Ask
   readonly urlOf: (id: string) => string | undefined
-  /** how many copies a topology of this name wants; `undefined`: there is none */
-  readonly wanted: (name: string) => number | undefined
+  /** whether a topology of this name runs, as far as is known */
+  readonly isPlaced: (name: string) => boolean
   readonly report: (message: string) => void
 }
 
@@ -60,7 +60,7 @@ export class Sets {
     void this.#tend(name)
   }
 
-  async ask(words: Words, bytes: Uint8Array): Promise<Answer> {
+  async ask(words: Words, bytes?: Uint8Array): Promise<Answer> {
     if (words.do === 'set') return this.#told(await this.#set(words))
     if (words.do === 'drop') return this.#told(await this.#drop(words))
     return await this.#options.replica.ask(words, bytes)
@@ -75,19 +75,18 @@ export class Sets {
     return answer({ is: 'set', set, here: this.#options.id })
   }
 
-  async #set({ of, above }: WordsOf<'set'>): Promise<Read> {
+  async #set({ of, above, copies }: WordsOf<'set'>): Promise<Read> {
     const seen = this.#known.get(of)
-    if (seen !== undefined && seen.version >= above) return seen
-    const read = await this.#read(of)
-    if (read === undefined) return await this.#make(of)
-    if (read.version >= above) return read
-    // somebody was about to change it, and may yet: from here on it cannot
-    return await this.#write(of, read, read.record)
+    if (seen !== undefined && seen.version >= above && seen.record.copies === copies) return seen
+    const read = (await this.#read(of)) ?? (await this.#make(of, copies))
+    if (read.version >= above && read.record.copies === copies) return read
+    // where somebody was about to change it, and may yet: from here on it cannot be
+    return await this.#write(of, read, { ...read.record, copies })
   }
 
   async #drop({ of, version, member }: WordsOf<'drop'>): Promise<Read> {
     const read = await this.#read(of)
-    if (read === undefined) return await this.#make(of)
+    if (read === undefined) throw this.#unknown(of)
     const { record } = read
     const members = record.members.filter((id) => id !== member)
     if (read.version !== version || members.length === record.members.length || members.length === 0) return read
@@ -95,21 +94,24 @@ export class Sets {
     return await this.#write(of, read, { ...record, members })
   }
 
-  #make(of: string): Promise<Read> {
-    const making = this.#making.get(of) ?? this.#made(of).finally(() => this.#making.delete(of))
+  #make(of: string, copies: number): Promise<Read> {
+    const making = this.#making.get(of) ?? this.#made(of, copies).finally(() => this.#making.delete(of))
     this.#making.set(of, making)
     return making
   }
 
   /** The first who asks has the first copy: what is in its folder already is the state. */
-  async #made(of: string): Promise<Read> {
-    const { id, wanted, replica } = this.#options
+  async #made(of: string, copies: number): Promise<Read> {
+    const { id, isPlaced, replica } = this.#options
     const read = await this.#read(of)
     if (read !== undefined) return read
-    const copies = wanted(of)
-    if (copies === undefined) throw new SquallError('unknown-topology', { name: of, hint: '' })
+    if (!isPlaced(of)) throw this.#unknown(of)
     await replica.volume(of).begin()
     return await this.#write(of, undefined, { members: [id], copies })
+  }
+
+  #unknown(name: string): SquallError {
+    return new SquallError('unknown-topology', { name, hint: '' })
   }
 
   /** What the record is afterwards, whoever wrote it. */
@@ -119,7 +121,7 @@ export class Sets {
     const outcome = await this.#options.coordinator.commit([{ key, version: before?.version ?? 0 }], [{ key, value }])
     if (outcome.ok) return this.#seen(of, { version: outcome.revision, record })
     const read = await this.#read(of)
-    if (read === undefined) throw new SquallError('unknown-topology', { name: of, hint: '' })
+    if (read === undefined) throw this.#unknown(of)
     return read
   }
 
@@ -183,7 +185,8 @@ export class Sets {
 
   /** It knows of a later version, perhaps. */
   async #refused(of: string, reply: Reply): Promise<SquallError> {
-    if (reply.is === 'old') await this.#set({ do: 'set', of, above: reply.above })
+    const copies = this.#known.get(of)?.record.copies
+    if (reply.is === 'old' && copies !== undefined) await this.#set({ do: 'set', of, above: reply.above, copies })
     return new SquallError('api-refused', { reason: `the newcomer says: ${reply.is}` })
   }
 

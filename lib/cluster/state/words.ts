@@ -64,8 +64,8 @@ export const Words = z.discriminatedUnion('do', [
   z.object({ do: z.literal('adopt'), ...versioned, claims: Claims }),
 
   // to the supervisor of a member, or of a host with a worker of the topology
-  /** the set, in a version of at least `above` */
-  z.object({ do: z.literal('set'), of: Name, above: Version }),
+  /** the set, in a version of at least `above`, which should have so many members */
+  z.object({ do: z.literal('set'), of: Name, above: Version, copies: z.int().min(1).max(9) }),
   /** that member does not answer: without it */
   z.object({ do: z.literal('drop'), ...versioned, member: Id }),
 ])

@@ -1,5 +1,5 @@
 /**
- * What a supervisor answers, to whoever knows the token of the cluster; it changes nothing. LOG is the name that the record of a worker gives
+ * What a supervisor answers, to whoever knows the token of the cluster; it changes nothing but its copies of what topologies keep. LOG is the name that the record of a worker gives
  * its log: it is looked up, and never a path.
  */
 import { z } from 'zod'
@@ -8,6 +8,8 @@ import { apiOf, serve } from '../http/server.ts'
 import type { ListenOptions, Listening } from '../http/listen.ts'
 import type { ApiRequest } from '../http/server.ts'
 import { LogPart } from '../http/log-part.ts'
+import { stateRoute } from '../state/http.ts'
+import type { Ask } from '../state/words.ts'
 
 export const HostHealth = z.object({
   id: z.string(),
@@ -26,6 +28,8 @@ export interface ApiSources {
   log(name: string, from: number | undefined, max: number | undefined): LogPart | undefined
   /** `undefined`: no worker has such a log; `null`: it does not lead its run. Errors: `worker-silent`. */
   snapshot(log: string): Promise<unknown>
+  /** of what topologies keep */
+  readonly state: Ask
 }
 
 export interface ApiOptions extends ListenOptions {
@@ -81,6 +85,7 @@ export async function openApi(options: ApiOptions, sources: ApiSources): Promise
         answer: z.unknown(),
         handle: async (request) => found(request, await sources.snapshot(request.params['log'] ?? '')),
       },
+      stateRoute(sources.state),
     ],
   })
   return await serve(api, options)

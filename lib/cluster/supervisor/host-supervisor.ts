@@ -5,7 +5,8 @@
  *     FOLDER/lock                    one supervisor a folder
  *     FOLDER/bundles/                code
  *     FOLDER/workers/                a folder for each worker
- *     FOLDER/state/NAME/             what a topology keeps, unless somebody says where
+ *     FOLDER/url                     where its API is
+ *     FOLDER/state/NAME/             what a topology keeps, unless somebody says where; .copies/NAME/: what is known of this copy
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
@@ -22,6 +23,7 @@ import type { Listening } from '../http/listen.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
 import { openApi } from './api.ts'
 import { Bundles } from './bundles.ts'
+import { HostCopies } from './copies.ts'
 import { replaceWhole } from './files.ts'
 import { checkHealth } from './health.ts'
 import type { HealthOptions } from './health.ts'
@@ -62,6 +64,7 @@ interface Parts {
   readonly lock: FolderLock
   readonly host: Host
   readonly api: Listening
+  readonly copies: HostCopies
 }
 
 /**
@@ -117,7 +120,10 @@ export class HostSupervisor {
       const id = idIn(folder)
       const folders = foldersBelow(join(folder, 'workers'))
       const bundles = new Bundles(join(folder, 'bundles'), blob)
-      const api = await this.#open(id)
+      const copies = new HostCopies({ ...this.#options, id, folder: stateFolder, schedule: this.#schedule })
+      const api = await this.#open(id, copies)
+      const homeFile = join(folder, 'url')
+      writeWhole(homeFile, this.#urlOf(api.port))
       const host = new Host({
         ...this.#options,
         record: this.#record(id, this.#urlOf(api.port)),
@@ -125,10 +131,12 @@ export class HostSupervisor {
         schedule: this.#schedule,
         processes,
         stateFolder,
+        homeFile,
         folders,
         bundles,
+        saw: (known) => copies.saw(known),
       })
-      this.#parts = { lock, host, api }
+      this.#parts = { lock, host, api, copies }
       await host.start()
     } catch (error) {
       lock.release()
@@ -140,8 +148,9 @@ export class HostSupervisor {
     this.#isOver = true
     await this.#starting?.catch(() => undefined)
     if (this.#parts === undefined) return
-    const { lock, host, api } = this.#parts
+    const { lock, host, api, copies } = this.#parts
     await host.stop(andWorkers)
+    copies.stop()
     await api.close()
     lock.release()
   }
@@ -166,7 +175,7 @@ export class HostSupervisor {
     return SupervisorRecord.parse({ id, host, url, slots, cores, memoryMb, version, startedAtMs: this.#schedule.date() })
   }
 
-  async #open(id: string): Promise<Listening> {
+  async #open(id: string, copies: HostCopies): Promise<Listening> {
     const host = (): Host | undefined => this.#parts?.host
     return await openApi(this.#options, {
       health: () => {
@@ -180,6 +189,7 @@ export class HostSupervisor {
       },
       log: (name, from, max) => host()?.supervisor.logs.read(name, from, max),
       snapshot: async (log) => await host()?.supervisor.life(log)?.snapshot(),
+      state: (words, bytes) => copies.ask(words, bytes),
     })
   }
 }
@@ -194,10 +204,14 @@ function idIn(folder: string): string {
     // it is the first time
   }
   const id = randomBytes(8).toString('hex')
+  writeWhole(path, id)
+  return id
+}
+
+function writeWhole(path: string, text: string): void {
   try {
-    replaceWhole(path, `${id}\n`)
+    replaceWhole(path, `${text}\n`)
   } catch (error) {
     throw new SquallError('file-unwritable', { file: path, reason: reasonOf(error) }, {}, { cause: error })
   }
-  return id
 }

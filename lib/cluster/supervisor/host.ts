@@ -6,6 +6,7 @@ import { reasonOf } from '../../errors.ts'
 import type { SupervisorRecord } from '../records.ts'
 import { Health } from './health.ts'
 import { LiveRecords } from './known-records.ts'
+import type { KnownRecords } from './known-records.ts'
 import { Presence } from './presence.ts'
 import { Supervisor } from './supervisor.ts'
 import type { SupervisorOptions } from './supervisor.ts'
@@ -14,6 +15,8 @@ export interface HostOptions extends Omit<SupervisorOptions, 'id' | 'host'> {
   readonly record: SupervisorRecord
   /** why the host is not well */
   readonly check: () => Promise<string | undefined>
+  /** is told when the records have changed */
+  readonly saw?: (known: KnownRecords) => void
 }
 
 const backOffMs = { first: 100, max: 5_000 }
@@ -95,7 +98,9 @@ export class Host {
     this.#isSyncDue = true
     this.#options.schedule.after(0, () => {
       this.#isSyncDue = false
-      if (this.#records !== undefined) this.supervisor.sync(this.#records.known)
+      if (this.#records === undefined) return
+      this.#options.saw?.(this.#records.known)
+      this.supervisor.sync(this.#records.known)
     })
   }
 

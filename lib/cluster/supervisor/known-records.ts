@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { reasonOf } from '../../errors.ts'
 import { Mirror } from '../coordination/mirror.ts'
 import type { Coordinator, Entry } from '../coordination/coordinator.ts'
-import { AssignmentRecord, PositionsRecord, TopologyRecord, WorkerRecord } from '../records.ts'
+import { AssignmentRecord, PositionsRecord, StateRecord, SupervisorRecord, TopologyRecord, WorkerRecord } from '../records.ts'
 
 /** A record, and what a commit that builds on it is guarded by. */
 export interface Read<T> {
@@ -19,6 +19,8 @@ export interface KnownRecords {
   readonly assignments: Table<AssignmentRecord>
   readonly workers: Table<WorkerRecord>
   readonly positions: Table<PositionsRecord>
+  readonly supervisors: Table<SupervisorRecord>
+  readonly states: Table<StateRecord>
   /** topologies whose assignment another version wrote: nothing is done about them */
   readonly unreadable: ReadonlySet<string>
 }
@@ -101,11 +103,15 @@ export class LiveRecords {
       const topologies = await open('topologies/', TopologyRecord)
       const workers = await open('workers/', WorkerRecord)
       const positions = await open('positions/', PositionsRecord, { changed: () => undefined, report })
+      const supervisors = await open('supervisors/', SupervisorRecord)
+      const states = await open('state/', StateRecord)
       const known = {
         topologies: topologies.records,
         assignments: assignments.records,
         workers: workers.records,
         positions: positions.records,
+        supervisors: supervisors.records,
+        states: states.records,
         unreadable: assignments.unreadable,
       }
       return new LiveRecords(known, opened)

@@ -45,6 +45,8 @@ export interface SupervisorOptions extends SocketsOptions {
   readonly environment?: readonly string[] | undefined
   /** what topologies keep is below: a folder for each */
   readonly stateFolder: string
+  /** holds the address of what answers here, for copies of state on other hosts; without it state stays on this host */
+  readonly homeFile?: string | undefined
   readonly logBytesMax?: number | undefined
   readonly times?: Partial<LifeTimes> | undefined
   readonly report: (message: string) => void
@@ -193,7 +195,7 @@ export class Supervisor {
     if (topology?.id !== id || assignment?.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
     if (topology.changes !== assignment.changes)
       throw new SquallError('worker-ended', { reason: `the topology ${name} is being changed, and not placed again yet` })
-    const { host, token, tls, heapMb, bundles, folders, stateFolder, environment = [] } = this.#options
+    const { host, token, tls, heapMb, bundles, folders, stateFolder, homeFile, environment = [] } = this.#options
     resident.bundle = assignment.bundle
     const module = await bundles.module(assignment.bundle)
     // nobody may want it any more
@@ -204,7 +206,7 @@ export class Supervisor {
     const folder = folders.pathOf(key)
     const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, port: 0, token }
     return {
-      launch: { ...launch, ...(tls !== undefined && { tls }) },
+      launch: { ...launch, ...(tls !== undefined && { tls }), ...(homeFile !== undefined && { homeFile }) },
       folder,
       logFile: join(folder, 'worker.log'),
       startFolder: topology.folder,
@@ -254,7 +256,10 @@ export class Supervisor {
       const url = this.#urlOf(assignment, worker, incarnation)
       return { worker, incarnation, executors, ...(url !== undefined && { url }) }
     })
-    return { epoch: assignment.epoch, executors: assignment.executors, workers, isActive: assignment.isActive }
+    const { name, epoch, executors, isActive } = assignment
+    // the one that is known is this one
+    const fence = this.#known?.assignments.get(name)?.version ?? 0
+    return { epoch, fence, executors, workers, isActive }
   }
 
   /** Where a worker is: of those here one knows it before the coordinator does. */

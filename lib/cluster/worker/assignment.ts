@@ -18,6 +18,8 @@ export type WorkerPlace = z.infer<typeof WorkerPlace>
 export const Assignment = z.object({
   /** grows with every change */
   epoch: z.int().min(1),
+  /** grows as well, over all deployments of the name */
+  fence: z.int().min(0),
   executors: z.int().min(1).max(4_096),
   workers: z.array(WorkerPlace).min(1).max(10_000),
   isActive: z.boolean(),
@@ -41,6 +43,8 @@ export const Launch = z.object({
   port: z.int().min(0).max(65_535),
   token: z.string().min(1),
   tls: TlsFiles.optional(),
+  /** holds the address of the supervisor's API, another one after it was started again; without it, state stays on this host's disk */
+  homeFile: z.string().optional(),
 })
 export type Launch = z.infer<typeof Launch>
 

@@ -18,13 +18,15 @@ import { sharedWords } from '../../engine/site.ts'
 import type { Site, SiteEars } from '../../engine/site.ts'
 import { ThreadSite } from '../../engine/thread-site.ts'
 import type { ThreadSiteOptions } from '../../engine/thread-site.ts'
-import type { SharedWords } from '../../engine/thread-messages.ts'
+import type { Prelude, SharedWords } from '../../engine/thread-messages.ts'
 import { SquallError } from '../../errors.ts'
+import { libraryUrl } from '../../std/library.ts'
 import { anySeed } from '../../std/random.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
 import type { Plan } from '../../topology/plan.ts'
 import { importTopology } from '../../topology/load/load.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
+import type { KeptElsewhere } from '../state/in-thread.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
 import { messageKinds, cellsOf } from './frames.ts'
 import type { Peer, Peers } from './peers.ts'
@@ -114,6 +116,8 @@ class Share {
   readonly peers: Peers
   readonly words: SharedWords
   readonly relay: Relay
+  /** by executor: the last assignment that places it here */
+  readonly #fences: BigInt64Array
   assignment: Assignment
   here: readonly number[]
   readonly #workerOf = new Map<number, number>()
@@ -125,6 +129,8 @@ class Share {
     this.positions = positions
     this.peers = peers
     this.words = sharedWords(assignment.executors)
+    this.#fences = new BigInt64Array(new SharedArrayBuffer(8 * assignment.executors))
+    this.fence(assignment)
     for (const { worker, executors } of assignment.workers) for (const executor of executors) this.#workerOf.set(executor, worker)
     this.here = assignment.workers.find(({ worker }) => worker === launch.worker)?.executors ?? []
     this.relay = new Relay({
@@ -165,7 +171,21 @@ class Share {
 
   threads(options: Omit<ThreadSiteOptions, 'words' | 'here' | 'ears' | 'seed' | 'relay'>, ears: SiteEars): ThreadSite {
     const { words, here, relay } = this
-    return new ThreadSite({ ...options, words, here, relay, ears, seed: anySeed })
+    return new ThreadSite({ ...options, words, here, relay, ears, seed: anySeed, prelude: this.#prelude(options.plan) })
+  }
+
+  /** The executors here write as of this assignment, and those elsewhere as of the last that placed them here: whoever has them now is later. */
+  fence({ fence, workers }: Assignment): void {
+    const place = workers.find(({ worker }) => worker === this.launch.worker)
+    for (const executor of place?.executors ?? []) Atomics.store(this.#fences, executor, BigInt(fence))
+  }
+
+  #prelude({ config: { stateCopies: copies } }: Plan): Prelude | undefined {
+    const { topology: of, config, homeFile, token, tls } = this.launch
+    const root = config['stateDir']
+    if (typeof root !== 'string' || homeFile === undefined) return undefined
+    const data: KeptElsewhere = { of, copies, root, homeFile, token, tls, epochs: this.#fences }
+    return { module: libraryUrl('cluster/state/in-thread'), data }
   }
 
   /** Tuples and pressure are the relay's; anything else is for whoever is at this end. */
@@ -233,6 +253,7 @@ class Lead {
   assign(assignment: Assignment): Promise<void> {
     const before = this.#share.assignment
     this.#share.assignment = assignment
+    this.#share.fence(assignment)
     for (const worker of this.#sites.keys()) if (!assignment.workers.some((place) => place.worker === worker)) this.#remote(worker)?.leave()
     this.#changing = this.#changing.then(async () => {
       if (assignment.isActive !== before.isActive) await (assignment.isActive ? this.run?.activate() : this.run?.deactivate())
@@ -354,11 +375,12 @@ class Member {
       tell: (message) => peer.tell(message),
     })
     this.#host = host
-    return this.assign()
+    return this.assign(assignment)
   }
 
   /** What is to be done the lead says; here it is others that are heard from now on. */
-  assign(): Promise<void> {
+  assign(assignment: Assignment): Promise<void> {
+    this.#share.fence(assignment)
     for (const other of this.#share.peers.all) this.#share.hear(other, this)
     return Promise.resolve()
   }

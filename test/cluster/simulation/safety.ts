@@ -107,7 +107,7 @@ export class Safety {
     const { id, worker, incarnation, topology: name, module, params } = process.launch
     const record = this.#assignments.get(`${id}/${assignment.epoch}`)
     if (record === undefined) return this.#fail(`${process.name} goes by an assignment that nobody wrote: epoch ${assignment.epoch}`)
-    const places = (of: Assignment): unknown =>
+    const places = (of: Pick<Assignment, 'workers'>): unknown =>
       of.workers.map(({ worker: number, incarnation: its, executors }) => [number, its, executors])
     if (
       !isDeepStrictEqual(places(assignment), places(record)) ||

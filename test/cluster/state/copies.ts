@@ -33,7 +33,7 @@ export class Copies {
       const rest = {
         schedule: realSchedule,
         urlOf: () => undefined,
-        wanted: () => 2,
+        isPlaced: () => true,
         report: (message: string) => void this.said.push(message),
       }
       this.#hosts.set(id, new Sets({ id, coordinator, replica, member, ...rest }))
@@ -79,6 +79,7 @@ export class Copies {
     const report = (message: string): void => void this.said.push(message)
     const members = new Members({
       of,
+      copies: 2,
       home: this.way(on),
       way: (id) => this.way(id),
       schedule: realSchedule,

@@ -267,7 +267,7 @@ class Simulation implements Outcome {
       replica,
       member,
       urlOf: () => undefined,
-      wanted: () => this.#copies,
+      isPlaced: () => true,
       report: (message) => this.#say(`${id}: ${message}`),
     })
     host.sets = sets
@@ -351,6 +351,7 @@ class Simulation implements Outcome {
     this.#say(`${writer} of epoch ${epoch} begins with slot ${slot} on ${host.id}`)
     const members = new Members({
       of: name,
+      copies: this.#copies,
       home: this.#way(host.id, host.id, isAlive),
       way: (id) => this.#way(host.id, id, isAlive),
       schedule: this.#schedule,

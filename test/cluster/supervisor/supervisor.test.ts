@@ -49,6 +49,7 @@ async function host(options: Partial<SupervisorOptions> = {}): Promise<Host> {
     id: 'here',
     folders: foldersBelow(join(folder, 'workers')),
     host: 'host',
+    homeFile: '/folder/url',
     token: 'secret',
     coordinator: client,
     schedule,

@@ -10,6 +10,7 @@ import { FakeProcesses } from './fake-processes.ts'
 const place = { worker: 1, supervisor: 'here', incarnation: 4, executors: [2, 3] }
 const assignment: Assignment = {
   epoch: 4,
+  fence: 4,
   executors: 4,
   workers: [{ worker: 1, incarnation: 4, executors: [2, 3] }],
   isActive: true,

@@ -137,7 +137,7 @@ export class WorkerCrew {
       ...(worker !== undefined && { url: worker.url }),
     }))
     const executors = Math.max(...this.#posts.flatMap((post) => post.executors)) + 1
-    const assignment = { epoch: ++this.#epoch, executors, workers, isActive: true }
+    const assignment = { epoch: ++this.#epoch, fence: this.#epoch, executors, workers, isActive: true }
     for (const { worker } of this.#posts) worker?.tell({ kind: 'assignment', assignment, positions: {} })
   }
 

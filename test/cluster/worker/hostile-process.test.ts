@@ -93,7 +93,7 @@ test('a worker lives on whatever is said to it, and says in its log what that wa
   heard.length = 0
   worker.tell({
     kind: 'assignment',
-    assignment: { epoch: 1, executors: 1, workers: [{ worker: 0, incarnation: 1, executors: [0] }], isActive: true },
+    assignment: { epoch: 1, fence: 1, executors: 1, workers: [{ worker: 0, incarnation: 1, executors: [0] }], isActive: true },
     positions: {},
   })
   while (ends.length === 0 && !heard.some(({ kind }) => kind === 'over')) await new Promise<void>((resolve) => (look = resolve))

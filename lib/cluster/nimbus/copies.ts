@@ -1,0 +1,48 @@
+/**
+ * Which hosts should have copies of what topologies keep: without those that are lost, and with newcomers where there are too few. Pure.
+ *
+ * Taking one out is always right, as each has everything; the newcomer is only named: a member brings it in (`cluster/state/sets.ts`).
+ */
+import type { StateRecord, SupervisorRecord } from '../records.ts'
+import type { Step } from './decide.ts'
+import type { SeenHost } from './hosts.ts'
+import type { Known } from './known.ts'
+
+/** `hosts`: those that are there or not called lost yet. */
+export function tendCopies({ states, supervisors, assignments }: Known, hosts: readonly SeenHost[]): readonly Step[] {
+  const load = new Map<string, number>()
+  for (const { record } of states.values()) for (const id of record.members) load.set(id, (load.get(id) ?? 0) + 1)
+  return [...states].flatMap(([name, { key, version, record }]) => {
+    const runs = new Set(assignments.get(name)?.record.workers.map(({ supervisor }) => supervisor))
+    const there = [...supervisors.values()].map((read) => read.record)
+    const next = tended(record, hosts, there, (id) => [runs.has(id) ? 0 : 1, load.get(id) ?? 0])
+    if (next === undefined) return []
+    const { members, joining } = next
+    const what = `the state of ${name} has its copies on ${members.join(', ')}${joining === undefined ? '' : `, and soon on ${joining}`}`
+    return [{ what, guards: [{ key, version }], writes: [{ key, value: JSON.stringify(next) }] }]
+  })
+}
+
+/** `undefined`: it is well as it is. `rank`: where it is better, the less. */
+function tended(
+  record: StateRecord,
+  hosts: readonly SeenHost[],
+  there: readonly SupervisorRecord[],
+  rank: (id: string) => readonly [number, number],
+): StateRecord | undefined {
+  const known = new Set(hosts.map(({ id }) => id))
+  const living = record.members.filter((id) => known.has(id))
+  // the last ones may come back
+  const members = living.length > 0 ? living : record.members
+  const candidates = there.filter(({ id, unhealthy }) => !members.includes(id) && unhealthy === undefined).map(({ id }) => id)
+  const wants = living.length > 0 && members.length < record.copies
+  const isNamed = record.joining !== undefined && candidates.includes(record.joining)
+  const [best] = candidates.toSorted((a, b) => compare(rank(a), rank(b)) || (a < b ? -1 : 1))
+  const joining = wants ? (isNamed ? record.joining : best) : undefined
+  if (members.length === record.members.length && joining === record.joining) return undefined
+  return { members, copies: record.copies, ...(joining !== undefined && { joining }) }
+}
+
+function compare([a, c]: readonly [number, number], [b, d]: readonly [number, number]): number {
+  return a - b || c - d
+}
