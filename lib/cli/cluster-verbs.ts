@@ -24,6 +24,7 @@ export const clusterVerbNames = [
   'nimbus',
   'supervisor',
   'deploy',
+  'hosts',
   'list',
   'describe',
   'top',
@@ -96,6 +97,9 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
     .option('--no-wait', 'return once the cluster has it')
     .option('--json', 'print the outcome as one JSON line')
     .action(async (file: string, flags: DeployFlags) => done(await (await import('./deploy.ts')).deploy(file, flags, io)))
+  remote('hosts', 'The nimbuses and supervisors of the cluster.', 'squall hosts')
+    .option('--json', 'as one JSON line')
+    .action(async (flags: RemoteFlags) => done(await (await import('./hosts.ts')).hosts(flags, io)))
   remote('list', 'The topologies of the cluster.', 'squall list')
     .option('--json', 'as one JSON line')
     .action(async (flags: RemoteFlags) => done(await (await import('./list.ts')).list(flags, io)))

@@ -43,6 +43,38 @@ describe('list', () => {
   })
 })
 
+test('hosts: who leads, what is free, and who takes nothing', async () => {
+  const host = { slots: 4, usedSlots: 1, cores: 2, memoryMb: 7_940, isAvoided: false, uptimeS: 72, version: '0.2.0' }
+  const cluster = {
+    version: '0.2.0',
+    nimbuses: [
+      { id: 'n1', url: 'https://a:6688', isLeading: true },
+      { id: 'n2', url: 'https://b:6688', isLeading: false },
+    ],
+    supervisors: [
+      { ...host, id: 's1', host: 'a' },
+      { ...host, id: 's2', host: 'b', unhealthy: 'its disk is nearly full' },
+    ],
+    slots: 8,
+    usedSlots: 2,
+    topologies: 1,
+  }
+  const api = await fakeApi({ 'GET /v1/cluster': cluster })
+  expect((await api.squall('hosts')).stdout).toBe(
+    [
+      'nimbus',
+      'https://a:6688  leads',
+      'https://b:6688  stands by',
+      '',
+      'host  slots  used  cores     MB  uptime  version',
+      'a         4     1      2  7,940   01:12  0.2.0',
+      'b         4     1      2  7,940   01:12  0.2.0    takes no workers: its disk is nearly full',
+      '',
+    ].join('\n'),
+  )
+  expect(JSON.parse((await api.squall('hosts', '--json')).stdout)).toEqual(cluster)
+})
+
 describe('a description', () => {
   test('components, workers, and what went wrong', async () => {
     const [worker] = words.workers
