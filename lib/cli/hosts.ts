@@ -24,7 +24,7 @@ function lines({ nimbuses, supervisors }: ClusterSummary): readonly string[] {
         { title: 'nimbus', cell: ({ url }) => url },
         { title: '', cell: ({ isLeading }) => (isLeading ? 'leads' : 'stands by') },
       ],
-      nimbuses,
+      nimbuses.toSorted((a, b) => (a.url < b.url ? -1 : 1)),
     ),
     '',
     ...columnLines<ClusterSummary['supervisors'][number]>(
@@ -38,7 +38,7 @@ function lines({ nimbuses, supervisors }: ClusterSummary): readonly string[] {
         { title: 'version', cell: ({ version }) => version },
         { title: '', cell: stateOf },
       ],
-      supervisors,
+      supervisors.toSorted((a, b) => (a.host < b.host ? -1 : 1)),
     ),
   ].map((line) => line.trimEnd())
 }

@@ -53,7 +53,7 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
 }
 
 /** The same for several hosts, with nothing asked yet: a service begins also while etcd is away. Errors: `coordinator-address`. */
-export function etcdAt(address: string, options: ConnectOptions = {}): Coordinator {
+export function etcdAt(address: string, options: ConnectOptions = {}): EtcdCoordinator {
   const { schedule = realSchedule, report } = options
   const { scheme, root = '' } = partsOf(address)
   return new EtcdCoordinator(

@@ -23,7 +23,7 @@ export class EtcdCoordinator implements Coordinator {
   readonly #schedule: Schedule
   readonly #commits: EtcdCommits
   readonly #watch: EtcdWatch
-  readonly #leases = new Set<Lease>()
+  readonly #leases = new Set<KeptLease>()
   #closed: Promise<void> | undefined
 
   /** Asks nothing yet. All keys are below `root`, so that several clusters can share one etcd. */
@@ -68,6 +68,14 @@ export class EtcdCoordinator implements Coordinator {
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  /** The same, but its leases hold until their time is over: whoever comes back until then was never away. */
+  leave(): void {
+    this.#closed ??= Promise.resolve()
+    this.#watch.close()
+    for (const lease of this.#leases) lease.lapse()
+    this.#gateway.close()
   }
 
   async #close(): Promise<void> {

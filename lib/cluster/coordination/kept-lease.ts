@@ -48,6 +48,11 @@ export class KeptLease implements Lease {
     await this.#keeping.revoke().catch(() => undefined) // its time will be over soon
   }
 
+  /** Is not renewed any more, and ends when its time is over. */
+  lapse(): void {
+    if (!this.#isOver) this.#over()
+  }
+
   #renewAt(ms: number): void {
     const { schedule } = this.#keeping
     this.#stopRenewing = schedule.after(Math.max(0, ms - schedule.now()), () => void this.#renew())

@@ -107,7 +107,9 @@ export class HttpClient {
     for (let rounds = 0; ; rounds++) {
       const { answer, problem, hasNimbus } = await this.#round(method, path, body, bytesMax)
       if (answer !== undefined) return answer
-      if (!hasNimbus || schedule.now() + roundMs > untilMs) throw problem
+      if (!hasNimbus || patienceMs === 0) throw problem
+      // a leader that others name, and that was asked
+      if (schedule.now() + roundMs > untilMs) throw problem.code === 'not-leader' ? new SquallError('no-leader') : problem
       if (rounds === 0) waiting?.()
       await new Promise<void>((resolve) => schedule.after(roundMs, resolve))
     }

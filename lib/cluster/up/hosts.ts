@@ -15,6 +15,7 @@ import { HttpBlobs, blobFrom } from '../blobstore/http-blobs.ts'
 import { etcdAt, etcdHosts } from '../coordination/connect.ts'
 import type { ConnectOptions } from '../coordination/connect.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
+import type { EtcdCoordinator } from '../coordination/etcd.ts'
 import { HttpClient } from '../http/client.ts'
 import type { Tls } from '../http/token.ts'
 import { startNimbus } from '../nimbus/start.ts'
@@ -110,7 +111,9 @@ export async function startSupervisorHost(options: SupervisorHostOptions): Promi
       stop: async () => {
         isOver = true
         await supervisor.stop({ andWorkers: options.endsWorkers })
-        await coordinator.close()
+        // its workers go on: the host is there for some seconds more, in which the next one may come
+        if (options.endsWorkers) await coordinator.close()
+        else coordinator.leave()
       },
     }
   } catch (error) {
@@ -138,7 +141,7 @@ function made(folder: string): string {
   }
 }
 
-function coordinatorOf({ coordinator, etcd, report }: HostOptions): Coordinator {
+function coordinatorOf({ coordinator, etcd, report }: HostOptions): EtcdCoordinator {
   return etcdAt(coordinator, { ...etcd, report })
 }
 

@@ -105,6 +105,9 @@ describe.runIf(hasEtcd())('several hosts', () => {
     // its supervisor ends, and the next one takes it over
     expect(await supervisor.end('SIGTERM')).toBe(130)
     expect(isAlive(first)).toBe(true)
+    // nobody takes the host for lost meanwhile
+    const { supervisors } = JSON.parse((await squall(['hosts', '--json', ...asking])).stdout) as { supervisors: unknown[] }
+    expect(supervisors).toHaveLength(1)
     supervisor = supervisorIn(a, '--end-workers')
     await supervisor.ready()
     await vi.waitFor(async () => expect(await worker()).toEqual(first), patience)
