@@ -76,7 +76,9 @@ function chosen(
   const placed = placeTasks({ components: components.map(({ tasks }) => ({ taskCount: tasks })) }, executors)
   const mine = new Set(placed.slice(tasksBefore, tasksBefore + (components[at]?.tasks ?? 0)))
   return workers.filter(
-    (worker) => (number ?? worker.id) === worker.id && (at === -1 || worker.executors.some((executor) => mine.has(executor))),
+    (worker) =>
+      (number ?? worker.id) === worker.id &&
+      (at === -1 || worker.state === 'ended' || worker.executors.some((executor) => mine.has(executor))),
   )
 }
 
@@ -94,8 +96,17 @@ class LogReader {
 
   /** The last `max` lines of what is there, also one that is not complete. */
   async last(max: number): Promise<readonly string[]> {
-    const { from, next, text } = await this.#cluster.log(this.#log, undefined, partBytes)
+    const { next, ...end } = await this.#cluster.log(this.#log, undefined, partBytes)
     this.#next = next
+    let { from, text } = end
+    for (let part = 1; part < partsMax && from > 0 && text.split('\n').length <= max + 1; part++) {
+      const start = Math.max(0, from - partBytes)
+      const before = await this.#cluster.log(this.#log, start, from - start)
+      // what is older is not kept
+      if (before.from >= from || before.next !== from) break
+      from = before.from
+      text = before.text + text
+    }
     const lines = text.split('\n')
     // the first one began before
     if (from > 0) lines.shift()

@@ -98,6 +98,8 @@ function removals(known: Known, isCurrent: (key: string, id: string) => boolean)
   const gone = [
     ...[...known.workers].filter(([key, { record }]) => {
       const assignment = known.assignments.get(nameOf(key))?.record
+      // they name the logs of a run that is over
+      if (hasEnded(known, record)) return false
       return !isCurrent(key, record.id) || (assignment !== undefined && !assignment.workers.some(({ worker }) => worker === record.worker))
     }),
     ...[...known.positions].filter(([key, { record }]) => !isCurrent(key, record.id)),
@@ -115,6 +117,12 @@ function removals(known: Known, isCurrent: (key: string, id: string) => boolean)
     })
   }
   return steps
+}
+
+/** Whether it is a worker of a run that has ended by itself, of a topology that nobody has killed. */
+function hasEnded(known: Known, { name, id }: WorkerRecord): boolean {
+  const topology = known.topologies.get(name)?.record
+  return topology?.id === id && topology.wanted !== 'killed' && isOver(topology, known.results.get(name)?.record)
 }
 
 export function versionOf(key: string, read: { readonly version: number } | undefined): Guard {

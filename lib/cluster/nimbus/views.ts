@@ -42,7 +42,7 @@ export const TopologyDescription = TopologySummary.extend({
       /** none: it does not run yet */
       pid: z.int().optional(),
       executors: z.array(z.int()),
-      state: z.enum(['starting', 'running', 'waiting', 'failing', 'stopping']),
+      state: z.enum(['starting', 'running', 'waiting', 'failing', 'stopping', 'ended']),
       restarts: z.int(),
       /** names its log: GET /v1/logs/{log} */
       log: z.string().optional(),
@@ -133,23 +133,25 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
   return {
     ...summaryOf(topology, insight),
     id,
-    workers: workersOf(topology, known).map(({ worker, supervisor, incarnation, executors }) => {
-      const record = known.workers.get(`${name}/${worker}`)?.record
-      const current = record?.id === id && record.incarnation === incarnation ? record : undefined
-      const host = known.supervisors.get(supervisor)?.record.host ?? record?.host ?? supervisor
-      const { pid, state = 'starting', restarts = 0, log, error } = current ?? {}
-      return {
-        id: worker,
-        supervisor,
-        host,
-        executors,
-        state,
-        restarts,
-        ...(pid !== undefined && { pid }),
-        ...(log !== undefined && { log }),
-        ...(error !== undefined && { error }),
-      }
-    }),
+    workers: isOver(topology, result)
+      ? endedIn(topology, known)
+      : workersOf(topology, known).map(({ worker, supervisor, incarnation, executors }) => {
+          const record = known.workers.get(`${name}/${worker}`)?.record
+          const current = record?.id === id && record.incarnation === incarnation ? record : undefined
+          const host = known.supervisors.get(supervisor)?.record.host ?? record?.host ?? supervisor
+          const { pid, state = 'starting', restarts = 0, log, error } = current ?? {}
+          return {
+            id: worker,
+            supervisor,
+            host,
+            executors,
+            state,
+            restarts,
+            ...(pid !== undefined && { pid }),
+            ...(log !== undefined && { log }),
+            ...(error !== undefined && { error }),
+          }
+        }),
     components: topology.components.map((component) => {
       const own = counts.get(component.id)
       return { ...component, ...(own !== undefined && { counts: own }) }
@@ -193,6 +195,15 @@ export function clusterOf({ known, dateMs }: Insight, blacklist: readonly string
     usedSlots: supervisors.reduce((sum, { usedSlots }) => sum + usedSlots, 0),
     topologies: known.topologies.size,
   }
+}
+
+/** Workers of a run that is over, for their logs. */
+function endedIn({ name, id }: TopologyRecord, known: Known): TopologyDescription['workers'] {
+  return [...known.workers.values()].flatMap(({ record }) => {
+    const { worker, supervisor, host, restarts, log } = record
+    if (record.name !== name || record.id !== id) return []
+    return [{ id: worker, supervisor, host, executors: [], state: 'ended' as const, restarts, ...(log !== undefined && { log }) }]
+  })
 }
 
 function workersOf(

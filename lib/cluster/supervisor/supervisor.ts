@@ -61,6 +61,9 @@ const lastWritesMs = 2_000
 /** How long a worker whose assignment is gone has for what is under way. */
 const drainMs = 2_000
 
+/** Logs of workers that have ended, each as large as two files of a log. */
+const endedMax = 32
+
 interface Resident extends Here {
   readonly life: WorkerLife
   readonly key: string
@@ -76,6 +79,8 @@ export class Supervisor {
   readonly #residents = new Map<string, Resident>()
   /** folders of workers that had ended when this supervisor came */
   readonly #leftovers = new Set<string>()
+  /** workers that ended when their run had, oldest first: their logs can be read */
+  readonly #ended = new Map<string, Pick<Resident, 'name' | 'id'>>()
   #known: KnownRecords | undefined
   #keptBundles: string | undefined
   #isOver = false
@@ -115,8 +120,9 @@ export class Supervisor {
       [...known.assignments.values()].map(({ record }) => record),
     )
     const { start, tell, stop } = stepsTo(wanted, this.#residents, known.unreadable)
-    for (const key of this.#leftovers) if (!wanted.has(key)) this.#removeFolder(key)
+    for (const key of this.#leftovers) if (!wanted.has(key)) this.#leave(key, this.#options.folders.record(key))
     this.#leftovers.clear()
+    for (const [key, of] of this.#ended) if (!this.#isToBeRead(of)) this.#forget(key)
     for (const key of stop) void this.#stop(key)
     for (const one of start) {
       const { name, id } = one.assignment
@@ -172,7 +178,7 @@ export class Supervisor {
       ...of,
       supervisor,
       host,
-      log: this.logs.add(key, join(folders.pathOf(key), 'worker.log')),
+      log: this.logs.add(key, this.#logFile(key)),
       before: folders.record(key),
       schedule,
       processes,
@@ -208,7 +214,7 @@ export class Supervisor {
     return {
       launch: { ...launch, ...(tls !== undefined && { tls }), ...(homeFile !== undefined && { homeFile }) },
       folder,
-      logFile: join(folder, 'worker.log'),
+      logFile: this.#logFile(key),
       startFolder: topology.folder,
       heapMb,
       environment,
@@ -222,13 +228,33 @@ export class Supervisor {
     await resident.life.stop(drainMs)
     if (this.#isOver) return
     this.#residents.delete(key)
-    this.logs.remove(resident.life.log)
-    this.#removeFolder(key)
+    this.#leave(key, resident)
     // its place may be wanted again, with another incarnation
     if (this.#known !== undefined) this.sync(this.#known)
   }
 
-  #removeFolder(key: string): void {
+  /** What a worker has printed stays after a run that has ended by itself, until the topology is killed. */
+  #leave(key: string, of: Pick<Resident, 'name' | 'id'> | undefined): void {
+    if (of === undefined || !this.#isToBeRead(of)) return this.#forget(key)
+    this.#ended.set(key, { name: of.name, id: of.id })
+    this.logs.add(key, this.#logFile(key))
+    const [oldest] = this.#ended.keys()
+    if (this.#ended.size > endedMax && oldest !== undefined) this.#forget(oldest)
+  }
+
+  /** Nobody has assigned it any more, and nobody has killed it. */
+  #isToBeRead({ name, id }: Pick<Resident, 'name' | 'id'>): boolean {
+    const topology = this.#known?.topologies.get(name)?.record
+    return topology?.id === id && topology.wanted !== 'killed' && this.#known?.assignments.has(name) === false
+  }
+
+  #logFile(key: string): string {
+    return join(this.#options.folders.pathOf(key), 'worker.log')
+  }
+
+  #forget(key: string): void {
+    this.#ended.delete(key)
+    this.logs.remove(key)
     try {
       this.#options.folders.remove(key)
     } catch (error) {

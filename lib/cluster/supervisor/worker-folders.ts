@@ -1,7 +1,7 @@
 /**
  * The folders of the workers of a host, one each: what a supervisor leaves there is for the next one of the host. A port: in a simulation there is no disk.
  *
- *     FOLDER/KEY/            launch.json, worker.json, record.json, worker.log, worker.log.1
+ *     FOLDER/KEY/            launch.json, worker.json, record.json, worker.log, worker.log.POSITION
  */
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

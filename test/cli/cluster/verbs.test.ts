@@ -362,6 +362,18 @@ describe('logs', () => {
     expect((await api.squall('describe', 'words')).stderr).toContain('no topology has the name \\u001b[2Jx')
   })
 
+  test('more lines than fit into one part of a log are read from its end backwards', async () => {
+    const parts = [
+      { from: 3, next: 8, size: 8, text: 'b\ncc\n' },
+      { from: 0, next: 3, size: 8, text: 'a\nb' },
+    ]
+    let calls = 0
+    const api = await fakeApi({ 'GET /v1/topologies/words': words, 'GET /v1/logs/aa': () => parts[calls++ % 2] })
+    expect((await api.squall('logs', 'words', '--lines', '2')).stdout).toBe('bb\ncc\n')
+    expect((await api.squall('logs', 'words')).stdout).toBe('a\nbb\ncc\n')
+    expect(calls).toBe(4)
+  })
+
   test('follow what comes, across a file that begins anew', async () => {
     let calls = 0
     const parts = [part('a\n'), part('b\nc', 2), part('d\n', 5), { from: 0, next: 2, size: 2, text: 'e\n' }]

@@ -163,12 +163,14 @@ describe('the API of nimbus', () => {
     await client.update('t', { bundle, file: 'new.ts', params: {}, config: {}, components: [] })
     await cluster.passing(0)
     expect(cluster.assignment('t')).toMatchObject({ bundle, isActive: true, workers: [{ worker: 0, executors: [0, 1] }] })
+    await cluster.say('t', 0, 'running', { log: 'aa' })
     await cluster.finish('t')
     await cluster.passing(10_000)
+    expect(await client.list()).toMatchObject([{ state: 'finished', workers: 0 }])
     expect(await client.describe('t')).toMatchObject({
       state: 'finished',
       uptimeS: 0,
-      workers: [],
+      workers: [{ id: 0, state: 'ended', log: 'aa', executors: [] }],
       result: { state: 'finished', acked: 9 },
     })
     await client.kill('t')

@@ -126,18 +126,20 @@ describe('the life of a topology', () => {
     await cluster.host('a', { slots: 1 })
     await cluster.deploy(first, { name: 't', workers: 1 })
     await cluster.deploy(first, { name: 'u', workers: 1 })
-    await cluster.say('t', 0, 'running')
+    await cluster.say('t', 0, 'running', { log: 'aa' })
     await cluster.finish('t', 'stopped') // as a worker that is started anew says
     expect(cluster.assignment('u')).toBeUndefined()
     await cluster.finish('t')
     expect(cluster.assignment('t')).toBeUndefined()
-    expect(cluster.read(keys.worker('t', 0))).toBeUndefined()
+    expect(cluster.read(keys.worker('t', 0))).toMatchObject({ log: 'aa' }) // where it can be read
     expect(placesOf(cluster.assignment('u'))).toEqual(['0@a.1'])
     expect(cluster.read(keys.result('t'))).toMatchObject({ state: 'finished', acked: 9 })
     await expect(cluster.done(first.nimbus.change((known) => setActive(known, 't', true)))).rejects.toMatchObject({ code: 'topology-over' })
     await cluster.done(first.nimbus.change((known) => kill(known, 't', {})))
     expect(cluster.topology('t')).toBeUndefined()
     expect(cluster.read(keys.result('t'))).toBeUndefined()
+    await cluster.passing(0)
+    expect(cluster.read(keys.worker('t', 0))).toBeUndefined()
   })
 
   test('what is asked of an unknown one names what was meant', async () => {

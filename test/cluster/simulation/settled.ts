@@ -23,6 +23,8 @@ class Settled {
   readonly #assignments: readonly AssignmentRecord[]
   readonly #workers: readonly WorkerRecord[]
   readonly #processes: readonly SimProcess[]
+  /** the deployments that have ended by themselves: their logs stay */
+  readonly #over: readonly string[]
 
   constructor(cluster: SimCluster) {
     const { world } = cluster
@@ -31,6 +33,7 @@ class Settled {
     this.#assignments = world.readAll('assignments/')
     this.#workers = world.readAll('workers/')
     this.#processes = cluster.hosts.flatMap(({ machine }) => machine.alive)
+    this.#over = this.#topologies.filter((one) => isOver(one, world.read(keys.result(one.name)))).map(({ id }) => id)
   }
 
   *troubles(): Generator<string, void> {
@@ -124,7 +127,7 @@ class Settled {
     )
     const living = new Set(this.#assignments.map(({ id }) => id))
     for (const { name, worker, id } of this.#workers)
-      if (placed.get(`${name}/${worker}`) !== id) yield `there is a record of worker ${worker} of ${id}`
+      if (placed.get(`${name}/${worker}`) !== id && !this.#over.includes(id)) yield `there is a record of worker ${worker} of ${id}`
     for (const { key, value } of world.ledger.store.list('positions/').entries)
       // who has an executor now may not have said anything of it
       if (!living.has((JSON.parse(value) as PositionsRecord).id)) yield `there is ${key}`
@@ -150,7 +153,8 @@ class Settled {
       )
       if (here.length > slots) yield `${id} has ${here.length} workers in ${slots} slots`
       const wanted = here.map(({ assignment, place }) => workerKey(assignment.id, place)).toSorted()
-      if (!isDeepStrictEqual([...folders.keys()].toSorted(), wanted)) yield `${id} has the folders ${[...folders.keys()].join(' ')}`
+      const kept = [...folders.keys()].filter((key) => !this.#over.some((one) => key.startsWith(`${one}-w`)))
+      if (!isDeepStrictEqual(kept.toSorted(), wanted)) yield `${id} has the folders ${[...folders.keys()].join(' ')}`
       if (host?.supervisor.workers !== here.length) yield `${id} looks after ${host?.supervisor.workers} workers of ${here.length}`
       const code = new Set(here.map(({ assignment }) => assignment.bundle))
       if (!isDeepStrictEqual(new Set(bundles), code)) yield `${id} keeps ${bundles.size} bundles of ${code.size}`

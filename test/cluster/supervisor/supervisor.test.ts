@@ -1,5 +1,5 @@
 /** A supervisor, its records in a coordinator in memory, its workers no processes, all under virtual time. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -164,6 +164,40 @@ describe('what is assigned to a host', () => {
     expect(folders()).toEqual([])
     expect(kept.at(-1)).toEqual([])
     expect(worker('words', 0)).toBeUndefined() // nobody writes of what is gone
+  })
+
+  test('when its run is over its log stays, also for the next supervisor, until the topology is killed', async () => {
+    const topology = topologyOf('words')
+    deploy(topology, assignmentOf('words', [{ worker: 0 }]))
+    const first = await host()
+    await schedule.advance(500)
+    const log = worker('words', 0)?.log ?? ''
+    writeFileSync(join(folder, 'workers', 'words-1-w0-i1', 'worker.log'), 'what it said\n')
+    cluster.commit([], [{ key: keys.assignment('words'), delete: true }])
+    await schedule.advance(5_000)
+    expect(processes.alive).toEqual([])
+    expect(first.supervisor.workers).toBe(0)
+    expect(first.supervisor.logs.read(log)?.text).toBe('what it said\n')
+    await first.leave()
+    const { supervisor } = await host()
+    await schedule.advance(500)
+    expect(supervisor.logs.read(log)?.text).toBe('what it said\n')
+    put(keys.topology('words'), { ...topology, wanted: 'killed' })
+    await schedule.advance(500)
+    expect(supervisor.logs.read(log)).toBeUndefined()
+    expect(folders()).toEqual([])
+  })
+
+  test('of workers that have ended, the last 32 logs are kept', async () => {
+    const names = Array.from({ length: 34 }, (_, i) => `t${String(i).padStart(2, '0')}`)
+    for (const name of names) deploy(topologyOf(name), assignmentOf(name, [{ worker: 0 }]))
+    await host()
+    await schedule.advance(500)
+    for (const name of names) {
+      cluster.commit([], [{ key: keys.assignment(name), delete: true }])
+      await schedule.advance(5_000)
+    }
+    expect(folders()).toEqual(names.slice(2).map((name) => `${name}-1-w0-i1`))
   })
 
   test('code that nobody needs is not kept: what an earlier supervisor left, and what came too late', async () => {
@@ -485,13 +519,28 @@ test('a log that has become large is put aside, and the worker goes on with it',
   writeFileSync(file, 'x'.repeat(1_000))
   await schedule.advance(10_000)
   await supervisor.logs.cut()
-  expect(existsSync(`${file}.1`)).toBe(false)
+  const log = worker('words', 0)?.log ?? ''
+  const aside = (): string[] => readdirSync(join(folder, 'workers', 'words-1-w0-i1')).filter((name) => name.startsWith('worker.log.'))
+  expect(aside()).toEqual([])
   writeFileSync(file, 'y'.repeat(1_001))
   await schedule.advance(10_000)
   await supervisor.logs.cut()
   writeFileSync(file, 'z\n', { flag: 'a' })
-  expect(readFileSync(`${file}.1`, 'utf8')).toBe('y'.repeat(1_001))
-  expect(supervisor.logs.read(worker('words', 0)?.log ?? '', 1_001)).toEqual({ from: 0, next: 2, size: 2, text: 'z\n' })
+  expect(aside()).toEqual(['worker.log.0'])
+  // whoever follows it goes on where it was, and what was put aside can be read
+  expect(supervisor.logs.read(log, 1_001)).toEqual({ from: 1_001, next: 1_003, size: 1_003, text: 'z\n' })
+  expect(supervisor.logs.read(log, 999)).toEqual({ from: 999, next: 1_003, size: 1_003, text: 'yyz\n' })
+  expect(supervisor.logs.read(log, 0, 10)).toEqual({ from: 0, next: 10, size: 1_003, text: 'y'.repeat(10) })
+  expect(supervisor.logs.read(log, undefined, 4)).toMatchObject({ from: 999, text: 'yyz\n' })
+  writeFileSync(file, 'é'.repeat(600), { flag: 'a' })
+  await schedule.advance(10_000)
+  await supervisor.logs.cut()
+  expect(aside()).toEqual(['worker.log.1001'])
+  expect(supervisor.logs.read(log, 0, 4)).toEqual({ from: 1_001, next: 1_005, size: 2_203, text: 'z\né' })
+  expect(supervisor.logs.read(log, undefined, 5)).toMatchObject({ from: 2_199, text: 'éé' })
+  expect(supervisor.logs.read(log, 2_203)).toMatchObject({ from: 2_203, next: 2_203, text: '' })
+  writeFileSync(file, 'on\n', { flag: 'a' })
+  expect(supervisor.logs.read(log, 2_201)).toMatchObject({ next: 2_206, text: 'éon\n' })
 })
 
 const result = { state: 'finished', seconds: 1, emitted: 1, acked: 1, failed: 0, expired: 0, replayed: 0, deadLettered: 0, atMs: 1 }
