@@ -47,6 +47,8 @@ export class SimProcess {
   positions: Record<string, number> = {}
   /** since when nobody wants it */
   strangeSinceMs: number | undefined
+  /** since when it stands still */
+  hungSinceMs: number | undefined
   readonly #world: World
   readonly #observer: Observer
   #listener: Listener | undefined

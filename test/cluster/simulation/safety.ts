@@ -32,6 +32,8 @@ const staleMs = 12_000
 const lostMs = 2_000
 /** A worker that nobody wants ends within this: three steps of its end, and a supervisor that has just begun. */
 const strangeMs = 25_000
+/** One that says nothing for ten seconds is killed; one that is being ended has three steps for it. */
+const hungMs = 22_000
 /** Positions are written each second. */
 const positionsMs = 15_000
 
@@ -141,6 +143,10 @@ export class Safety {
         else process.strangeSinceMs ??= now
         const sinceMs = Math.max(process.strangeSinceMs ?? now, now - (supervisor?.wellMs ?? 0))
         if (now - sinceMs > strangeMs) this.#fail(`nobody wants ${process.name}, and it lives on`)
+        if (!process.time.isPaused) process.hungSinceMs = undefined
+        else process.hungSinceMs ??= now
+        const silentSinceMs = Math.max(process.hungSinceMs ?? now, now - (supervisor?.wellMs ?? 0))
+        if (process.isNoted && now - silentSinceMs > hungMs) this.#fail(`${process.name} hangs, and nobody does anything about it`)
       }
     if (this.#isolating) this.#isolatedMs = now
   }

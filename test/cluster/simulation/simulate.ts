@@ -11,7 +11,7 @@ import { Safety, Unsafe } from './safety.ts'
 import { troublesOf } from './settled.ts'
 import { Users, names } from './users.ts'
 import { World } from './world.ts'
-import type { Node } from './world.ts'
+import type { Node, Weather } from './world.ts'
 
 export interface Simulated {
   readonly digest: string
@@ -129,6 +129,7 @@ export class SimCluster implements Observer {
       () => this.#cut(world.one([this.#leading ?? nimbus, nimbus, host])?.node),
       () => this.#weather(world.one([this.#leading ?? nimbus, nimbus, host])?.node),
       () => this.#lost(host),
+      () => this.#handedOver(),
       () => this.#worker(host),
       () => this.#worker(host),
       () => this.#sickness(world.one([host.id, ...names]) ?? host.id),
@@ -183,10 +184,20 @@ export class SimCluster implements Observer {
     this.#for(`cut ${node.id}`, 100, 20_000, () => node.cut(false))
   }
 
-  #weather(node: Node | undefined): void {
+  #weather(node: Node | undefined, weather: Weather = this.world.chance(0.5) ? 'slow' : 'lossy'): void {
     if (node?.isWell !== true) return
-    node.become(this.world.chance(0.5) ? 'slow' : 'lossy')
+    node.become(weather)
     this.#for(`badWeather ${node.id} ${node.weather}`, 1_000, 20_000, () => node.become('well'))
+  }
+
+  /** The next leader hears of things late, and leads at once. */
+  #handedOver(): void {
+    const { world } = this
+    const leader = this.#leading
+    if (leader?.node?.isWell !== true) return
+    for (const one of this.nimbuses) if (one !== leader) this.#weather(one.node, 'slow')
+    for (let i = 0; i < 3; i++) this.#users.act()
+    world.after(world.between(5, 100), () => this.#stopped(leader))
   }
 
   #lost(host: SimHost): void {
@@ -239,7 +250,6 @@ export class SimCluster implements Observer {
     this.#sick.clear()
     for (const host of this.hosts) {
       host.trouble = undefined
-      for (const process of host.machine.alive) process.time.resume()
     }
     for (const one of [...this.nimbuses, ...this.hosts]) {
       // what was stopping gently is not waited for
