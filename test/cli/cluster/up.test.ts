@@ -78,6 +78,8 @@ test('a cluster of one machine: what is deployed comes back after Ctrl-C, and li
   expect(deployed).toMatchObject({ code: 0, stderr: '' })
   expect(JSON.parse(deployed.stdout)).toMatchObject({ kind: 'deployed', name: 'counting', tasks: 2 })
   await vi.waitFor(async () => expect(await described('counting')).toMatchObject({ state: 'finished', result: { acked: 3 } }), patience)
+  expect((await described('counting')).workers).toMatchObject([{ state: 'ended' }])
+  expect(await ask('logs', 'counting')).toBe('lines: 3\n')
 
   expect((await squall(['deploy', 'endless.ts'], { cwd, env })).stdout).toContain('endless is active: 1 worker, 1 executor, 2 tasks\n')
   await vi.waitFor(async () => expect((await described('endless')).components[1]).toMatchObject({ counts: { acked: 1_000 } }), patience)
@@ -104,9 +106,17 @@ test('a cluster of one machine: what is deployed comes back after Ctrl-C, and li
   running = await up(folder)
   await vi.waitFor(active, patience)
   expect(await workerOf('endless')).toEqual(second)
+  expect(await ask('logs', 'counting')).toBe('lines: 3\n')
+
+  expect(await ask('rebalance', 'endless', '--executors', '2', '--workers', '2')).toBe('endless gets 2 workers, 2 executors, 2 tasks\n')
+  const spread = { state: 'active', executors: 2, workers: [{ executors: [0] }, { executors: [1] }] }
+  await vi.waitFor(async () => expect(await described('endless')).toMatchObject(spread), patience)
+  expect(isAlive(second)).toBe(false)
+  await vi.waitFor(async () => expect((await described('endless')).components[1]).toMatchObject({ counts: { acked: 1_000 } }), patience)
+  const third = await workerOf('endless')
 
   expect(await ask('kill', 'endless')).toBe('endless is gone\n')
-  await vi.waitFor(() => expect(isAlive(second)).toBe(false), patience)
+  await vi.waitFor(() => expect(isAlive(third)).toBe(false), patience)
   expect(JSON.parse(await ask('list', '--json'))).toMatchObject([{ name: 'counting', state: 'finished' }])
   running.child.kill('SIGTERM')
   expect(await running.code).toBe(130)
