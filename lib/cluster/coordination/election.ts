@@ -30,6 +30,8 @@ export interface ElectionOptions {
 export interface Leadership {
   /** Holds for as long as nobody else leads: belongs into every commit of the leader. */
   readonly guard: Guard
+  /** The revision at which it began: what leaders before have written is older. */
+  readonly created: number
   /** False from some time before somebody else can lead. */
   readonly isLeading: boolean
 }
@@ -109,6 +111,7 @@ export class Election {
     const state = { isOver: false }
     onLead({
       guard: { key, created },
+      created,
       get isLeading() {
         return !state.isOver && schedule.now() < endMs()
       },

@@ -73,7 +73,7 @@ export class Nimbus {
   #mirror: Mirror | undefined
   #reign: Reign | undefined
   #problems: ReadonlyMap<string, string> = new Map()
-  /** what was written here last: decisions wait until the copy has it */
+  /** what the copy must have for decisions: all that was written here, or by leaders before */
   #writtenRevision = 0
   #isStarted = false
   #isOver = false
@@ -228,6 +228,8 @@ export class Nimbus {
     const { schedule, lostMs, leaseMs, id, report } = this.#options
     const presence = new Presence({ lostMs, leaseMs }, schedule.now())
     this.#reign = { leadership, presence, failures: new Failures(), killed: new Map() }
+    // what the last leader has done comes before the making of this one's record
+    this.#writtenRevision = Math.max(this.#writtenRevision, leadership.created)
     this.counts.elections++
     report(`${id} leads`)
     this.#wake()

@@ -289,6 +289,23 @@ describe('several nimbuses', () => {
     expect([first.nimbus.isLeading, second.nimbus.isLeading]).toEqual([false, true])
   })
 
+  test('one that leads before it has heard of all that the last one did decides when it has', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const second = await cluster.stand('n2')
+    // its copy of the records is late, the end of the leader is not
+    const delays = [5_000]
+    second.coordinator.watchDelayMs = () => delays.shift() ?? 1
+    await cluster.deploy(first, { name: 't' })
+    void first.nimbus.stop()
+    await cluster.passing(2_000)
+    expect(second.nimbus.isLeading).toBe(true)
+    expect(second.nimbus.known.topologies.size).toBe(0)
+    expect(second.nimbus.counts).toMatchObject({ decisions: 0, conflicts: 0 })
+    await cluster.passing(5_000)
+    expect(second.nimbus.counts.decisions).toBeGreaterThan(0)
+    expect(cluster.assignment('t')?.epoch).toBe(1)
+  })
+
   test('a new leader waits one lease before it calls hosts lost', async () => {
     const { cluster, first } = await clusterOf('a', 'b')
     const second = await cluster.stand('n2')

@@ -61,6 +61,10 @@ function described(write: Write): string {
   return [write.key, ...more].join(' ')
 }
 
+function sharesOf({ workers }: AssignmentRecord): unknown {
+  return workers.map(({ worker, executors }) => [worker, executors])
+}
+
 export class Unsafe extends Error {}
 
 export class Safety {
@@ -76,8 +80,12 @@ export class Safety {
   readonly #absences = new Map<string, Absence[]>()
   readonly #absentSince = new Map<string, number>()
   readonly #slots = new Map<string, number>()
+  /** hosts that are not well now */
+  readonly #unwellSince = new Map<string, number>()
   readonly #unhealthyMs = new Map<string, number>()
   readonly #failingMs = new Map<string, number>()
+  /** when a worker was last said not to run */
+  readonly #startingMs = new Map<string, number>()
   /** by id and task: what was written of it last, and when */
   readonly #positions = new Map<string, { readonly position: number; readonly atMs: number }[]>()
   #isolatedMs = -Infinity
@@ -202,6 +210,8 @@ export class Safety {
     }
     if (author?.id !== id) this.#fail(`${author?.id} writes the record of ${id}`)
     this.#slots.set(id, record.slots)
+    if (record.unhealthy === undefined) this.#unwellSince.delete(id)
+    else if (!this.#unwellSince.has(id)) this.#unwellSince.set(id, now)
     if (record.unhealthy !== undefined) this.#unhealthyMs.set(id, Infinity)
     else if (this.#unhealthyMs.get(id) === Infinity) this.#unhealthyMs.set(id, now)
     const fromMs = this.#absentSince.get(id)
@@ -256,6 +266,9 @@ export class Safety {
     this.#incarnations.set(key, incarnation)
     if (old?.supervisor === supervisor) return
     this.#world.count('placed')
+    const unwellSince = this.#unwellSince.get(supervisor)
+    if (unwellSince !== undefined && this.#world.nowMs - unwellSince > staleMs)
+      this.#fail(`${name} is placed on ${supervisor}, which is not well`)
     if (this.#absentSince.get(supervisor) !== undefined && this.#absentMs(supervisor, this.#world.nowMs) > staleMs)
       this.#fail(`${name} is placed on ${supervisor}, which is away`)
     const used = this.#world
@@ -277,10 +290,14 @@ export class Safety {
     const changes: readonly (keyof TopologyRecord)[] = ['workers', 'executors', 'changes', 'isolatedHosts']
     if (this.#isUnsettled() || changes.some((key) => topology[key] !== madeFor[key])) return
     const leaderOf = ({ workers }: AssignmentRecord): number | undefined => workers.find(({ executors }) => executors.includes(0))?.worker
-    const hasOtherLead = leaderOf(now) !== leaderOf(before)
+    // a lead that has not brought its workers together waits for those that it was started with
+    const lead = before.workers.find(({ worker }) => worker === leaderOf(before))
+    const startedMs = this.#startingMs.get(`${now.id}/${lead?.worker}/${lead?.incarnation}`) ?? -Infinity
+    const isStarting = this.#world.nowMs - startedMs < staleMs && !isDeepStrictEqual(sharesOf(now), sharesOf(before))
+    const beginsAnew = isStarting || leaderOf(now) !== leaderOf(before)
     for (const old of before.workers) {
       const place = now.workers.find(({ worker }) => worker === old.worker)
-      if (place?.supervisor !== old.supervisor || (place.incarnation !== old.incarnation && !hasOtherLead)) {
+      if (place?.supervisor !== old.supervisor || (place.incarnation !== old.incarnation && !beginsAnew)) {
         this.#world.count('moved')
         if (!this.#isGone(before, old)) this.#fail(`epoch ${now.epoch} of ${now.id} moves worker ${old.worker} without need`)
       }
@@ -313,6 +330,8 @@ export class Safety {
       this.#fail(`${author?.id} writes ${key}, which is not its to write`)
     if (kind === 'workers') {
       if (place?.incarnation !== record.incarnation) this.#fail(`${author?.id} writes ${key} of incarnation ${record.incarnation}`)
+      // the next record says otherwise
+      this.#startingMs.set(`${record.id}/${worker}/${record.incarnation}`, record.state === 'running' ? this.#world.nowMs : Infinity)
       if (record.state === 'failing') this.#failingMs.set(`${record.id}/${worker}/${record.incarnation}`, this.#world.nowMs)
     } else
       for (const [task, [position]] of Object.entries(record.positions)) {
