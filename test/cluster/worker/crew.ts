@@ -22,6 +22,8 @@ export interface CrewOptions {
   readonly file: string
   readonly params: Readonly<Record<string, unknown>>
   readonly config?: Readonly<Record<string, unknown>>
+  /** whether its spouts rest at first */
+  readonly isResting?: boolean
   /** the executors of each worker */
   readonly placing: readonly (readonly number[])[]
 }
@@ -32,6 +34,7 @@ export class WorkerCrew {
   readonly #posts: Post[]
   readonly #module: string
   #epoch = 0
+  #isActive: boolean
   #over: (outcome: Outcome) => void = () => undefined
   readonly #waiting = new Set<(words: FromWorker) => void>()
   /** what workers have said of themselves and of the run, in order */
@@ -40,6 +43,7 @@ export class WorkerCrew {
   private constructor(options: CrewOptions, module: string) {
     this.#options = options
     this.#module = module
+    this.#isActive = options.isResting !== true
     this.#posts = options.placing.map((executors) => ({ incarnation: 1, executors, worker: undefined }))
     this.outcome = new Promise((resolve) => (this.#over = resolve))
   }
@@ -60,6 +64,13 @@ export class WorkerCrew {
     post.worker = undefined
     post.incarnation++
     await this.#start(worker)
+    this.#assign()
+  }
+
+  /** Its spouts work; told as soon as something was heard of the lead. */
+  async activate(): Promise<void> {
+    if (this.said.length === 0) await new Promise((resolve) => this.#waiting.add(resolve))
+    this.#isActive = true
     this.#assign()
   }
 
@@ -137,7 +148,7 @@ export class WorkerCrew {
       ...(worker !== undefined && { url: worker.url }),
     }))
     const executors = Math.max(...this.#posts.flatMap((post) => post.executors)) + 1
-    const assignment = { epoch: ++this.#epoch, fence: this.#epoch, executors, workers, isActive: true }
+    const assignment = { epoch: ++this.#epoch, fence: this.#epoch, executors, workers, isActive: this.#isActive }
     for (const { worker } of this.#posts) worker?.tell({ kind: 'assignment', assignment, positions: {} })
   }
 

@@ -69,6 +69,19 @@ test('executors move between workers, and nothing fails', async () => {
   expect(await two.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
 })
 
+test('spouts that are woken before the run has begun do not rest', async () => {
+  crew = await WorkerCrew.start({
+    folder,
+    file: 'topologies/word-count.ts',
+    params: { input: join(folder, 'text.txt') },
+    placing: [[0], [1]],
+    isResting: true,
+  })
+  // the lead has not started its executors yet
+  await crew.activate()
+  expect(await crew.outcome).toMatchObject({ state: 'finished', acked: lines })
+})
+
 test('executors move to a worker that is new, and it and those that were there hear each other', async () => {
   const three = await start('topologies/word-count.ts', [[0], [1, 2]])
   await three.until(({ totals }) => totals.acked > lines / 10)
