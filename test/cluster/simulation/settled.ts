@@ -96,6 +96,8 @@ class Settled {
     }
     if (process.host !== place.supervisor) yield `${process.name} belongs on ${place.supervisor}`
     if (process.state !== 'running') yield `${process.name} is ${process.state}`
+    // it is ended soon
+    if (process.time.isPaused) yield `${process.name} hangs`
     if (!isDeepStrictEqual(process.launch.params, params) || !process.launch.module.includes(assignment.bundle))
       yield `${process.name} runs other code`
     const record = this.#workers.find((one) => one.name === name && one.worker === place.worker)
