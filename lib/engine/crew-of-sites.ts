@@ -91,7 +91,8 @@ export class CrewOfSites implements Crew {
       // whoever led before was about to move them
       if (strays.length > 0) await site.drop(strays)
     }
-    if (running.size > 0) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
+    // lanes of a site that served another lead have another number than those of one that is new, and may hold what that lead has sent
+    if (this.#sites.length > 1) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
     await this.#all((site) => site.start(site.executors))
   }
 
