@@ -142,7 +142,8 @@ function findEtcd(): string | undefined {
   return found()
 }
 
-function etcdBinary(): string {
+/** The program, which has to be there. */
+export function etcdBinary(): string {
   const binary = findEtcd()
   if (binary === undefined) throw new Error('there is no etcd: install the package etcd-server')
   return binary
