@@ -149,7 +149,8 @@ export class FaultDisk implements FileSystem {
   #openFile(path: string, inode: Inode): OpenFile {
     return {
       size: async () => inode.bytes.length,
-      read: async (into, at) => inode.bytes.copy(into, 0, at, at + into.length),
+      // there is nothing behind the end of a file that has become shorter meanwhile
+      read: async (into, at) => inode.bytes.copy(into, 0, Math.min(at, inode.bytes.length), at + into.length),
       append: async (bytes) => {
         if (this.#isDown) this.#next()
         const part = this.#isNextCrash ? this.random.below(bytes.length + 1) : Math.min(bytes.length, this.room)

@@ -34,6 +34,11 @@ export interface VolumeOptions {
 
 type Change = WordsOf<'write' | 'rename' | 'remove'>
 
+interface Turn {
+  readonly turn: number
+  isDone: boolean
+}
+
 interface CopyOf {
   readonly of: string
   readonly key: string
@@ -58,10 +63,12 @@ export class Volume {
   readonly #gate = new Gate()
   #notes: Notes | undefined
   #isRead = false
+  /** it has met nobody yet since its process began */
+  #isNew = true
   /** by file: what is done with it, one after the other */
   readonly #chains = new Chains()
-  /** by file, of the writer that has it: the turn that was done last */
-  readonly #turns = new Map<string, number>()
+  /** by file, of the writer that has it: the turn that came last */
+  readonly #turns = new Map<string, Turn>()
   readonly #digests = new Map<string, string>()
   readonly #copies = new Map<string, Copy>()
   #copyCount = 0
@@ -164,10 +171,16 @@ export class Volume {
     const paths = words.do === 'rename' ? [words.path, words.to] : [words.path]
     return await this.#chains.run(paths, async () => {
       // it was sent again, and done, and what comes after it as well
-      if (paths.some((path) => words.turn < (this.#turns.get(path) ?? 0))) return behind
-      for (const path of paths) this.#noteTurn(path, words.turn)
+      const last = paths.map((path) => this.#turns.get(path))
+      if (last.some((one) => one !== undefined && words.turn < one.turn)) return behind
+      // it was answered, perhaps: to do it again would undo it first, and a crash may come between
+      if (last.every((one) => one?.turn === words.turn && one.isDone)) return done
+      const turn = { turn: words.turn, isDone: false }
+      for (const path of paths) this.#noteTurn(path, turn)
       try {
-        return await this.#change(words, bytes)
+        const reply = await this.#change(words, bytes)
+        turn.isDone = reply === done
+        return reply
       } finally {
         for (const path of paths) this.#forgetDigests(path)
       }
@@ -175,7 +188,7 @@ export class Volume {
   }
 
   /** What is sent twice comes within seconds: those of long ago are forgotten. */
-  #noteTurn(path: string, turn: number): void {
+  #noteTurn(path: string, turn: Turn): void {
     this.#turns.delete(path)
     this.#turns.set(path, turn)
     for (const old of this.#turns.keys())
@@ -318,10 +331,10 @@ export class Volume {
     const name = `${path}\n${size}`
     const known = this.#digests.get(name)
     if (known !== undefined) return known
-    const turn = this.#chains.has(path) ? undefined : (this.#turns.get(path) ?? 0)
+    const turn = this.#chains.has(path) ? undefined : (this.#turns.get(path)?.turn ?? 0)
     const digest = await digestOf(this.#options.disk, this.#path(path), size)
     // of a file that changes meanwhile it says nothing
-    if (turn !== (this.#turns.get(path) ?? 0) || this.#chains.has(path)) return digest
+    if (turn !== (this.#turns.get(path)?.turn ?? 0) || this.#chains.has(path)) return digest
     if (this.#digests.size >= digestsMax) this.#digests.clear()
     this.#digests.set(name, digest)
     return digest
@@ -345,6 +358,9 @@ export class Volume {
       const { disk, root, notes } = this.#options
       const text = await readWholeFile(disk, join(notes, 'claims.json'))
       if (text !== undefined) this.#notes = Notes.parse(JSON.parse(text.toString()))
+      // which turns were done is forgotten: what comes late, of before, must not be done again over what came after it
+      if (this.#isNew && this.#notes !== undefined) await this.#note({ ...this.#notes, above: this.#notes.above + 1 })
+      this.#isNew = false
       for (const name of await disk.list(notes)) if (name.startsWith('copy-')) await finishCopy(disk, root, join(notes, name))
       this.#digests.clear()
       this.#copies.clear()

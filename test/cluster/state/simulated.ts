@@ -217,6 +217,7 @@ class Simulation implements Outcome {
     const waiting = { isDone: false }
     void Promise.all(opened).then(() => (waiting.isDone = true))
     for (let i = 0; i < 300 && !waiting.isDone && this.#fault === undefined; i++) await this.#schedule.advance(1_000)
+    if (this.#fault !== undefined) throw this.#fault
     if (!waiting.isDone) throw new Error('the last writers cannot open what there is')
     for (const [slot, { opened: epoch, epoch: last }] of this.#slots.entries())
       if (epoch !== last) throw new Error(`slot ${slot} was opened by ${epoch} and not by ${last}`)
