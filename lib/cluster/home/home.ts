@@ -76,6 +76,9 @@ export function urlIn(folder: string): string | undefined {
 export function tokenFrom(file: string): string {
   const token = contentOf(file)
   if (token === undefined) throw new SquallError('token-missing', { file })
+  // another file, most likely: it goes into the head of each request
+  if (!/^[\x21-\x7e]{1,1024}$/.test(token))
+    throw new SquallError('file-unreadable', { file, reason: 'it holds no token, which is one line without spaces' })
   return token
 }
 

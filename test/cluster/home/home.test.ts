@@ -59,6 +59,10 @@ test('that cannot be written or read is told', () => {
   mkdirSync(join(folder, 'token'))
   expect(() => openHome(folder)).toThrow(expect.objectContaining({ code: 'file-unreadable' }))
   expect(() => tokenFrom(join(folder, 'nowhere'))).toThrow(expect.objectContaining({ code: 'token-missing' }))
+  for (const content of ['{\n  "name": "squall"\n}', 'zwei Wörter', 'x'.repeat(2_000)]) {
+    writeFileSync(join(folder, 'another'), content)
+    expect(() => tokenFrom(join(folder, 'another'))).toThrow(expect.objectContaining({ code: 'file-unreadable' }))
+  }
 })
 
 test('that others may look into keeps its token to itself', () => {
