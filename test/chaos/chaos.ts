@@ -25,13 +25,16 @@ export interface ChaosOptions {
   readonly say: (line: string) => void
 }
 
+/** `together`: of either, while something else happened as well. */
+type Recoveries = Readonly<Record<'worker' | 'host' | 'together', readonly number[]>>
+
 export interface ChaosResult {
   readonly faults: number
   readonly numbers: { readonly sent: number; readonly missing: readonly number[]; readonly arrivals: number }
   /** in each of the copies of the state that have the last batch */
   readonly counts: { readonly words: number; readonly copies: number; readonly wrong: readonly string[] }
   /** from the kill of a worker, or the loss of a host, until each of its sinks has got tuples again, elsewhere or anew */
-  readonly recoveriesMs: { readonly worker: readonly number[]; readonly host: readonly number[] }
+  readonly recoveriesMs: Recoveries
   /** what did not get well in time */
   readonly troubles: readonly string[]
 }
@@ -64,7 +67,7 @@ class Run {
   readonly #sent: number
   readonly #lines: number
   readonly #startMs = performance.now()
-  readonly #recoveriesMs = { worker: [] as number[], host: [] as number[] }
+  readonly #recoveriesMs = { worker: [] as number[], host: [] as number[], together: [] as number[] }
   readonly #troubles: string[] = []
   #faults = 0
 
@@ -111,18 +114,18 @@ class Run {
       await sleep(500 + this.#random.below(2_500))
       const kinds = [first.shift()]
       if (first.length === 0 && this.#random.below(4) === 0) kinds.push(undefined)
-      await Promise.all(kinds.map((kind) => this.#suffer(faultOf(this.#hosts, this.#random, kind))))
+      await Promise.all(kinds.map((kind) => this.#suffer(faultOf(this.#hosts, this.#random, kind), kinds.length === 1)))
       await this.#well()
     }
   }
 
-  async #suffer(fault: Fault): Promise<void> {
+  async #suffer(fault: Fault, isAlone: boolean): Promise<void> {
     this.#faults++
     this.#say(fault.name)
     const atMs = performance.now()
     this.#arrivals.look()
     const lost = await fault.make()
-    const recovered = this.#recovery(fault, lost, atMs)
+    const recovered = this.#recovery(fault, isAlone, lost, atMs)
     await sleep(fault.lastsMs)
     fault.heal()
     if (fault.lastsMs > 0) this.#say(`${fault.name}: over`)
@@ -130,7 +133,7 @@ class Run {
   }
 
   /** Waits until each sink that was in what is lost has got something again. */
-  async #recovery({ name }: Fault, lost: readonly WorkerProcess[], atMs: number): Promise<void> {
+  async #recovery({ name }: Fault, isAlone: boolean, lost: readonly WorkerProcess[], atMs: number): Promise<void> {
     const pids = new Set(lost.map(({ pid }) => pid))
     const tasks = [...pids].flatMap((pid) => this.#arrivals.tasksOf(pid))
     if (tasks.length === 0 || this.#arrivals.distinct === this.#sent) return
@@ -145,7 +148,8 @@ class Run {
     if (!(await this.#until(`sinks ${tasks.join(', ')} work again after: ${name}`, recoveryMs, isBack))) return
     const tookMs = Math.round(performance.now() - atMs)
     this.#say(`${name}: its sinks work again after ${tookMs} ms`)
-    this.#recoveriesMs[name.startsWith('host') ? 'host' : 'worker'].push(tookMs)
+    const what = name.startsWith('host') ? 'host' : 'worker'
+    this.#recoveriesMs[isAlone ? what : 'together'].push(tookMs)
   }
 
   async #well(): Promise<void> {

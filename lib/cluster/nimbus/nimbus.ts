@@ -79,7 +79,7 @@ export class Nimbus {
   #isOver = false
   #isTurning = false
   #isWoken = false
-  #membership: Lease | undefined
+  #membership: { readonly lease: Lease; readonly sinceMs: number } | undefined
   #cancelTurn: () => void = () => undefined
 
   constructor({ blobs, blobsOf, ...options }: NimbusOptions) {
@@ -114,7 +114,7 @@ export class Nimbus {
     this.#cancelTurn()
     this.#wakeWaiting()
     this.#mirror?.close()
-    await Promise.all([this.#election.close(), this.#membership?.end()])
+    await Promise.all([this.#election.close(), this.#membership?.lease.end()])
   }
 
   get isLeading(): boolean {
@@ -208,11 +208,11 @@ export class Nimbus {
 
   /** Says that it is there, for as long as it is. */
   async #join(): Promise<void> {
-    const { coordinator, id, url, leaseMs, report } = this.#options
+    const { coordinator, schedule, id, url, leaseMs, report } = this.#options
     for (let failures = 0; !this.#isOver;) {
       try {
         const lease = await coordinator.lease(leaseMs)
-        this.#membership = lease
+        this.#membership = { lease, sinceMs: schedule.now() }
         await coordinator.commit([], [{ key: keys.nimbus(id), value: JSON.stringify({ id, url } satisfies NimbusRecord), lease }])
         failures = 0
         if (this.#isOver) await lease.end()
@@ -226,7 +226,11 @@ export class Nimbus {
 
   #lead(leadership: Leadership): void {
     const { schedule, lostMs, leaseMs, id, report } = this.#options
-    const presence = new Presence({ lostMs, leaseMs }, schedule.now())
+    const nowMs = schedule.now()
+    // one that held its own lease all the time has seen who went; otherwise the leases of all may have ended with its own
+    const member = this.#membership
+    const knownSinceMs = member !== undefined && member.lease.untilMs > nowMs ? member.sinceMs : nowMs
+    const presence = new Presence({ lostMs, leaseMs }, knownSinceMs)
     this.#reign = { leadership, presence, failures: new Failures(), killed: new Map() }
     // what the last leader has done comes before the making of this one's record
     this.#writtenRevision = Math.max(this.#writtenRevision, leadership.created)

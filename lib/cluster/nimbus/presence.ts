@@ -1,6 +1,6 @@
 /**
- * Which hosts are there, as a leader sees it. A host whose record went is called lost a little later, for it may be back at once; and one that a new
- * leader never saw has the time of a lease to say that it is there.
+ * Which hosts are there, as a leader sees it. A host whose record went is called lost a little later, for it may be back at once; and where a
+ * leader itself was not known to the coordinator until now, hosts have the time of a lease to say that they are there.
  *
  *     there ──record goes──▶ away ──lostMs──▶ lost (forgotten)
  *       ▲                      │
@@ -11,7 +11,7 @@ import type { SeenHost } from './hosts.ts'
 
 export interface PresenceOptions {
   readonly lostMs: number
-  /** how long a new leader waits */
+  /** how long hosts have to come after their leader */
   readonly leaseMs: number
 }
 
@@ -20,7 +20,7 @@ export class Presence {
   readonly #sinceMs: number
   readonly #awaySinceMs = new Map<string, number>()
 
-  /** Of a leader that leads since then. */
+  /** Of a leader that the coordinator has known since then. */
   constructor(options: PresenceOptions, nowMs: number) {
     this.#options = options
     this.#sinceMs = nowMs

@@ -306,16 +306,33 @@ describe('several nimbuses', () => {
     expect(cluster.assignment('t')?.epoch).toBe(1)
   })
 
-  test('a new leader waits one lease before it calls hosts lost', async () => {
+  test('a host that is lost with the leader is lost two seconds after another one leads', async () => {
     const { cluster, first } = await clusterOf('a', 'b')
     const second = await cluster.stand('n2')
     await cluster.deploy(first, { name: 't' })
+    await cluster.passing(10_000)
     await Promise.all([cluster.lose('b'), cluster.done(first.nimbus.stop())])
-    await cluster.passing(0)
+    await cluster.passing(1_500)
     expect(second.nimbus.isLeading).toBe(true)
-    await cluster.passing(5_500)
     expect(cluster.assignment('t')?.epoch).toBe(1)
     await cluster.passing(1_500)
+    expect(placesOf(cluster.assignment('t'))).toEqual(['0@a.1', '1@a.2'])
+  })
+
+  test('a leader whose own lease had ended waits one lease before it calls hosts lost', async () => {
+    const { cluster, first } = await clusterOf('a', 'b')
+    const second = await cluster.stand('n2')
+    await cluster.deploy(first, { name: 't' })
+    await cluster.passing(10_000)
+    // nobody reaches the coordinator, and all leases end
+    second.coordinator.cut()
+    await Promise.all([cluster.lose('b'), cluster.done(first.nimbus.stop())])
+    await cluster.passing(10_000)
+    second.coordinator.mend()
+    await cluster.passing(5_500)
+    expect(second.nimbus.isLeading).toBe(true)
+    expect(cluster.assignment('t')?.epoch).toBe(1)
+    await cluster.passing(3_000)
     expect(placesOf(cluster.assignment('t'))).toEqual(['0@a.1', '1@a.2'])
   })
 

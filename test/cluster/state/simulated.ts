@@ -118,6 +118,7 @@ class Simulation implements Outcome {
     this.#slots.forEach((_, slot) => void this.#write(slot))
     for (let steps = 20 + this.#random.below(40); steps > 0 && this.#fault === undefined; steps--) {
       await this.#schedule.advance(this.#random.below(1_500))
+      this.#endCrashed()
       this.#shake()
     }
     await this.#heal()
@@ -198,6 +199,7 @@ class Simulation implements Outcome {
     this.#say('everything heals')
     this.#isRough = false
     this.#cut.clear()
+    this.#endCrashed()
     for (const host of this.#hosts) {
       host.disk.crashAt = Infinity
       host.disk.room = Infinity
@@ -286,6 +288,11 @@ class Simulation implements Outcome {
     host.disk = diskOf(this.#random.below(3) > 0 ? host.disk.killed() : host.disk.powerLost()) as FaultDisk & Disk
     host.coordinator.mend()
     this.#start(host)
+  }
+
+  /** Where the disk failed under something that nobody had asked for, a newcomer that was being brought in: the process has ended as well. */
+  #endCrashed(): void {
+    for (const host of this.#hosts) if (host.disk.isDown) this.#down(host)
   }
 
   #down(host: Host): void {

@@ -3,13 +3,13 @@
  *
  *     SQUALL_SEED=4711 npx vitest run test/cluster/state/simulation.test.ts
  *
- * and more of them with `SQUALL_SEEDS=10000`, of which this runs a quarter.
+ * and more of them with `SQUALL_SEEDS=10000`, of which this runs half.
  */
 import { expect, test } from 'vitest'
 import { simulate } from './simulated.ts'
 
 const { SQUALL_SEED, SQUALL_SEEDS = '400' } = process.env
-const count = Math.ceil(Number(SQUALL_SEEDS) / 4)
+const count = Math.ceil(Number(SQUALL_SEEDS) / 2)
 const seeds = SQUALL_SEED === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(SQUALL_SEED)]
 
 test(
