@@ -45,6 +45,8 @@ export class CrewOfSites implements Crew {
   #lanes = 1
   #starting: Promise<void> | undefined
   #hasStarted = false
+  /** executors are elsewhere than at first */
+  #hasMoved = false
   #isActive = false
   /** the run is to end: who dies now is not started anew */
   #isEnding = false
@@ -91,8 +93,9 @@ export class CrewOfSites implements Crew {
       // whoever led before was about to move them
       if (strays.length > 0) await site.drop(strays)
     }
-    // lanes of a site that served another lead have another number than those of one that is new, and may hold what that lead has sent
-    if (this.#sites.length > 1) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
+    // lanes of a site that served another lead have another number than those of one that is new, and may hold what that lead has sent; and
+    // between executors that came together before they began there are none
+    if (this.#sites.length > 1 || this.#hasMoved) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
     await this.#all((site) => site.start(site.executors))
   }
 
@@ -169,6 +172,7 @@ export class CrewOfSites implements Crew {
       this.#sites = placings.map(({ site }) => site)
       left()
       await Promise.all(placings.map(({ site, executors }) => site.adopt(executors)))
+      this.#hasMoved = true
       if (!this.#hasStarted) return
       for (const executor of moved) this.#deaths.forget(executor)
       await this.#renew(moved)

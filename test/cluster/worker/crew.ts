@@ -67,9 +67,14 @@ export class WorkerCrew {
     this.#assign()
   }
 
+  /** Resolves when a worker has said something. */
+  async heard(): Promise<void> {
+    if (this.said.length === 0) await new Promise((resolve) => this.#waiting.add(resolve))
+  }
+
   /** Its spouts work; told as soon as something was heard of the lead. */
   async activate(): Promise<void> {
-    if (this.said.length === 0) await new Promise((resolve) => this.#waiting.add(resolve))
+    await this.heard()
     this.#isActive = true
     this.#assign()
   }

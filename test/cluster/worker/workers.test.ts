@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { viewState } from '../../../lib/batch/state/inspect.ts'
 import { Random } from '../../../lib/std/random.ts'
 import { WorkerCrew } from './crew.ts'
@@ -69,17 +69,24 @@ test('executors move between workers, and nothing fails', async () => {
   expect(await two.outcome).toMatchObject({ state: 'finished', acked: lines, failed: 0, replayed: 0 })
 })
 
-test('spouts that are woken before the run has begun do not rest', async () => {
-  crew = await WorkerCrew.start({
-    folder,
-    file: 'topologies/word-count.ts',
-    params: { input: join(folder, 'text.txt') },
-    placing: [[0], [1]],
-    isResting: true,
+describe('before the run has begun', () => {
+  // the lead does not start its executors before spouts are to work
+  beforeEach(async () => {
+    const params = { input: join(folder, 'text.txt') }
+    crew = await WorkerCrew.start({ folder, file: 'topologies/word-count.ts', params, placing: [[0], [1, 2]], isResting: true })
   })
-  // the lead has not started its executors yet
-  await crew.activate()
-  expect(await crew.outcome).toMatchObject({ state: 'finished', acked: lines })
+
+  test('spouts that are woken do not rest', async () => {
+    await crew?.activate()
+    expect(await crew?.outcome).toMatchObject({ state: 'finished', acked: lines })
+  })
+
+  test('executors that come to others know of each other', async () => {
+    await crew?.heard()
+    await crew?.lose([[0, 1, 2]])
+    await crew?.activate()
+    expect(await crew?.outcome).toMatchObject({ state: 'finished', acked: lines })
+  })
 })
 
 test('executors move to a worker that is new, and it and those that were there hear each other', async () => {
