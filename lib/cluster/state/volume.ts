@@ -18,7 +18,7 @@ import { digestOf, readPart, sizeOf, writeAt } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Gate } from './gate.ts'
 import { Claims, answer, claimsMax, filesMax, isLater, isSame } from './words.ts'
-import type { Answer, Ask, Term, Words, WordsOf } from './words.ts'
+import type { Answer, Ask, Words, WordsOf } from './words.ts'
 
 /** `above`: versions of the set before this one are over. */
 const Notes = z.object({ above: z.int().min(0), claims: Claims })
@@ -33,6 +33,7 @@ export interface VolumeOptions {
 }
 
 type Change = WordsOf<'write' | 'rename' | 'remove'>
+type Claimed = Pick<Change, 'version' | 'key' | 'term'>
 
 interface Turn {
   readonly turn: number
@@ -69,6 +70,8 @@ export class Volume {
   readonly #chains = new Chains()
   /** by file, of the writer that has it: the turn that came last */
   readonly #turns = new Map<string, Turn>()
+  /** keys whose claimer has begun to change files */
+  readonly #begun = new Set<string>()
   readonly #digests = new Map<string, string>()
   readonly #copies = new Map<string, Copy>()
   #copyCount = 0
@@ -147,27 +150,32 @@ export class Volume {
       if (now === undefined && Object.keys(claims).length >= claimsMax) throw this.#tooMany('claims', claimsMax)
       await this.#note({ above: version, claims: { ...claims, [key]: term } })
       for (const path of this.#turns.keys()) if (path.startsWith(key)) this.#turns.delete(path)
+      this.#begun.delete(key)
       return done
     })
   }
 
-  async #changing({ version, key, term }: { version: number; key: string; term: Term }, work: () => Promise<Answer>): Promise<Answer> {
-    if (version > (this.#notes as Notes).above)
-      await this.#gate.alone(async () => {
-        const { above, claims } = this.#notes as Notes
-        if (version > above) await this.#note({ above: version, claims })
-      })
-    return await this.#gate.shared(async () => {
-      const { above, claims } = this.#notes as Notes
-      if (version < above) return this.#old
-      const now = claims[key]
-      return isSame(term, now) ? await work() : answer({ is: 'fenced', term: now })
-    })
+  async #changing(words: Claimed, work: () => Promise<Answer>): Promise<Answer> {
+    if (words.version > (this.#notes as Notes).above) await this.#gate.alone(() => this.#raise(words))
+    return await this.#gate.shared(async () => this.#refusal(words) ?? (await work()))
+  }
+
+  async #raise({ version }: Claimed): Promise<void> {
+    const { above, claims } = this.#notes as Notes
+    if (version > above) await this.#note({ above: version, claims })
+  }
+
+  #refusal({ version, key, term }: Claimed): Answer | undefined {
+    const { above, claims } = this.#notes as Notes
+    if (version < above) return this.#old
+    const now = claims[key]
+    return isSame(term, now) ? undefined : answer({ is: 'fenced', term: now })
   }
 
   // ----------------------------------------------------------------------------------------------- changes
 
   async #inTurn(words: Change, bytes: Uint8Array): Promise<Answer> {
+    this.#begun.add(words.key)
     const paths = words.do === 'rename' ? [words.path, words.to] : [words.path]
     return await this.#chains.run(paths, async () => {
       // it was sent again, and done, and what comes after it as well
@@ -230,7 +238,13 @@ export class Volume {
 
   async #level(words: WordsOf<'level'>): Promise<Answer> {
     const { of, key, term, from } = words
-    return await this.#copy(`${from} ${key} ${JSON.stringify(term)}`, { of, key, from }, (apply) => this.#changing(words, apply))
+    const checked = (work: () => Promise<Answer>): Promise<Answer> =>
+      this.#gate.alone(async () => {
+        await this.#raise(words)
+        // its writer has gone on, so it has heard that this was done: what comes so late was copied before that
+        return this.#refusal(words) ?? (this.#begun.has(key) ? done : await work())
+      })
+    return await this.#copy(`${from} ${key} ${JSON.stringify(term)}`, { of, key, from }, checked)
   }
 
   async #follow(words: WordsOf<'follow'>): Promise<Answer> {
@@ -252,6 +266,7 @@ export class Volume {
       if (version < (this.#notes?.above ?? 0)) return this.#old
       await this.#note({ above: version + 1, claims })
       this.#turns.clear()
+      this.#begun.clear()
       return done
     })
   }

@@ -1,0 +1,41 @@
+/** One copy, and what comes to it late. */
+import { expect, test } from 'vitest'
+import { Volume } from '../../../lib/cluster/state/volume.ts'
+import { answer } from '../../../lib/cluster/state/words.ts'
+import type { Answer, Words } from '../../../lib/cluster/state/words.ts'
+import { Random } from '../../../lib/std/random.ts'
+import { FaultDisk } from '../../batch/fault-disk.ts'
+import { diskOf } from './simulated.ts'
+
+const none = new Uint8Array(0)
+const claim = { of: 'words', version: 2, key: 'k/', term: { epoch: 1, count: 1, writer: 'w' } }
+
+test('what is made as another copy was, and comes when its writer has gone on, undoes nothing', async () => {
+  const disk = diskOf(new FaultDisk(new Random(1)))
+  let asked: (words: Words) => void = () => undefined
+  let release: () => void = () => undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  const source = async (words: Words): Promise<Answer> => {
+    asked(words)
+    if (words.do === 'files') return answer({ is: 'files', files: [{ path: 'k/log', size: 3 }] })
+    if (words.do === 'part') return answer({ is: 'bytes' }, Buffer.from('one'))
+    await held
+    return answer({ is: 'digest', digest: 'of something else' })
+  }
+  const volume = new Volume({ disk, root: '/root', notes: '/notes', member: () => source })
+  const level = { do: 'level', ...claim, from: 'a' } as const
+  await volume.ask({ do: 'adopt', of: 'words', version: 1, claims: {} }, none)
+  await volume.ask({ do: 'claim', ...claim }, none)
+  expect((await volume.ask(level, none)).reply).toEqual({ is: 'done' })
+
+  // it was sent twice, and the second one is on its way still
+  const compares = new Promise<void>((resolve) => (asked = ({ do: what }) => what === 'digest' && resolve()))
+  const again = volume.ask(level, none)
+  await compares
+  const write = { do: 'write', ...claim, turn: 1, path: 'k/log', at: 3, sync: true } as const
+  expect((await volume.ask(write, Buffer.from(' two'))).reply).toEqual({ is: 'done' })
+  release()
+  expect((await again).reply).toEqual({ is: 'done' })
+  const { bytes } = await volume.ask({ do: 'read', of: 'words', version: 2, path: 'k/log', at: 0, max: 100 }, none)
+  expect(Buffer.from(bytes).toString()).toBe('one two')
+})
