@@ -34,10 +34,10 @@ export class FaultDisk implements FileSystem {
   /** the name spaces since the last folder sync, oldest first */
   #durableNames: Map<string, Inode>
 
-  constructor(random: Random, names = new Map<string, Inode>()) {
+  constructor(random: Random, names = new Map<string, Inode>(), durableNames = new Map(names)) {
     this.random = random
     this.#names = names
-    this.#durableNames = new Map(names)
+    this.#durableNames = durableNames
   }
 
   /** It has crashed. */
@@ -59,12 +59,17 @@ export class FaultDisk implements FileSystem {
     inode.bytes = inode.durable = change(Buffer.from(inode.bytes))
   }
 
-  /** The disk as the next process finds it after a kill. */
+  /** The disk as the next process finds it after a kill: what was not durable is not durable yet. */
   killed(): FaultDisk {
-    return new FaultDisk(
-      this.random,
-      this.#copy(this.#names, ({ bytes }) => bytes),
-    )
+    const copies = new Map<Inode, Inode>()
+    const copyOf = (inode: Inode): Inode => {
+      const copy = copies.get(inode) ?? { bytes: Buffer.from(inode.bytes), durable: Buffer.from(inode.durable) }
+      copies.set(inode, copy)
+      return copy
+    }
+    const copied = (names: ReadonlyMap<string, Inode>): Map<string, Inode> =>
+      new Map([...names].map(([path, inode]) => [path, copyOf(inode)]))
+    return new FaultDisk(this.random, copied(this.#names), copied(this.#durableNames))
   }
 
   /** The disk as it may be found after a power cut. */

@@ -58,10 +58,9 @@ export class FramedLog {
     try {
       const verdict = await readFrames(file, onRecord)
       if (verdict.kind === 'corrupt') throw corruptError(path, verdict.sizeBytes)
-      if (verdict.kind === 'cut') {
-        await file.truncate(verdict.sizeBytes)
-        await file.sync()
-      }
+      if (verdict.kind === 'cut') await file.truncate(verdict.sizeBytes)
+      // what was read may have been written and not made durable by a process that was killed; from now on it counts
+      await file.sync()
       await files.syncFolder(dirname(path))
       const cut = verdict.kind === 'cut' ? { file: path, offset: verdict.sizeBytes, lostBytes: verdict.lostBytes } : undefined
       return new FramedLog(path, file, verdict.sizeBytes, cut)

@@ -8,7 +8,7 @@
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { readWholeFile, replaceFile } from '../../batch/log/whole-file.ts'
-import { readPart, sizeOf, writeAt } from './disk.ts'
+import { makeDurable, readPart, sizeOf, writeAt } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { filesMax, partBytesMax } from './words.ts'
 import type { Ask, Reply, Words } from './words.ts'
@@ -88,6 +88,7 @@ export class Copying {
       const had = mine.get(path)
       // what is here is the start of what is there, as a rule: then the rest is enough
       const isStart = had !== undefined && had <= size && (await this.#digest(path, had)) === (await digest(path, had))
+      if (isStart && had > 0) await makeDurable(disk, join(root, path))
       if (isStart && had === size) continue
       missing.push({ path, from: isStart ? had : 0, size })
     }

@@ -61,6 +61,16 @@ export async function digestOf(disk: FileSystem, path: string, size: number): Pr
   return hash.digest('hex')
 }
 
+/** What a writer that died has left may not be durable yet: whoever goes on from it must be sure of it. */
+export async function makeDurable(disk: FileSystem, path: string): Promise<void> {
+  const file = await disk.open(path, 'append')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
 /** From byte `at` on, the file is `bytes`; made when it is not there. `false`, and nothing is changed, when it is shorter. */
 export async function writeAt(disk: FileSystem, path: string, at: number, bytes: Uint8Array, sync: boolean): Promise<boolean> {
   const file = await disk.open(path, 'append')

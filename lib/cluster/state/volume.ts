@@ -14,7 +14,7 @@ import { readWholeFile, replaceFile } from '../../batch/log/whole-file.ts'
 import { SquallError } from '../../errors.ts'
 import { Chains } from './chains.ts'
 import { Copying, Moved, finishCopy } from './copying.ts'
-import { digestOf, readPart, sizeOf, writeAt } from './disk.ts'
+import { digestOf, makeDurable, readPart, sizeOf, writeAt } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Gate } from './gate.ts'
 import { Claims, answer, claimsMax, filesMax, isLater, isSame } from './words.ts'
@@ -148,11 +148,20 @@ export class Volume {
       if (isSame(term, now) && version === above) return done
       if (now !== undefined && !isSame(term, now) && !isLater(term, now)) return answer({ is: 'fenced', term: now })
       if (now === undefined && Object.keys(claims).length >= claimsMax) throw this.#tooMany('claims', claimsMax)
+      await this.#makeDurable(key)
       await this.#note({ above: version, claims: { ...claims, [key]: term } })
       for (const path of this.#turns.keys()) if (path.startsWith(key)) this.#turns.delete(path)
       this.#begun.delete(key)
       return done
     })
+  }
+
+  /** Whoever claims files goes on from what they hold. */
+  async #makeDurable(key: string): Promise<void> {
+    const { disk } = this.#options
+    const paths = (await this.#paths(key)).map((path) => this.#path(path))
+    for (const path of paths) await makeDurable(disk, path)
+    for (const folder of new Set(paths.map((path) => dirname(path)))) await disk.syncFolder(folder)
   }
 
   async #changing(words: Claimed, work: () => Promise<Answer>): Promise<Answer> {
@@ -326,8 +335,8 @@ export class Volume {
   }
 
   async #files(key: string): Promise<{ path: string; size: number }[]> {
-    const { disk, root } = this.#options
-    const paths = (await disk.walk(root)).filter((path) => path.startsWith(key))
+    const { disk } = this.#options
+    const paths = await this.#paths(key)
     if (paths.length > filesMax) throw this.#tooMany('files', filesMax)
     const files: { path: string; size: number }[] = []
     for (const path of paths) {
@@ -335,6 +344,11 @@ export class Volume {
       if (size !== undefined) files.push({ path, size })
     }
     return files
+  }
+
+  async #paths(key: string): Promise<string[]> {
+    const { disk, root } = this.#options
+    return (await disk.walk(root)).filter((path) => path.startsWith(key))
   }
 
   async #list(path: string): Promise<string[]> {
@@ -376,11 +390,25 @@ export class Volume {
       // which turns were done is forgotten: what comes late, of before, must not be done again over what came after it
       if (this.#isNew && this.#notes !== undefined) await this.#note({ ...this.#notes, above: this.#notes.above + 1 })
       this.#isNew = false
-      for (const name of await disk.list(notes)) if (name.startsWith('copy-')) await finishCopy(disk, root, join(notes, name))
+      for (const name of await disk.list(notes)) if (name.startsWith('copy-')) await this.#finish(join(notes, name))
       this.#digests.clear()
       this.#copies.clear()
       this.#isRead = true
     })
+  }
+
+  async #finish(folder: string): Promise<void> {
+    const { disk, root, notes } = this.#options
+    try {
+      await finishCopy(disk, root, folder)
+    } catch (error) {
+      if (!(error instanceof Moved)) throw error
+      // bytes that it was to keep are gone: this is no copy any more, until a member brings it in
+      await disk.remove(join(notes, 'claims.json'))
+      await disk.syncFolder(notes)
+      await disk.remove(folder)
+      this.#notes = undefined
+    }
   }
 
   async #note(notes: Notes): Promise<void> {

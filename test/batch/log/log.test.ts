@@ -174,6 +174,19 @@ describe('a framed log', () => {
   })
 })
 
+test('what was read when a log was opened is there after a power cut, also where whoever wrote it was killed before it was durable', async () => {
+  const written = new FaultDisk(new Random(1))
+  const log = await logOf(written, ['one'])
+  written.onStep = () => {
+    // its bytes are written, and the next step makes them durable
+    if (written.bytesOf(path).length > frameOf([bytes('one')], 0).length) written.crashAt = written.step
+  }
+  await expect(log.append([bytes('two')])).rejects.toThrow(Crash)
+  const found = written.killed()
+  expect(await contentOf(found)).toEqual(['one', 'two'])
+  expect(await contentOf(found.powerLost())).toEqual(['one', 'two'])
+})
+
 describe('a rolling log', () => {
   async function records(disk: FaultDisk, from?: number): Promise<string[]> {
     const found: string[] = []

@@ -209,6 +209,8 @@ class Simulation implements Outcome {
     }
     const record = (): StateRecord =>
       StateRecord.parse(JSON.parse(this.#cluster.store.get(keys.state(name))?.value ?? '{"members":["none"],"copies":1}'))
+    // the first writer may have died before there was a set
+    if (this.#cluster.store.get(keys.state(name)) === undefined) void this.#write(0)
     for (let i = 0; i < 200 && record().members.length < this.#copies; i++) {
       this.#repair()
       await this.#schedule.advance(1_000)

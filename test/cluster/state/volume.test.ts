@@ -1,5 +1,6 @@
 /** One copy, and what comes to it late. */
 import { expect, test } from 'vitest'
+import { replaceFile } from '../../../lib/batch/log/whole-file.ts'
 import { Volume } from '../../../lib/cluster/state/volume.ts'
 import { answer } from '../../../lib/cluster/state/words.ts'
 import type { Answer, Words } from '../../../lib/cluster/state/words.ts'
@@ -38,4 +39,28 @@ test('what is made as another copy was, and comes when its writer has gone on, u
   expect((await again).reply).toEqual({ is: 'done' })
   const { bytes } = await volume.ask({ do: 'read', of: 'words', version: 2, path: 'k/log', at: 0, max: 100 }, none)
   expect(Buffer.from(bytes).toString()).toBe('one two')
+})
+
+test('a copy that cannot finish what it was told, as bytes that it was to keep are gone, is no copy any more, and can become one again', async () => {
+  const disk = diskOf(new FaultDisk(new Random(1)))
+  const options = { disk, root: '/root', notes: '/notes' }
+  const source = (words: Words): Promise<Answer> => {
+    if (words.do === 'files') return Promise.resolve(answer({ is: 'files', files: [{ path: 'k/log', size: 3 }] }))
+    return Promise.resolve(words.do === 'part' ? answer({ is: 'bytes' }, Buffer.from('one')) : answer({ is: 'digest', digest: '' }))
+  }
+  const before = new Volume({ ...options, member: () => source })
+  await before.ask({ do: 'adopt', of: 'words', version: 1, claims: {} }, none)
+  await before.ask({ do: 'claim', ...claim }, none)
+  await before.ask({ do: 'write', ...claim, turn: 1, path: 'k/log', at: 0, sync: true }, Buffer.from('o'))
+  // it was to have five bytes, and more
+  await replaceFile(disk, '/notes/copy-1/plan.json', Buffer.from(JSON.stringify({ steps: [{ path: 'k/log', keep: 5, part: '0' }] })))
+  await replaceFile(disk, '/notes/copy-1/0', Buffer.from('more'))
+
+  const volume = new Volume({ ...options, member: () => source })
+  const read = { do: 'read', of: 'words', version: 3, path: 'k/log', at: 0, max: 100 } as const
+  expect((await volume.ask(read, none)).reply).toEqual({ is: 'behind' })
+  expect((await volume.ask({ do: 'follow', of: 'words', version: 3, from: 'a' }, none)).reply).toEqual({ is: 'done' })
+  await volume.ask({ do: 'adopt', of: 'words', version: 3, claims: {} }, none)
+  const { bytes } = await volume.ask({ ...read, version: 4 }, none)
+  expect(Buffer.from(bytes).toString()).toBe('one')
 })
