@@ -77,6 +77,11 @@ export class Copying {
     return this.#steps.map(({ path }) => path)
   }
 
+  /** Removes what was brought, where it was not begun to be done. */
+  async discard(): Promise<void> {
+    await removeFolder(this.#options.disk, this.#options.folder)
+  }
+
   async #compare(): Promise<Missing[]> {
     const { disk, root, folder, key, digest } = this.#options
     await removeFolder(disk, folder)

@@ -231,7 +231,7 @@ export class Members {
 
 function doneIn(outcome: Outcome): Answer | undefined {
   if (outcome.kind !== 'answer') return undefined
-  return ['fenced', 'old', 'behind', 'apart'].includes(outcome.answer.reply.is) ? undefined : outcome.answer
+  return ['fenced', 'old', 'behind', 'apart', 'moved'].includes(outcome.answer.reply.is) ? undefined : outcome.answer
 }
 
 function isPassing({ code }: SquallError): boolean {

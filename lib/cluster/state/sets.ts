@@ -33,9 +33,14 @@ interface Read {
 }
 
 /** How long a member may hold its changes for a newcomer. */
-export const holdMs = 3_000
+const holdMs = 3_000
+/** And then yet, for it to say that it is one of them. */
+const adoptMs = 1_000
 /** Rounds in which a newcomer is brought nearer before changes are held. */
 const roundsMax = 20
+/** How often a copy may begin anew because what is copied has changed. */
+const movesMax = 50
+const movedMs = 50
 const backOffMs = { first: 1_000, max: 30_000 }
 
 export class Sets {
@@ -44,6 +49,8 @@ export class Sets {
   readonly #known = new Map<string, Read>()
   readonly #making = new Map<string, Promise<Read>>()
   readonly #bringing = new Set<string>()
+  /** by name: ends what waits for a newcomer under a version that is over */
+  readonly #endBringing = new Map<string, () => void>()
   #isOver = false
 
   constructor(options: SetsOptions) {
@@ -56,7 +63,7 @@ export class Sets {
 
   /** A record was seen. */
   saw(name: string, version: number, record: StateRecord): void {
-    if (version > (this.#known.get(name)?.version ?? 0)) this.#known.set(name, { version, record })
+    this.#seen(name, { version, record })
     void this.#tend(name)
   }
 
@@ -131,7 +138,10 @@ export class Sets {
   }
 
   #seen(of: string, read: Read): Read {
-    if (read.version > (this.#known.get(of)?.version ?? 0)) this.#known.set(of, read)
+    if (read.version > (this.#known.get(of)?.version ?? 0)) {
+      this.#known.set(of, read)
+      this.#endBringing.get(of)?.()
+    }
     return read
   }
 
@@ -148,6 +158,8 @@ export class Sets {
       try {
         await this.#bringIn(name, read, joining)
       } catch (error) {
+        // another one is named by now, or none
+        if (this.#known.get(name) !== read) continue
         if (tries === 0) this.#options.report(`${joining} cannot get a copy of the state of ${name} yet: ${reasonOf(error)}`)
         await this.#pause(Math.min(backOffMs.max, backOffMs.first * 2 ** tries))
       }
@@ -157,30 +169,46 @@ export class Sets {
 
   async #bringIn(of: string, read: Read, newcomer: string): Promise<void> {
     const { id, replica, member, schedule } = this.#options
-    const ask = member(newcomer)
     const { version, record } = read
-    const follow = async (): Promise<boolean> => {
-      const { reply } = await ask({ do: 'follow', of, version, from: id })
+    const over = new Promise<never>((_, reject) => {
+      this.#endBringing.set(of, () => reject(new SquallError('api-refused', { reason: 'the set is another one by now' })))
+    })
+    over.catch(() => undefined)
+    // what is asked may be done later all the same
+    const ask = (words: Words, withinMs?: number): Promise<Answer> =>
+      Promise.race([over, withinMs === undefined ? member(newcomer)(words) : this.#within(withinMs, newcomer, member(newcomer)(words))])
+    let moves = 0
+    const follow = async (isAnew: boolean, withinMs?: number): Promise<boolean> => {
+      const { reply } = await ask({ do: 'follow', of, version, from: id, isAnew }, withinMs)
       if (reply.is === 'done') return true
-      if (reply.is === 'more') return false
-      throw await this.#refused(of, reply)
+      if (reply.is !== 'more' && (reply.is !== 'moved' || ++moves > movesMax)) throw await this.#refused(of, reply)
+      if (reply.is === 'moved') await this.#pause(movedMs)
+      return false
     }
     for (let rounds = 0, isNear = false; !isNear; rounds++) {
       // little was to be brought: the rest will be little too
-      isNear = (await follow()) || rounds >= roundsMax
-      if (!isNear) while (!(await follow()));
+      isNear = (await follow(false)) || rounds >= roundsMax
+      if (!isNear) while (!(await follow(false)));
     }
     await replica.volume(of).held(version, async (promise) => {
       const untilMs = schedule.now() + holdMs
-      while (!(await follow()))
-        if (schedule.now() > untilMs) throw new SquallError('api-away', { url: newcomer, reason: `it is not as far after ${holdMs} ms` })
+      for (let isThere = false, isAnew = true; !isThere; isAnew = false) isThere = await follow(isAnew, untilMs - schedule.now())
       const claims: Claims = await promise()
-      const { reply } = await ask({ do: 'adopt', of, version, claims })
+      const { reply } = await ask({ do: 'adopt', of, version, claims }, adoptMs)
       if (reply.is !== 'done') throw await this.#refused(of, reply)
       const { joining: _, ...rest } = record
       // whether this is answered or not: nothing more is done here for this version
       await this.#write(of, read, { ...rest, members: [...record.members, newcomer] })
     })
+  }
+
+  async #within(ms: number, newcomer: string, asked: Promise<Answer>): Promise<Answer> {
+    let cancel = (): void => undefined
+    const late = new Promise<never>((_, reject) => {
+      const reason = `it is not as far within ${holdMs} ms`
+      cancel = this.#options.schedule.after(Math.max(0, ms), () => reject(new SquallError('api-away', { url: newcomer, reason })))
+    })
+    return await Promise.race([asked, late]).finally(cancel)
   }
 
   /** It knows of a later version, perhaps. */

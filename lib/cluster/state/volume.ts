@@ -47,8 +47,11 @@ interface CopyOf {
 }
 
 interface Copy {
+  readonly what: CopyOf
   readonly copying: Copying
   underWay: Promise<Answer> | undefined
+  /** a part of it was done, and the rest of it comes before anything else */
+  isHalf: boolean
 }
 
 /** Brought from another member before the asker hears that there is more. */
@@ -253,11 +256,13 @@ export class Volume {
         // its writer has gone on, so it has heard that this was done: what comes so late was copied before that
         return this.#refusal(words) ?? (this.#begun.has(key) ? done : await work())
       })
-    return await this.#copy(`${from} ${key} ${JSON.stringify(term)}`, { of, key, from }, checked)
+    const name = `${from} ${key} ${JSON.stringify(term)}`
+    await this.#endCopies((other, { what }) => what.key === key && other !== name)
+    return await this.#copy(name, { of, key, from }, checked)
   }
 
   async #follow(words: WordsOf<'follow'>): Promise<Answer> {
-    const { of, version, from } = words
+    const { of, version, from, isAnew } = words
     // it is no member: nobody who believes it is one may change anything
     const checked = (work: () => Promise<Answer>): Promise<Answer> =>
       this.#gate.alone(async () => {
@@ -267,7 +272,9 @@ export class Volume {
         return await work()
       })
     const begun = await checked(() => Promise.resolve(done))
-    return begun === done ? await this.#copy(`${from} ${version}`, { of, key: '', from }, checked) : begun
+    if (begun !== done) return begun
+    await this.#endCopies((name, { what: { key } }) => key === '' && (isAnew || name !== from))
+    return await this.#copy(from, { of, key: '', from }, checked)
   }
 
   async #adopt({ version, claims }: WordsOf<'adopt'>): Promise<Answer> {
@@ -281,45 +288,58 @@ export class Volume {
   }
 
   /** A part of a copy, which goes on where the last part ended; asked twice at once, it is the same part. */
-  #copy(name: string, what: CopyOf, within: (apply: () => Promise<Answer>) => Promise<Answer>): Promise<Answer> {
+  async #copy(name: string, what: CopyOf, within: (apply: () => Promise<Answer>) => Promise<Answer>): Promise<Answer> {
+    // whoever began one may have ended
+    if (this.#copies.size >= copiesMax) await this.#endCopies((other, { underWay }) => other !== name && underWay === undefined)
     const copy = this.#copies.get(name) ?? this.#newCopy(name, what)
     copy.underWay ??= this.#goOn(name, copy, within).finally(() => (copy.underWay = undefined))
-    return copy.underWay
+    return await copy.underWay
   }
 
   async #goOn(name: string, copy: Copy, within: (apply: () => Promise<Answer>) => Promise<Answer>): Promise<Answer> {
-    let reply: Answer | undefined
     try {
-      if (await copy.copying.bring(bringBytes)) return (reply = answer({ is: 'more' }))
-      return await within(async () => {
+      if (await copy.copying.bring(bringBytes)) return answer({ is: 'more' })
+      const reply = await within(async () => {
         // after a fault all that was brought is gone
         if (this.#copies.get(name) !== copy) throw new Moved('it begins anew')
-        try {
-          for (const path of await copy.copying.apply()) this.#forgetDigests(path)
-        } catch (error) {
-          // the rest of it comes before anything else
-          this.#isRead = false
-          throw error
-        }
+        copy.isHalf = true
+        for (const path of await copy.copying.apply()) this.#forgetDigests(path)
+        copy.isHalf = false
         return done
       })
+      await this.#endCopy(name, copy)
+      return reply
     } catch (error) {
-      if (error instanceof Moved) return answer({ is: 'more' })
+      // what was brought is good for when the source can be reached again
       if (error instanceof SquallError && error.code === 'api-away') return answer({ is: 'apart' })
+      await this.#endCopy(name, copy)
+      if (error instanceof Moved) return answer({ is: 'moved' })
       throw error
-    } finally {
-      if (reply === undefined && this.#copies.get(name) === copy) this.#copies.delete(name)
     }
   }
 
-  #newCopy(name: string, { of, key, from }: CopyOf): Copy {
+  async #endCopy(name: string, copy: Copy): Promise<void> {
+    if (this.#copies.get(name) === copy) this.#copies.delete(name)
+    if (copy.isHalf) this.#isRead = false
+    else await copy.copying.discard()
+  }
+
+  /** Those that are under way find that they are over when they come to it. */
+  async #endCopies(isMeant: (name: string, copy: Copy) => boolean): Promise<void> {
+    for (const [name, copy] of this.#copies) {
+      if (!isMeant(name, copy)) continue
+      if (copy.underWay === undefined) await this.#endCopy(name, copy)
+      else this.#copies.delete(name)
+    }
+  }
+
+  #newCopy(name: string, what: CopyOf): Copy {
     const { disk, root, notes, member } = this.#options
+    const { of, key, from } = what
     const digest = (path: string, size: number): Promise<string> => this.#digest(path, size)
     const folder = join(notes, `copy-${++this.#copyCount}`)
-    const copy: Copy = { copying: new Copying({ disk, root, folder, of, key, source: member(from), digest }), underWay: undefined }
-    // whoever began one may have ended
-    for (const [other, { underWay }] of this.#copies)
-      if (this.#copies.size >= copiesMax && underWay === undefined) this.#copies.delete(other)
+    const copying = new Copying({ disk, root, folder, of, key, source: member(from), digest })
+    const copy: Copy = { what, copying, underWay: undefined, isHalf: false }
     this.#copies.set(name, copy)
     return copy
   }
@@ -384,7 +404,7 @@ export class Volume {
     if (this.#isRead) return
     await this.#gate.alone(async () => {
       if (this.#isRead) return
-      const { disk, root, notes } = this.#options
+      const { disk, notes } = this.#options
       const text = await readWholeFile(disk, join(notes, 'claims.json'))
       if (text !== undefined) this.#notes = Notes.parse(JSON.parse(text.toString()))
       // which turns were done is forgotten: what comes late, of before, must not be done again over what came after it

@@ -58,8 +58,8 @@ export const Words = z.discriminatedUnion('do', [
   /** of the first bytes of a file */
   z.object({ do: z.literal('digest'), ...between, path: Path, size: z.int().min(0) }),
   z.object({ do: z.literal('part'), ...between, path: Path, at: z.int().min(0), max: z.int().min(1).max(partBytesMax) }),
-  /** to one that is to be a member: become as `from` is; to be asked again while there is `more` */
-  z.object({ do: z.literal('follow'), ...versioned, from: Id }),
+  /** to one that is to be a member: become as `from` is; to be asked again while there is `more`. `isAnew`: as it is from now on, whatever was brought before */
+  z.object({ do: z.literal('follow'), ...versioned, from: Id, isAnew: z.boolean() }),
   /** it is as `from` is, and will be a member from a version after this one on */
   z.object({ do: z.literal('adopt'), ...versioned, claims: Claims }),
 
@@ -88,6 +88,8 @@ export const Reply = z.discriminatedUnion('is', [
   /** what is here lacks something that was acknowledged */
   z.object({ is: z.literal('behind') }),
   z.object({ is: z.literal('more') }),
+  /** what it takes from has changed meanwhile: it begins anew */
+  z.object({ is: z.literal('moved') }),
   /** the member that it should take from cannot be reached from here */
   z.object({ is: z.literal('apart') }),
   z.object({ is: z.literal('names'), names: z.array(z.string()) }),

@@ -24,6 +24,8 @@ import { VirtualSchedule } from '../../../lib/std/schedule.ts'
 
 const name = 'kept'
 const timeoutMs = 1_000
+/** of what may be much */
+const longMs = 60_000
 const root = '/disk/kept'
 
 /** `FaultDisk` has no folders: its paths are all there is. */
@@ -183,7 +185,7 @@ class Simulation implements Outcome {
     const isWaiting = record.joining !== undefined && others.includes(record.joining) && random.below(4) > 0
     const joining = wantsMore ? (isWaiting ? record.joining : others[random.below(others.length)]) : undefined
     const next: StateRecord = { members, copies: this.#copies, ...(joining !== undefined && { joining }) }
-    if (JSON.stringify(next) === JSON.stringify(record)) return
+    if (JSON.stringify(StateRecord.parse(next)) === JSON.stringify(record)) return
     this.#say(`members ${members.join(' ')}, joining ${joining ?? 'none'}`)
     this.#cluster.commit([{ key: keys.state(name), version: entry.version }], [{ key: keys.state(name), value: JSON.stringify(next) }])
   }
@@ -314,9 +316,8 @@ class Simulation implements Outcome {
       new Promise<Answer>((resolve, reject) => {
         const parsed = Words.parse(words)
         const content = Buffer.from(bytes)
-        const stop = this.#schedule.after(timeoutMs, () =>
-          reject(new SquallError('api-away', { url: to, reason: `no answer within ${timeoutMs} ms` })),
-        )
+        const ms = words.do === 'follow' || words.do === 'level' || words.do === 'digest' ? longMs : timeoutMs
+        const stop = this.#schedule.after(ms, () => reject(new SquallError('api-away', { url: to, reason: `no answer within ${ms} ms` })))
         // late ones come after they were given up, and sent again
         const delayMs = (): number => (this.#isRough && random.below(25) === 0 ? random.below(4_000) : random.below(8))
         const isLost = (there: string, here: string): boolean =>
@@ -338,8 +339,8 @@ class Simulation implements Outcome {
           answered.then(
             (answer) => back(() => resolve(answer)),
             (error: Error) => {
-              if (error instanceof Crash) this.#down(host)
-              else if (!(error instanceof SquallError)) this.#fault ??= error
+              if (error instanceof Crash && host.life === life) this.#down(host)
+              if (!(error instanceof Crash) && !(error instanceof SquallError)) this.#fault ??= error
               back(() => reject(error))
             },
           )

@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest'
 import { replaceFile } from '../../../lib/batch/log/whole-file.ts'
 import { Volume } from '../../../lib/cluster/state/volume.ts'
-import { answer } from '../../../lib/cluster/state/words.ts'
+import { answer, partBytesMax } from '../../../lib/cluster/state/words.ts'
 import type { Answer, Words } from '../../../lib/cluster/state/words.ts'
+import { SquallError } from '../../../lib/errors.ts'
 import { Random } from '../../../lib/std/random.ts'
 import { FaultDisk } from '../../batch/fault-disk.ts'
 import { diskOf } from './simulated.ts'
@@ -59,8 +60,43 @@ test('a copy that cannot finish what it was told, as bytes that it was to keep a
   const volume = new Volume({ ...options, member: () => source })
   const read = { do: 'read', of: 'words', version: 3, path: 'k/log', at: 0, max: 100 } as const
   expect((await volume.ask(read, none)).reply).toEqual({ is: 'behind' })
-  expect((await volume.ask({ do: 'follow', of: 'words', version: 3, from: 'a' }, none)).reply).toEqual({ is: 'done' })
+  expect((await volume.ask({ do: 'follow', of: 'words', version: 3, from: 'a', isAnew: false }, none)).reply).toEqual({ is: 'done' })
   await volume.ask({ do: 'adopt', of: 'words', version: 3, claims: {} }, none)
   const { bytes } = await volume.ask({ ...read, version: 4 }, none)
   expect(Buffer.from(bytes).toString()).toBe('one')
+})
+
+test('a copy goes on where it was interrupted, and what was brought for nothing is removed', async () => {
+  const files = new FaultDisk(new Random(1))
+  const disk = diskOf(files)
+  const large = Buffer.alloc(3 * partBytesMax, 'squall')
+  let left = 2
+  const parts: number[] = []
+  const source = (words: Words): Promise<Answer> => {
+    if (words.do === 'files') return Promise.resolve(answer({ is: 'files', files: [{ path: 'log', size: large.length }] }))
+    if (words.do === 'digest') return Promise.resolve(answer({ is: 'digest', digest: 'of something else' }))
+    if (words.do !== 'part' || left-- <= 0) return Promise.reject(new SquallError('api-away', { url: 'a', reason: 'it is cut off' }))
+    parts.push(words.at / partBytesMax)
+    return Promise.resolve(answer({ is: 'bytes' }, large.subarray(words.at, words.at + partBytesMax)))
+  }
+  const volume = new Volume({ disk, root: '/root', notes: '/notes', member: () => source })
+  const follow = (version: number, isAnew = false): Promise<Answer> =>
+    volume.ask({ do: 'follow', of: 'words', version, from: 'a', isAnew }, none)
+  expect((await follow(1)).reply).toEqual({ is: 'apart' })
+  left = 1
+  // under a later version of the set as well
+  expect((await follow(2)).reply).toEqual({ is: 'done' })
+  expect(parts).toEqual([0, 1, 2])
+  expect(files.paths).toEqual(['/notes/claims.json', '/root/log'])
+  expect(files.bytesOf('/root/log').equals(large)).toBe(true)
+
+  files.tamper('/root/log', (bytes) => bytes.subarray(0, 1))
+  left = 1
+  expect((await follow(2)).reply).toEqual({ is: 'apart' })
+  expect(files.paths).toContain('/notes/copy-2/0')
+  // whoever holds its changes wants what there is now
+  left = 0
+  expect((await follow(2, true)).reply).toEqual({ is: 'apart' })
+  expect(files.paths).toEqual(['/notes/claims.json', '/root/log'])
+  expect((await follow(1)).reply).toEqual({ is: 'old', above: 2 })
 })
