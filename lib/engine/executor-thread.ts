@@ -6,7 +6,7 @@ import type { SquallError } from '../errors.ts'
 import { assert } from '../std/assert.ts'
 import { realClock } from '../std/clock.ts'
 import { createLogger } from '../std/log.ts'
-import { isTopologyDefinition } from '../topology/draft.ts'
+import { draftOf, isTopologyDefinition } from '../topology/draft.ts'
 import { planTopology } from '../topology/plan.ts'
 import { RingReader, RingWriter } from '../wire/ring.ts'
 import { Executor } from './executor.ts'
@@ -63,7 +63,7 @@ async function executorOf(data: ThreadData, say: (message: FromThread) => void, 
   const { default: definition } = (await import(data.module)) as { default: unknown }
   assert(isTopologyDefinition(definition), 'the main thread has imported the same module')
   return new Executor({
-    plan: planTopology(definition.draft(data.params), data.config, data.to.length),
+    plan: planTopology(draftOf({ definition, name: data.name }, data.params), data.config, data.to.length),
     index: data.index,
     placement: data.placement,
     seed: data.seed,

@@ -64,6 +64,8 @@ export interface Runnable {
   readonly definition: TopologyDefinition
   /** an ES module that exports the definition by default: what `loadTopology` made */
   readonly module?: string
+  /** under which it was deployed, instead of its own */
+  readonly name?: string
 }
 
 export interface Run {

@@ -17,7 +17,7 @@ import { realClock } from '../std/clock.ts'
 import type { Clock } from '../std/clock.ts'
 import { anySeed } from '../std/random.ts'
 import { timeoutMaxMs } from '../std/timers.ts'
-import { isTopologyDefinition } from '../topology/draft.ts'
+import { draftOf, isTopologyDefinition } from '../topology/draft.ts'
 import { placeTasks, planTopology, taskName } from '../topology/plan.ts'
 import type { Plan, PlannedComponent } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
@@ -103,7 +103,7 @@ export async function startRunWith(makeCrew: CrewMaker, runnable: Runnable, opti
   const executors = options.executors ?? 1
   if (!Number.isSafeInteger(executors) || executors < 1 || executors > executorsMax)
     throw new SquallError('too-many-executors', { value: String(executors), max: executorsMax })
-  const plan = planTopology(definition.draft(options.params ?? {}), options.config, executors)
+  const plan = planTopology(draftOf(runnable, options.params ?? {}), options.config, executors)
   // the only executor of a run on a cluster has a thread of its own too
   const isShared = executors > 1 || makeCrew !== localCrew
   const run = new LocalRun(plan, runnable, options, { executors, isShared }, clock)

@@ -21,6 +21,7 @@ export interface Prelude {
 export interface ThreadData {
   readonly thread: typeof executorThread
   readonly module: string
+  readonly name: string | undefined
   readonly params: Readonly<Record<string, unknown>>
   readonly config: ConfigInput
   readonly log: LogOptions

@@ -150,6 +150,7 @@ export class ThreadSite implements Site {
     const data: ThreadData = {
       thread: executorThread,
       module: runnable.module as string,
+      name: runnable.name,
       params: options.params ?? {},
       config: options.config ?? {},
       log: options.log ?? {},

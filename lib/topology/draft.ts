@@ -61,3 +61,12 @@ export function isTopologyDefinition(value: unknown): value is TopologyDefinitio
     typeof (value as { draft?: unknown }).draft === 'function'
   )
 }
+
+/** What a definition comes to with these parameters; `name`: under which it was deployed, instead of its own. */
+export function draftOf(
+  { definition, name }: { readonly definition: TopologyDefinition; readonly name?: string | undefined },
+  params: Readonly<Record<string, unknown>>,
+): TopologyDraft {
+  const draft = definition.draft(params)
+  return name === undefined ? draft : { ...draft, name }
+}

@@ -13,7 +13,7 @@ import { CellLayout } from '../../engine/cells.ts'
 import { CrewOfSites } from '../../engine/crew-of-sites.ts'
 import { startRunWith } from '../../engine/run.ts'
 import type { CrewOptions } from '../../engine/run.ts'
-import type { Run, RunResult } from '../../engine/run-types.ts'
+import type { Run, RunResult, Runnable } from '../../engine/run-types.ts'
 import { sharedWords } from '../../engine/site.ts'
 import type { Site, SiteEars } from '../../engine/site.ts'
 import { ThreadSite } from '../../engine/thread-site.ts'
@@ -25,6 +25,7 @@ import { anySeed } from '../../std/random.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
 import type { Plan } from '../../topology/plan.ts'
 import { importTopology } from '../../topology/load/load.ts'
+import { draftOf } from '../../topology/draft.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
 import type { KeptElsewhere } from '../state/in-thread.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
@@ -165,8 +166,9 @@ class Share {
     return positionsOf(plan, layout, cells, tasksOf(placement, this.here))
   }
 
-  get module(): string {
-    return pathToFileURL(this.launch.module).href
+  get runnable(): Runnable {
+    const { module, topology: name } = this.launch
+    return { definition: this.definition, module: pathToFileURL(module).href, name }
   }
 
   threads(options: Omit<ThreadSiteOptions, 'words' | 'here' | 'ears' | 'seed' | 'relay'>, ears: SiteEars): ThreadSite {
@@ -230,11 +232,11 @@ class Lead {
   }
 
   async #begin(): Promise<void> {
-    const { definition, assignment, positions, launch, module, relay } = this.#share
+    const { assignment, positions, launch, runnable, relay } = this.#share
     void relay.run()
     const run = await startRunWith(
       (options) => Promise.resolve(this.#made(options)),
-      { definition, module },
+      runnable,
       {
         params: launch.params,
         config: launch.config,
@@ -343,9 +345,9 @@ class Member {
   }
 
   begin(): Promise<void> {
-    const { definition, assignment, launch, module, relay, here, words, peers, lead, have, placed } = this.#share
+    const { assignment, launch, runnable, relay, here, words, peers, lead, have, placed } = this.#share
     void relay.run()
-    const plan = planTopology(definition.draft(launch.params), launch.config, assignment.executors)
+    const plan = planTopology(draftOf(runnable, launch.params), launch.config, assignment.executors)
     const placement = placeTasks(plan, assignment.executors)
     const layout = new CellLayout(plan)
     const cells = layout.allocate(true)
@@ -363,7 +365,7 @@ class Member {
         this.#share.threads(
           {
             plan,
-            runnable: { definition, module },
+            runnable,
             options: { params: launch.params, config: launch.config, log: { level: 'info' } },
             placement,
             executors: assignment.executors,

@@ -118,7 +118,7 @@ test('state is exact whichever worker is killed', async () => {
     await two.kill(victim)
   }
   expect(await two.outcome).toMatchObject({ state: 'finished' })
-  const view = await viewState(stateDir, 'exact-count')
+  const view = await viewState(stateDir, 'test')
   const counts = new Map(view.entries('counts'))
   await view.close()
   expect(counts).toEqual(expected)
