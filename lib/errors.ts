@@ -134,7 +134,7 @@ const table = {
     help: 'make room on that disk and start again; nothing half-written was left behind',
   },
   'log-corrupt': {
-    what: '{file} is broken at byte {offset}, and more of it follows that is whole',
+    what: '{file} is broken at byte {offset}, in what had been durable',
     help: 'what was durable is lost there: bring the file back from a copy, or begin anew without its folder',
   },
   'state-key': {

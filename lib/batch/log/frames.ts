@@ -7,7 +7,7 @@
  * The checksum (CRC-32) covers the frame's offset in the file, its size and its body; so a frame that lies inside the data of another
  * one is none. One frame is written and made durable before the next is begun. Hence the verdicts on a file that ends wrong: when no
  * frame follows the broken place, it is a write that a crash cut short, whose writer was never told it was done; when one
- * follows, what is broken had been durable, and nobody may go on as if it had not been there.
+ * follows, what is broken had been durable, and nobody may go on as if it had not been there. Nor with a file that begins as no write of ours does.
  */
 import { crc32 } from 'node:zlib'
 import { SquallError } from '../../errors.ts'
@@ -25,7 +25,7 @@ export type Verdict =
   | { readonly kind: 'clean'; readonly sizeBytes: number }
   /** whole frames up to `sizeBytes`, then `lostBytes` of one that was cut short */
   | { readonly kind: 'cut'; readonly sizeBytes: number; readonly lostBytes: number }
-  /** broken at `sizeBytes`, with at least one whole frame behind it */
+  /** broken at `sizeBytes`, with at least one whole frame behind it; or no file of frames at all */
   | { readonly kind: 'corrupt'; readonly sizeBytes: number }
 
 /** The bytes of a frame that will stand at byte `at` of its file. */
@@ -112,7 +112,14 @@ async function verdictOn(bytes: Bytes, brokenAt: number): Promise<Verdict> {
       if (isFrame(await bytes.at(at + p, headBytes + bodyBytesOf(head)), at + p)) return { kind: 'corrupt', sizeBytes: brokenAt }
     }
   }
+  // no crash leaves a file that was never one of frames: all of it would be thrown away
+  if (brokenAt === 0 && !isBegun(await bytes.at(0, magicBytes.length))) return { kind: 'corrupt', sizeBytes: 0 }
   return { kind: 'cut', sizeBytes: brokenAt, lostBytes: bytes.size - brokenAt }
+}
+
+/** A write that was cut short begins as a frame does; after a power cut its first bytes may be missing, which are zeros then. */
+function isBegun(start: Buffer): boolean {
+  return start.every((byte, i) => byte === 0 || byte === magicBytes[i])
 }
 
 /** A file's bytes, read by the chunk. A chunk is never written again, so views of it stay valid. */

@@ -50,7 +50,8 @@ export function openHome(folder: string): Home {
   const lock = lockFolder(folder, 'up')
   try {
     checkFormat(folder)
-    const token = contentOf(path('token')) ?? written(path('token'), randomBytes(32).toString('hex'))
+    if (contentOf(path('token')) === undefined) written(path('token'), randomBytes(32).toString('hex'))
+    const token = tokenFrom(path('token'))
     return {
       folder,
       token,

@@ -234,19 +234,15 @@ class Lead {
   async #begin(): Promise<void> {
     const { assignment, positions, launch, runnable, relay } = this.#share
     void relay.run()
-    const run = await startRunWith(
-      (options) => Promise.resolve(this.#made(options)),
-      runnable,
-      {
-        params: launch.params,
-        config: launch.config,
-        executors: assignment.executors,
-        inactive: !assignment.isActive,
-        positions,
-        log: { level: 'info' },
-        onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
-      },
-    )
+    const run = await startRunWith((options) => Promise.resolve(this.#made(options)), runnable, {
+      params: launch.params,
+      config: launch.config,
+      executors: assignment.executors,
+      inactive: !assignment.isActive,
+      positions,
+      log: { level: 'info' },
+      onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
+    })
     this.run = run
     void run.done.then((result) => this.#over(outcomeOf(result)))
   }

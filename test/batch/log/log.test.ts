@@ -78,7 +78,7 @@ describe('a framed log', () => {
       const offset = at < frameOf([bytes('first')], 0).length ? 0 : frameOf([bytes('first')], 0).length
       await expect(contentOf(disk)).rejects.toMatchObject({
         code: 'log-corrupt',
-        what: `${path} is broken at byte ${offset}, and more of it follows that is whole`,
+        what: `${path} is broken at byte ${offset}, in what had been durable`,
       })
       expect(disk.bytesOf(path)).toEqual(broken)
     }
@@ -185,6 +185,18 @@ test('what was read when a log was opened is there after a power cut, also where
   const found = written.killed()
   expect(await contentOf(found)).toEqual(['one', 'two'])
   expect(await contentOf(found.powerLost())).toEqual(['one', 'two'])
+})
+
+test('a file that was never a log is not emptied for one', async () => {
+  const disk = new FaultDisk(new Random(1))
+  await (await logOf(disk, ['one'])).close()
+  disk.tamper(path, () => Buffer.from('some text that somebody has put there'))
+  await expect(contentOf(disk)).rejects.toMatchObject({ code: 'log-corrupt' })
+  expect(disk.bytesOf(path).toString()).toContain('some text')
+  for (const start of ['sq', '\0\0\0\0\0\0']) {
+    disk.tamper(path, () => Buffer.from(start))
+    expect(await contentOf(disk)).toEqual([])
+  }
 })
 
 describe('a rolling log', () => {

@@ -21,6 +21,13 @@ test('is made on first use, for its owner alone', () => {
   expect(tokenFrom(join(folder, 'token'))).toBe(token)
 })
 
+test('with a token file that no verb could use is told at once, and can be opened when that is repaired', () => {
+  const folder = folderOf({ token: 'two words\n' })
+  expect(() => openHome(folder)).toThrow('it holds no token')
+  writeFileSync(join(folder, 'token'), 'one\n')
+  expect(opened(folder).token).toBe('one')
+})
+
 test('has the same token from then on, and another one elsewhere', () => {
   const folder = folderOf({})
   const first = openHome(folder)
