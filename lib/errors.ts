@@ -201,10 +201,6 @@ const table = {
     what: 'this host should have a copy of a state in {folder}, and has not',
     help: 'bring the folder back, with .copies beside it; where another host has a copy, this one is made anew from it',
   },
-  'state-one-host': {
-    what: 'state in LMDB stays on its host, and there are {hosts}: a task that moves would find none',
-    help: 'keep state in the log (stateStore: log), which has copies on several hosts; LMDB is for clusters of one host',
-  },
   'state-crowded': { what: 'the state in {folder} has more than {max} {what}', help: 'use fewer tasks, or several topologies' },
   'state-missing': { what: '{what}', help: '{hint}' },
   'lmdb-corrupt': {

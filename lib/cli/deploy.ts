@@ -51,7 +51,6 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
       steps.say(`${file}: reading`)
       const { plan, text, params, config } = await planned(file, flags, io, executorsOf)
       const name = nameOf(plan)
-      await checkStore(plan, cluster)
       steps.say(
         `${name}: ${some(plan.components.length, 'component')}, ${some(plan.tasks.length, 'task')}, ${Math.ceil(text.length / 1_024)} KiB of code`,
       )
@@ -101,13 +100,6 @@ function running(cluster: ClusterClient, name: string, epoch: number, steps: Ste
     steps.say(isPlaced ? `${name}: ${up} of ${some(workers.length, 'worker')} run` : `${name}: waiting for its place`)
     return undefined
   })
-}
-
-/** State in LMDB lies in a folder of one host: elsewhere its tasks would begin with nothing. */
-async function checkStore({ config, name, outline }: Plan, cluster: ClusterClient): Promise<void> {
-  if (config.stateStore !== 'lmdb' || (outline?.states ?? []).length === 0) return
-  const hosts = (await cluster.cluster()).supervisors.length
-  if (hosts > 1) throw new SquallError('state-one-host', { hosts }, { topology: name })
 }
 
 function tell({ name, id, state, workers, executors, tasks, problem }: TopologyDescription, { json }: DeployFlags, io: Io): void {

@@ -17,6 +17,15 @@ export function isAlive({ pid, started }: { readonly pid: number; readonly start
   return (stat?.[19] ?? '') === started && stat?.[0] !== 'Z'
 }
 
+/** Of this start of the system: what was written and not synced is there within one. `''` where the system does not tell. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
+
 /** From the state on, as `man proc` numbers them, less three. */
 function statOf(pid: number): readonly string[] | undefined {
   try {

@@ -46,17 +46,18 @@ export class FramedLog {
 
   /**
    * Opens the log, makes it when it is not there, and hands over all of its records in order; the views stay valid. A tail that a crash cut
-   * short is cut off and told in `cut`. A file that is broken in the middle is the error `log-corrupt`, and is left as it is.
+   * short is cut off and told in `cut`. A file that is broken in the middle is the error `log-corrupt`, and is left as it is. What is before
+   * byte `from` is not looked at.
    *
    * ```ts
    * const log = await FramedLog.open(nodeFileSystem, 'dir/blocks.log', (record) => blocks.push(decode(record)))
    * await log.append([encode(block)])
    * ```
    */
-  static async open(files: FileSystem, path: string, onRecord: (record: Buffer) => void = () => undefined): Promise<FramedLog> {
+  static async open(files: FileSystem, path: string, onRecord: (record: Buffer) => void = () => undefined, from = 0): Promise<FramedLog> {
     const file = await files.open(path, 'append')
     try {
-      const verdict = await readFrames(file, onRecord)
+      const verdict = await readFrames(file, onRecord, from)
       if (verdict.kind === 'corrupt') throw corruptError(path, verdict.sizeBytes)
       if (verdict.kind === 'cut') await file.truncate(verdict.sizeBytes)
       // what was read may have been written and not made durable by a process that was killed; from now on it counts

@@ -46,10 +46,10 @@ export function frameOf(records: readonly Uint8Array[], at: number): Buffer {
   return frame
 }
 
-/** Hands over every record of the whole frames at the start of a file, in order, and judges the rest. The views stay valid. */
-export async function readFrames(file: OpenFile, onRecord: (record: Buffer) => void): Promise<Verdict> {
+/** Hands over every record of the whole frames of a file, in order, from the one at byte `from` on, and judges the rest. The views stay valid. */
+export async function readFrames(file: OpenFile, onRecord: (record: Buffer) => void, from = 0): Promise<Verdict> {
   const bytes = new Bytes(file, await file.size())
-  let at = 0
+  let at = from
   while (at < bytes.size) {
     const head = await bytes.at(at, headBytes)
     const frame = await bytes.at(at, headBytes + bodyBytesOf(head))
@@ -64,17 +64,31 @@ export async function readFrames(file: OpenFile, onRecord: (record: Buffer) => v
   return { kind: 'clean', sizeBytes: at }
 }
 
+/** Whether a frame can be read, or written, from byte `at` of a file on: a whole one begins there, or the file ends there. */
+export async function isFrameEdge(files: FileSystem, path: string, at: number): Promise<boolean> {
+  const file = await files.open(path, 'read')
+  if (file === undefined) return false
+  try {
+    const bytes = new Bytes(file, await file.size())
+    if (at >= bytes.size) return at === bytes.size
+    const head = await bytes.at(at, headBytes)
+    return isFrame(await bytes.at(at, headBytes + bodyBytesOf(head)), at)
+  } finally {
+    await file.close()
+  }
+}
+
 /** The error for a file that is broken in the middle. */
 export function corruptError(file: string, offset: number): SquallError {
   return new SquallError('log-corrupt', { file, offset }, { file })
 }
 
 /** The verdict on a file that is not there is that of an empty one. */
-export async function readFramesAt(files: FileSystem, path: string, onRecord: (record: Buffer) => void): Promise<Verdict> {
+export async function readFramesAt(files: FileSystem, path: string, onRecord: (record: Buffer) => void, from = 0): Promise<Verdict> {
   const file = await files.open(path, 'read')
   if (file === undefined) return { kind: 'clean', sizeBytes: 0 }
   try {
-    return await readFrames(file, onRecord)
+    return await readFrames(file, onRecord, from)
   } finally {
     await file.close()
   }

@@ -9,6 +9,13 @@ import type { FileSystem } from './file-system.ts'
 import { corruptError, readFramesAt } from './frames.ts'
 import { FramedLog } from './framed-log.ts'
 import type { CutTail } from './framed-log.ts'
+import { sizeOf } from './whole-file.ts'
+
+/** Byte `at` of the file of that number. */
+export interface LogPlace {
+  readonly number: number
+  readonly at: number
+}
 
 interface OlderFile {
   readonly number: number
@@ -33,28 +40,42 @@ export class RollingLog {
     this.#current = current
   }
 
-  /** Opens the files of this name in a folder that exists, from number `from` on, and hands over their records with the file's number. */
+  /**
+   * Opens the files of this name in a folder that exists, from number `from` on, and hands over their records with the file's number. What is before
+   * `unread` is there, and not looked at.
+   */
   static async open(
     files: FileSystem,
     folder: string,
     name: string,
     onRecord: (record: Buffer, number: number) => void = () => undefined,
     from = 1,
+    unread: LogPlace = { number: from, at: 0 },
   ): Promise<RollingLog> {
     const numbers = await numbersOf(files, folder, name, from)
     const last = numbers.at(-1) ?? from
     const older: OlderFile[] = []
     for (const number of numbers.slice(0, -1)) {
-      const sizeBytes = await readWhole(files, pathOf(folder, name, number), (record) => onRecord(record, number))
+      const path = pathOf(folder, name, number)
+      const isRead = number >= unread.number
+      const sizeBytes = isRead
+        ? await readWhole(files, path, (record) => onRecord(record, number), number === unread.number ? unread.at : 0)
+        : ((await sizeOf(files, path)) ?? 0)
       older.push({ number, sizeBytes })
     }
-    const current = await FramedLog.open(files, pathOf(folder, name, last), (record) => onRecord(record, last))
+    const at = last === unread.number ? unread.at : 0
+    const current = await FramedLog.open(files, pathOf(folder, name, last), (record) => onRecord(record, last), at)
     return new RollingLog(files, folder, name, older, last, current)
   }
 
   /** The number of the file that is written to. */
   get number(): number {
     return this.#number
+  }
+
+  /** Where what is appended next will be. */
+  get end(): LogPlace {
+    return { number: this.#number, at: this.#current.sizeBytes }
   }
 
   get sizeBytes(): number {
@@ -113,13 +134,14 @@ export async function readRollingLog(
   }
 }
 
-async function readWhole(files: FileSystem, path: string, onRecord: (record: Buffer) => void): Promise<number> {
-  const { kind, sizeBytes } = await readFramesAt(files, path, onRecord)
+async function readWhole(files: FileSystem, path: string, onRecord: (record: Buffer) => void, from = 0): Promise<number> {
+  const { kind, sizeBytes } = await readFramesAt(files, path, onRecord, from)
   if (kind !== 'clean') throw corruptError(path, sizeBytes)
   return sizeBytes
 }
 
-function pathOf(folder: string, name: string, number: number): string {
+/** The file of a number. */
+export function pathOf(folder: string, name: string, number: number): string {
   return join(folder, `${name}-${String(number).padStart(8, '0')}.log`)
 }
 
@@ -135,13 +157,6 @@ async function numbersOf(files: FileSystem, folder: string, name: string, from: 
     .sort((a, b) => a - b)
   const after = numbers.findIndex((number, i) => i > 0 && number !== (numbers[i - 1] as number) + 1)
   if (after !== -1) throw new SquallError('file-not-found', { file: pathOf(folder, name, (numbers[after] as number) - 1) })
-  while (numbers.length > 1 && (await sizeOf(files, pathOf(folder, name, numbers.at(-1) as number))) === 0) numbers.pop()
+  while (numbers.length > 1 && ((await sizeOf(files, pathOf(folder, name, numbers.at(-1) as number))) ?? 0) === 0) numbers.pop()
   return numbers
-}
-
-async function sizeOf(files: FileSystem, path: string): Promise<number> {
-  const file = await files.open(path, 'read')
-  const size = await file?.size()
-  await file?.close()
-  return size ?? 0
 }

@@ -2,13 +2,19 @@
 import { nodeFileSystem } from './file-system.ts'
 import type { FileSystem } from './file-system.ts'
 
-let files: FileSystem = nodeFileSystem
+export interface StateFiles {
+  readonly files: FileSystem
+  /** where these have copies on other hosts: a folder of this host's own, for what can be made anew */
+  readonly cacheFolder?: string
+}
 
-export function stateFiles(): FileSystem {
-  return files
+let place: StateFiles = { files: nodeFileSystem }
+
+export function stateFiles(): StateFiles {
+  return place
 }
 
 /** For all that is opened in this thread from now on. */
-export function keepStateIn(better: FileSystem): void {
-  files = better
+export function keepStateIn(better: StateFiles): void {
+  place = better
 }

@@ -14,6 +14,17 @@ export async function readWholeFile(files: FileSystem, path: string): Promise<Bu
   }
 }
 
+/** `undefined`: there is no such file. */
+export async function sizeOf(files: FileSystem, path: string): Promise<number | undefined> {
+  const file = await files.open(path, 'read')
+  if (file === undefined) return undefined
+  try {
+    return await file.size()
+  } finally {
+    await file.close()
+  }
+}
+
 /** Puts these bytes in the place of what was there. Durable when the promise resolves; a crash leaves the old file or the new one. */
 export async function replaceFile(files: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
   const aside = `${path}.new`

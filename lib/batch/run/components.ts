@@ -15,6 +15,7 @@ import type { StreamGraph } from '../dstream/graph.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { stateFiles } from '../log/state-files.ts'
+import type { StateFiles } from '../log/state-files.ts'
 import { keeperInputs, keeperOutputs, keeperTick, openBlockKeeper, wireReceivers } from '../receiver/components.ts'
 import type { BlockKeeping } from '../receiver/components.ts'
 import { WatchSchema } from '../receiver/streams.ts'
@@ -55,7 +56,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, disk?
       const folder = stateFolder(context)
       const { watermarkPolicy: asked } = graph
       const warn = (message: string): void => context.log.warn(message)
-      const log = folder === undefined ? noBatchLog : await openBatchLog(folder, disk ?? keptIn(context), asked, warn)
+      const log = folder === undefined ? noBatchLog : await openBatchLog(folder, disk ?? stateFiles().files, asked, warn)
       return await Coordinator.open(
         {
           sources: graph.sources,
@@ -93,8 +94,9 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, disk?
     ...(receives && { tick: keeperTick }),
     async prepare(context) {
       checkIntakes(graph, context)
-      const files = disk ?? keptIn(context)
-      const place = statePlace(graph, context, files)
+      const kept = disk === undefined ? stateFiles() : { files: disk }
+      const { files } = kept
+      const place = statePlace(graph, context, kept)
       // the driver prepares the directory; the others open their stores when it says that it has
       const directory = place !== undefined && context.taskIndex === 0 ? await openStateDirectory(place) : undefined
       const commits =
@@ -170,18 +172,13 @@ function checkIntakes(graph: StreamGraph, { config, topology, component }: TaskC
     )
 }
 
-/** LMDB maps files of this machine into memory, and what goes with them is beside them. */
-function keptIn({ config }: TaskContext): FileSystem {
-  return config.stateStore === 'lmdb' ? nodeFileSystem : stateFiles()
-}
-
 /** Where a topology keeps what must outlive its process, if anywhere. */
 function stateFolder({ config }: TaskContext): string | undefined {
   const folder = config['stateDir']
   return typeof folder === 'string' ? folder : undefined
 }
 
-function statePlace(graph: StreamGraph, context: TaskContext, files: FileSystem): StateDirectoryOptions | undefined {
+function statePlace(graph: StreamGraph, context: TaskContext, kept: StateFiles): StateDirectoryOptions | undefined {
   const folder = stateFolder(context)
   if (folder === undefined) return undefined
   const { topology, taskCount: tasks, config, log } = context
@@ -193,7 +190,7 @@ function statePlace(graph: StreamGraph, context: TaskContext, files: FileSystem)
     operators: Object.fromEntries(graph.stateNames.map((name) => [name, 1])),
     generations: (config['stateGenerations'] ?? {}) as Readonly<Record<string, number>>,
     run: `${process.pid}`,
-    files,
+    ...kept,
     check: config.check,
     report: (message) => log.warn(message),
   }

@@ -4,6 +4,7 @@
  *     DIR/state/manifest.json        what is below, and in which form; written aside and renamed
  *     DIR/state/lock                 the process that runs with it
  *     DIR/state/3/task-0/            epoch 3: the files of each task's store
+ *     CACHES/3/task-0/               on this host: what LMDB has of a log, where that has copies elsewhere
  *
  * When a topology starts with another number of tasks, or another store, than last time, the state is written anew as the next epoch; then the
  * manifest is switched, and the old epoch removed. A crash leaves the one or the other.
@@ -15,6 +16,7 @@ import { SquallError } from '../../errors.ts'
 import { readWholeFile, replaceFile } from '../log/whole-file.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { CachedStore } from './cached-store.ts'
 import { keyGroupsDefault } from './keys.ts'
 import { lockFolder } from './lock.ts'
 import { LmdbStore } from './lmdb-store.ts'
@@ -29,6 +31,8 @@ export interface StateDirectoryOptions {
   readonly folder: string
   readonly topology: string
   readonly store: StoreKind
+  /** where `files` have copies on other hosts: a folder of this host's own, for the store lmdb. What is kept for good is a log then */
+  readonly cacheFolder?: string | undefined
   /** how many tasks share the state */
   readonly tasks: number
   /** fixed for the life of the state (128) */
@@ -99,8 +103,10 @@ export async function openStateDirectory(options: StateDirectoryOptions): Promis
 
 /** The store of one task of a directory that this run has opened, in this thread or another. */
 export async function openStateStore(options: Omit<StateDirectoryOptions, 'run'>, task: number): Promise<StateStore> {
-  const manifest = await readManifest(options.files ?? nodeFileSystem, options.folder)
-  if (manifest === undefined) throw missing(options.folder)
+  const { files = nodeFileSystem, folder, cacheFolder } = options
+  const manifest = await readManifest(files, folder)
+  if (manifest === undefined) throw missing(folder)
+  if (cacheFolder !== undefined) await removeCaches(cacheFolder, manifest)
   return await openStore(options, manifest, task)
 }
 
@@ -137,7 +143,8 @@ function rootOf(folder: string): string {
 }
 
 async function preparedManifest(options: StateDirectoryOptions, files: FileSystem, root: string): Promise<Manifest> {
-  const { folder, topology, store, tasks, operators = {} } = options
+  const { folder, topology, tasks, operators = {} } = options
+  const store = options.cacheFolder === undefined ? options.store : 'log'
   const found = await readManifest(files, folder)
   if (found !== undefined) checkManifest(options, found)
   const epochs = (await files.list(root)).filter((name) => /^\d+$/.test(name))
@@ -211,7 +218,15 @@ async function openStore(options: Omit<StateDirectoryOptions, 'run'>, manifest: 
   const folder = taskFolder(options.folder, manifest, task)
   await files.makeFolder(folder)
   await files.claim(`${folder}/`)
-  return manifest.store === 'lmdb' ? await LmdbStore.open({ folder, check }) : await LogStore.open({ folder, files, check, report })
+  if (manifest.store === 'lmdb') return await LmdbStore.open({ folder, check })
+  if (options.cacheFolder === undefined || options.store === 'log') return await LogStore.open({ folder, files, check, report })
+  const cacheFolder = join(options.cacheFolder, String(manifest.epoch), `task-${task}`)
+  return await CachedStore.open({ folder, files, cacheFolder, check, report })
+}
+
+/** Of epochs that are over. */
+async function removeCaches(folder: string, { epoch }: Manifest): Promise<void> {
+  for (const name of await nodeFileSystem.list(folder)) if (name !== String(epoch)) await nodeFileSystem.remove(join(folder, name))
 }
 
 /** A digit that changes in a manifest may name other tasks, or another epoch, whose files would be taken for all there are. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { SquallError } from '../../errors.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { sizeOf } from '../log/whole-file.ts'
 import { missing, readManifest, taskFolder } from './directory.ts'
 import type { Manifest } from './directory.ts'
 import { hasLmdbData } from './lmdb-file.ts'
@@ -58,7 +59,7 @@ async function tryView(folder: string, topology: string, files: FileSystem): Pro
     for (let task = 0; task < manifest.tasks; task++) stores.push(await openReader(files, folder, manifest, task))
     const txid = await leveled(stores, files, folder, manifest)
     let sizeBytes = 0
-    for (let task = 0; task < manifest.tasks; task++) sizeBytes += await sizeOf(files, taskFolder(folder, manifest, task))
+    for (let task = 0; task < manifest.tasks; task++) sizeBytes += await sizeOfAll(files, taskFolder(folder, manifest, task))
     return viewOf(manifest, stores, txid, sizeBytes)
   } catch (error) {
     for (const store of stores) await store.close()
@@ -86,13 +87,9 @@ async function openReader(files: FileSystem, folder: string, manifest: Manifest,
   return new MemoryStore(await readLogState(files, path, upTo))
 }
 
-async function sizeOf(files: FileSystem, folder: string): Promise<number> {
+async function sizeOfAll(files: FileSystem, folder: string): Promise<number> {
   let sum = 0
-  for (const name of await files.list(folder)) {
-    const file = await files.open(join(folder, name), 'read')
-    sum += (await file?.size()) ?? 0
-    await file?.close()
-  }
+  for (const name of await files.list(folder)) sum += (await sizeOf(files, join(folder, name))) ?? 0
   return sum
 }
 

@@ -13,25 +13,46 @@ import { readKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 import { decodeRecord, kinds } from './records.ts'
 import type { LogRecord } from './records.ts'
-import type { Changes, Tables } from './tables.ts'
+import type { Changes } from './tables.ts'
 
-type Undo = Map<string, Changes>
+/** What the tables are filled with; `Tables`, or what fills others. */
+export interface Recovered {
+  table(operator: string): {
+    /** Sets, or deletes with `undefined`, outside of any batch, and says what was there. */
+    restore(key: MapKey, value: unknown): unknown
+  }
+  /** There is no more: this was the last batch, and these were the values before it. */
+  restored(txid: number | undefined, before: Undo): void
+}
+
+/** Up to where it has come that is in the tables already. */
+export interface Known {
+  readonly txid: number | undefined
+  readonly undo: Undo
+}
+
+export type Undo = ReadonlyMap<string, Changes>
 type Entries = LogRecord & readonly [typeof kinds.entries, ...unknown[]]
 
 export class Recovery {
-  readonly tables: Tables
+  readonly #tables: Recovered
   #txid: number | undefined
   /** of batch `#txid`, which is held back until it is known whether it is the last, or was run again */
   #held: Entries[] = []
   /** what the snapshot says of the last batch it may have seen */
-  #end: { readonly txid: number | undefined; readonly undo: Undo } | undefined
+  #end: { readonly txid: number | undefined; readonly undo: Map<string, Changes> } | undefined
   #entriesInto: 'state' | 'batch' | 'end' | 'nowhere' = 'state'
   readonly #upTo: number
 
-  /** Batches after `upTo` are left out. */
-  constructor(tables: Tables, upTo = Infinity) {
-    this.tables = tables
+  /** Batches after `upTo` are left out. With what is `known` it goes on from there, without a snapshot. */
+  constructor(
+    tables: Recovered,
+    { upTo = Infinity, known }: { readonly upTo?: number | undefined; readonly known?: Known | undefined } = {},
+  ) {
+    this.#tables = tables
     this.#upTo = upTo
+    this.#txid = known?.txid
+    this.#end = known && { txid: known.txid, undo: new Map(known.undo) }
   }
 
   /** Takes one record of a snapshot or of a log of changes, in their order. */
@@ -41,7 +62,7 @@ export class Recovery {
       case kinds.entries:
         if (this.#entriesInto === 'batch') this.#held.push(record)
         else if (this.#entriesInto === 'state') this.#apply(record, undefined)
-        else if (this.#entriesInto === 'end') note((this.#end as { undo: Undo }).undo, record)
+        else if (this.#entriesInto === 'end') note((this.#end as { undo: Map<string, Changes> }).undo, record)
         return
       case kinds.batch:
         if (record[1] <= this.#upTo) this.#batch(record[1])
@@ -61,11 +82,10 @@ export class Recovery {
     return this.#end !== undefined
   }
 
-  finish(): Tables {
-    const undo: Undo = new Map()
+  finish(): void {
+    const undo = new Map<string, Changes>()
     for (const record of this.#held) this.#apply(record, undo)
-    this.tables.restored(this.#txid, this.#isAtEnd ? this.#end?.undo : undo)
-    return this.tables
+    this.#tables.restored(this.#txid, this.#isAtEnd ? (this.#end as Known).undo : undo)
   }
 
   /** The snapshot may hold what batch `#txid` has left. */
@@ -83,8 +103,8 @@ export class Recovery {
     this.#entriesInto = 'batch'
   }
 
-  #apply([, operator, flat, deleted]: Entries, undo: Undo | undefined): void {
-    const table = this.tables.table(operator)
+  #apply([, operator, flat, deleted]: Entries, undo: Map<string, Changes> | undefined): void {
+    const table = this.#tables.table(operator)
     const old = undo === undefined ? undefined : changesOf(undo, operator)
     const set = (key: MapKey, value: unknown): void => {
       const was = table.restore(key, value)
@@ -96,7 +116,7 @@ export class Recovery {
 
   #goBack(): void {
     for (const [operator, changes] of this.#end?.undo ?? []) {
-      const table = this.tables.table(operator)
+      const table = this.#tables.table(operator)
       for (const [key, value] of changes) table.restore(key, value)
     }
     this.#end = { txid: NaN, undo: new Map() } // what follows is another run of that batch
@@ -104,7 +124,7 @@ export class Recovery {
 }
 
 /** Adds the entries of a record to what is to be put back. */
-export function note(undo: Undo, [, operator, flat, deleted]: Entries): void {
+export function note(undo: Map<string, Changes>, [, operator, flat, deleted]: Entries): void {
   const changes = changesOf(undo, operator)
   for (let i = 0; i < flat.length; i += 2) changes.set(readKey(flat[i] as MapKey), flat[i + 1])
   for (const key of deleted) changes.set(readKey(key), undefined)
@@ -127,7 +147,7 @@ export async function newestSnapshot(
   return found
 }
 
-function changesPath(folder: string, number: number): string {
+export function changesPath(folder: string, number: number): string {
   return join(folder, `changes-${String(number).padStart(8, '0')}.log`)
 }
 
@@ -142,7 +162,7 @@ export async function readSnapshot(files: FileSystem, path: string, recovery: Re
   return sizeBytes
 }
 
-function changesOf(undo: Undo, operator: string): Changes {
+function changesOf(undo: Map<string, Changes>, operator: string): Changes {
   let changes = undo.get(operator)
   if (changes === undefined) undo.set(operator, (changes = new Map()))
   return changes

@@ -5,7 +5,17 @@ import { frameOf } from '../log/frames.ts'
 import { writtenKey } from './keys.ts'
 import type { MapKey } from './keys.ts'
 import { encodeEntries, encodeFlat, encodeHead, kinds } from './records.ts'
-import type { Table, Tables } from './tables.ts'
+import type { KeysAndValues } from './tables.ts'
+
+/** What is written down. */
+export interface Snapshotted {
+  readonly txid: number | undefined
+  readonly operators: readonly string[]
+  /** What an operator has, committed. It may change while it is walked: what comes to it meanwhile is in the log of changes as well. */
+  kept(operator: string): Iterable<readonly [MapKey, unknown]>
+  /** What the batch committed last has changed: keys and their values before it. */
+  before(operator: string): KeysAndValues
+}
 
 export class SnapshotWriter {
   /** of the first log of changes that the snapshot will not hold */
@@ -14,11 +24,11 @@ export class SnapshotWriter {
   readonly #files: FileSystem
   readonly #path: string
   readonly #file: OpenFile
-  readonly #tables: Tables
-  readonly #rest: Iterator<readonly [Table, MapKey, unknown]>
+  readonly #tables: Snapshotted
+  readonly #rest: Iterator<readonly [string, MapKey, unknown]>
   #writes: Promise<void> = Promise.resolve()
 
-  private constructor(files: FileSystem, path: string, file: OpenFile, tables: Tables, number: number) {
+  private constructor(files: FileSystem, path: string, file: OpenFile, tables: Snapshotted, number: number) {
     this.number = number
     this.#files = files
     this.#path = path
@@ -28,18 +38,18 @@ export class SnapshotWriter {
     this.#writes = this.#append([encodeHead(kinds.snapshot, tables.txid)])
   }
 
-  static async start(files: FileSystem, path: string, tables: Tables, number: number): Promise<SnapshotWriter> {
+  static async start(files: FileSystem, path: string, tables: Snapshotted, number: number): Promise<SnapshotWriter> {
     await files.remove(asidePath(path))
     return new SnapshotWriter(files, path, await files.open(asidePath(path), 'append'), tables, number)
   }
 
   /** Takes the next so many entries, at once; they must be committed ones. `true`: there are no more, and the snapshot's end was taken too. */
   take(count: number): boolean {
-    let table: Table | undefined
+    let operator: string | undefined
     let flat: unknown[] = []
     const records: Buffer[] = []
     const encode = (): void => {
-      if (table !== undefined && flat.length > 0) records.push(encodeFlat(table.operator, flat, []))
+      if (operator !== undefined && flat.length > 0) records.push(encodeFlat(operator, flat, []))
       flat = []
     }
     let isEnd = false
@@ -50,9 +60,9 @@ export class SnapshotWriter {
         break
       }
       const [of, key, value] = next.value
-      if (of !== table) {
+      if (of !== operator) {
         encode()
-        table = of
+        operator = of
       }
       flat.push(writtenKey(key), value)
     }
@@ -85,7 +95,7 @@ export class SnapshotWriter {
   #endRecords(): Buffer[] {
     const { txid, operators } = this.#tables
     const undo = operators.flatMap((operator) => {
-      const { keys, values } = this.#tables.table(operator).before
+      const { keys, values } = this.#tables.before(operator)
       return encodeEntries(operator, keys, values)
     })
     return [encodeHead(kinds.end, txid), ...undo]
@@ -105,10 +115,6 @@ export function asidePath(path: string): string {
   return `${path}.new`
 }
 
-/** A `Map` may change while it is walked: what comes to it meanwhile is in the log of changes as well. */
-function* allEntries(tables: Tables): Iterator<readonly [Table, MapKey, unknown]> {
-  for (const operator of tables.operators) {
-    const table = tables.table(operator)
-    for (const [key, value] of table.kept()) yield [table, key, value]
-  }
+function* allEntries(tables: Snapshotted): Iterator<readonly [string, MapKey, unknown]> {
+  for (const operator of tables.operators) for (const [key, value] of tables.kept(operator)) yield [operator, key, value]
 }

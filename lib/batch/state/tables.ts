@@ -13,6 +13,12 @@ import type { StateTable } from './store.ts'
 /** Old values by key; `undefined` = there was none. */
 export type Changes = Map<MapKey, unknown>
 
+/** In step; `undefined` = there is none. */
+export interface KeysAndValues {
+  readonly keys: readonly MapKey[]
+  readonly values: readonly unknown[]
+}
+
 /** A `Map` of V8 ends at 2^24 keys, with an error that says nothing. */
 const keysMax = 16_700_000
 
@@ -23,7 +29,6 @@ export class Tables {
   #open: number | undefined
   /** the batch committed last is undone, until the batch at hand is committed or discarded */
   #isBack = false
-  #canUndo = true
 
   /** With `check`, values are frozen, so that a change in place shows. */
   constructor(check = false) {
@@ -52,7 +57,6 @@ export class Tables {
     assert(this.#open === undefined, `batch ${txid} begins while batch ${this.#open} is open`)
     checkTxid(txid, this.#txid)
     if (txid === this.#txid) {
-      if (!this.#canUndo) throw new SquallError('state-ahead', { txid, found: this.#txid })
       for (const table of this.#tables.values()) table.goBack()
       this.#isBack = true
     }
@@ -69,7 +73,6 @@ export class Tables {
     this.#txid = this.#open
     this.#open = undefined
     this.#isBack = false
-    this.#canUndo = true
   }
 
   discard(): void {
@@ -83,12 +86,21 @@ export class Tables {
     for (const key of this.#tables.get(operator)?.before.keys ?? []) yield keyOf(key)
   }
 
-  /** For recovery: the state is that of this batch, which cannot be undone any more unless `changes` say how. */
-  restored(txid: number | undefined, changes: ReadonlyMap<string, Changes> | undefined): void {
+  /** For a snapshot: what an operator has, committed. */
+  kept(operator: string): Iterable<readonly [MapKey, unknown]> {
+    return this.table(operator).kept()
+  }
+
+  /** What the batch committed last has changed: keys and their values before it. */
+  before(operator: string): KeysAndValues {
+    return this.table(operator).before
+  }
+
+  /** For recovery: the state is that of this batch, and these were the values before it. */
+  restored(txid: number | undefined, before: ReadonlyMap<string, Changes>): void {
     this.#txid = txid
-    this.#canUndo = changes !== undefined
-    for (const operator of changes?.keys() ?? []) this.table(operator)
-    for (const [operator, table] of this.#tables) table.restoreBefore(changes?.get(operator) ?? new Map())
+    for (const operator of before.keys()) this.table(operator)
+    for (const [operator, table] of this.#tables) table.restoreBefore(before.get(operator) ?? new Map())
   }
 }
 
@@ -188,7 +200,7 @@ export class Table implements StateTable {
   }
 
   /** What the batch at hand leaves changed: keys and their new values; `undefined` = deleted. */
-  changed(): { readonly keys: readonly MapKey[]; readonly values: readonly unknown[] } {
+  changed(): KeysAndValues {
     const { keys, cells } = this.#changes
     const undone = this.#undone
     const all = { keys: undone.keys.length > 0 ? [...keys] : keys, values: cells.map(({ value }) => value) }
@@ -201,7 +213,7 @@ export class Table implements StateTable {
   }
 
   /** What the batch committed last has changed: keys and their values before it. */
-  get before(): { readonly keys: readonly MapKey[]; readonly values: readonly unknown[] } {
+  get before(): KeysAndValues {
     return this.#before
   }
 

@@ -7,8 +7,8 @@
  */
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { readWholeFile, replaceFile } from '../../batch/log/whole-file.ts'
-import { makeDurable, readPart, sizeOf, writeAt } from './disk.ts'
+import { readWholeFile, replaceFile, sizeOf } from '../../batch/log/whole-file.ts'
+import { makeDurable, readPart, writeAt } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { filesMax, partBytesMax } from './words.ts'
 import type { Ask, Reply, Words } from './words.ts'

@@ -26,17 +26,6 @@ export const nodeDisk: Disk = {
   },
 }
 
-/** `undefined`: there is no such file. */
-export async function sizeOf(disk: FileSystem, path: string): Promise<number | undefined> {
-  const file = await disk.open(path, 'read')
-  if (file === undefined) return undefined
-  try {
-    return await file.size()
-  } finally {
-    await file.close()
-  }
-}
-
 /** At most `max` bytes from `at` on; none where there are none. */
 export async function readPart(disk: FileSystem, path: string, at: number, max: number): Promise<Uint8Array> {
   const file = await disk.open(path, 'read')

@@ -5,9 +5,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { keepStateIn } from '../../batch/log/state-files.ts'
 import { realSchedule } from '../../std/schedule.ts'
 import type { Tls } from '../http/token.ts'
+import { cachesIn } from './caches.ts'
 import { Ways } from './http.ts'
 import { Members } from './members.ts'
 import { ReplicatedFiles } from './replicated-files.ts'
@@ -37,7 +39,8 @@ export function begin({ of, copies, root, homeFile, token, tls, epochs }: KeptEl
     report: (message) => process.stderr.write(`${message}\n`),
   })
   const epoch = (): number => Number(Atomics.load(epochs, executor))
-  keepStateIn(new ReplicatedFiles({ of, root, members, epoch, writer: randomBytes(8).toString('hex'), schedule: realSchedule }))
+  const files = new ReplicatedFiles({ of, root, members, epoch, writer: randomBytes(8).toString('hex'), schedule: realSchedule })
+  keepStateIn({ files, cacheFolder: join(cachesIn(dirname(root)), of) })
 }
 
 function contentOf(file: string): string | undefined {

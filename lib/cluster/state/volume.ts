@@ -10,11 +10,11 @@
  */
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { readWholeFile, replaceFile } from '../../batch/log/whole-file.ts'
+import { readWholeFile, replaceFile, sizeOf } from '../../batch/log/whole-file.ts'
 import { SquallError } from '../../errors.ts'
 import { Chains } from './chains.ts'
 import { Copying, Moved, finishCopy } from './copying.ts'
-import { digestOf, makeDurable, readPart, sizeOf, writeAt } from './disk.ts'
+import { digestOf, makeDurable, readPart, writeAt } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Gate } from './gate.ts'
 import { Claims, answer, claimsMax, filesMax, isLater, isSame } from './words.ts'

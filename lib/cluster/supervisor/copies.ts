@@ -2,6 +2,8 @@
 import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import type { Tls } from '../http/token.ts'
+import { reasonOf } from '../../errors.ts'
+import { removeCaches } from '../state/caches.ts'
 import { nodeDisk } from '../state/disk.ts'
 import { Ways } from '../state/http.ts'
 import { Replica } from '../state/replica.ts'
@@ -23,10 +25,14 @@ export interface HostCopiesOptions {
 export class HostCopies {
   readonly #ways: Ways
   readonly #sets: Sets
+  readonly #folder: string
+  readonly #report: (message: string) => void
   #known: KnownRecords | undefined
 
   constructor(options: HostCopiesOptions) {
     this.#ways = new Ways(options)
+    this.#folder = options.folder
+    this.#report = options.report
     const member = (id: string): Ask => this.#ways.to(this.#urlOf(id))
     this.#sets = new Sets({
       ...options,
@@ -41,6 +47,9 @@ export class HostCopies {
   saw(known: KnownRecords): void {
     this.#known = known
     for (const [name, { version, record }] of known.states) this.#sets.saw(name, version, record)
+    removeCaches(this.#folder, (name) => known.topologies.has(name)).catch((error: unknown) =>
+      this.#report(`caches of state cannot be removed: ${reasonOf(error)}`),
+    )
   }
 
   ask(words: Words, bytes?: Uint8Array): Promise<Answer> {

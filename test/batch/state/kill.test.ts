@@ -44,7 +44,7 @@ function count(store: string, killAt: number): Promise<{ readonly last: number; 
   })
 }
 
-test.each(['log', 'lmdb'])('a count into %s is exact, however often it is killed', async (store) => {
+test.each(['log', 'lmdb', 'cached'])('a count into %s is exact, however often it is killed', async (store) => {
   const random = new Random(11)
   let last = 0
   for (let i = 0; i < kills; i++) {

@@ -405,13 +405,3 @@ describe('logs', () => {
     )
   })
 })
-
-test('a topology whose state would stay on one of several hosts is not deployed', async () => {
-  const host = { id: 'a', host: 'a', slots: 1, usedSlots: 0, cores: 1, memoryMb: 1, isAvoided: false, uptimeS: 1, version: '1' }
-  const supervisors = [host, { ...host, id: 'b' }]
-  const cluster = { version: '1', nimbuses: [], supervisors, slots: 2, usedSlots: 0, topologies: 0 }
-  const api = await fakeApi({ 'GET /v1/cluster': cluster })
-  const { code, stderr } = await api.squall('deploy', 'topologies/exact-count.ts', '--set', 'store=lmdb')
-  expect([code, stderr]).toEqual([1, expect.stringContaining('state in LMDB stays on its host, and there are 2')])
-  expect(api.asked.map(({ path }) => path)).toEqual(['/v1/cluster'])
-})
