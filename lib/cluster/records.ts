@@ -89,6 +89,8 @@ export const TopologyRecord = z.object({
   killWaitMs: z.number().min(0).optional(),
   /** what was changed since it was deployed and makes all its workers begin anew, counted: code, params, settings, executors */
   changes: Count,
+  /** how often somebody wanted it spread over the hosts anew */
+  rebalances: Count.optional(),
   deployedAtMs: z.number(),
   /** names the request that brought its code, which may be sent twice and is done once */
   request: Id.optional(),
@@ -103,6 +105,8 @@ export const AssignmentRecord = z.object({
   epoch: z.int().min(1),
   /** `changes` of the topology that it is for */
   changes: Count,
+  /** `rebalances` of the topology that were done */
+  rebalances: Count.optional(),
   bundle: Sha256,
   executors: z.int().min(1).max(4_096),
   isActive: z.boolean(),

@@ -86,7 +86,7 @@ export function rebalance(known: Known, name: string, wish: Rebalance): Step {
   const { executors = read.record.executors } = wish
   // executors of another number have other tasks: what runs cannot take them over
   const changes = read.record.changes + (executors === read.record.executors ? 0 : 1)
-  return changed(read, { ...given(wish), changes }, 'is rebalanced')
+  return changed(read, { ...given(wish), changes, rebalances: rebalancesAfter(read.record) }, 'is rebalanced')
 }
 
 export function update(known: Known, name: string, code: Update): Step | undefined {
@@ -94,7 +94,13 @@ export function update(known: Known, name: string, code: Update): Step | undefin
   if (code.request !== undefined && read.record.request === code.request) return undefined
   const { dropped = [], ...more } = code
   const stateGenerations = generationsAfter(read.record, code.states, dropped)
-  return changed(read, { ...given(more), stateGenerations, changes: read.record.changes + 1 }, 'has new code')
+  // all workers begin anew: those that are too many on their host, on another
+  const rebalances = rebalancesAfter(read.record)
+  return changed(read, { ...given(more), stateGenerations, changes: read.record.changes + 1, rebalances }, 'has new code')
+}
+
+function rebalancesAfter({ rebalances = 0 }: TopologyRecord): number {
+  return rebalances + 1
 }
 
 /** Throws unless all that is kept has its place in the new code, or may be lost. Those that are begin anew when they come again. */

@@ -5,7 +5,8 @@
  * 1. workers stay where they are unless they fail, or their host is gone, unhealthy or out of slots;
  * 2. topologies that want hosts for themselves get them, whoever else was there has to go;
  * 3. free slots are dealt out: one to each topology that has none, then to those that lost workers, then to those that want more; older ones first;
- * 4. each topology divides its executors over its workers and places those that have no host.
+ * 4. each topology divides its executors over its workers and places those that have no host;
+ * 5. one that somebody wants rebalanced is spread over the hosts, once.
  *
  * Where slots are short a topology runs on fewer workers. One that would find none stays where it was if its hosts are away: they may come back.
  */
@@ -13,10 +14,11 @@ import { isDeepStrictEqual } from 'node:util'
 import { assert } from '../../std/assert.ts'
 import { hintsText } from '../../topology/hints.ts'
 import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
+import { askAnew, balance } from './balance.ts'
 import { distribute } from './distribute.ts'
 import { compare, demandOf, draftOf, isLead, leadFirst, placeKey } from './draft.ts'
 import type { Draft, Place } from './draft.ts'
-import { Host, noDemand, sumOf } from './hosts.ts'
+import { Host, sumOf } from './hosts.ts'
 import type { Demand, SeenHost } from './hosts.ts'
 import { isolate } from './isolate.ts'
 
@@ -142,6 +144,8 @@ class Attempt {
       const problem = this.refused.has(draft.name) ? this.#lackOfRoom(draft) : this.#lackOfSlots(draft)
       return { assignment: previous && this.#waiting(draft, previous), problem }
     }
+    if ((topology.rebalances ?? 0) !== (previous?.rebalances ?? 0))
+      balance(draft, places, [...this.#hosts.values()], this.#scene.avoided?.(topology.name))
     const assignment = compose(topology, previous, places, this.#hasBegun(draft))
     if (places.length < wanted)
       return { assignment, problem: `it runs on ${places.length} of ${wanted} workers: there is no room for more` }
@@ -150,7 +154,7 @@ class Attempt {
   }
 
   /** Its workers with their places; or how many of the new ones have room, if not all have. */
-  #tryToPlace(draft: Draft, replaced: readonly Place[], added: number): readonly Place[] | number {
+  #tryToPlace(draft: Draft, replaced: readonly Place[], added: number): Place[] | number {
     const { name, topology, kept } = draft
     if (kept.length + replaced.length + added === 0) return []
     const numbers = unusedNumbers([...kept, ...replaced], added)
@@ -162,7 +166,7 @@ class Attempt {
     const withShares = (places: readonly Place[], from: number): Place[] =>
       places.map((place, i) => ({ ...place, executors: [...(shares[from + i] as readonly number[])] }))
     const places = withShares(kept, 0)
-    if (draft.demands !== undefined) this.#askAnew(draft, places)
+    askAnew(draft, places, this.#hosts.values())
     const taken: Host[] = []
     const settle = (place: Place, mustFit: boolean): boolean => {
       const demand = demandOf(draft, place.executors)
@@ -179,12 +183,6 @@ class Attempt {
     if (isPlaced.every(Boolean)) return places
     for (const host of taken) host.leave(name)
     return isPlaced.filter(Boolean).length
-  }
-
-  /** With other executors in each, those that stay ask for something else. */
-  #askAnew(draft: Draft, places: readonly Place[]): void {
-    for (const host of this.#hosts.values()) host.ask(draft.name, noDemand)
-    for (const { supervisor, executors } of places) this.#hosts.get(supervisor)?.askMore(draft.name, demandOf(draft, executors))
   }
 
   /** A host with a free slot, and not the one where it was, if there is a choice. */
@@ -213,7 +211,9 @@ class Attempt {
   }
 
   /** Nothing is free for it. If its hosts are away it stays there: should one come back, it finds its work, and what has changed of it. */
-  #waiting({ topology }: Draft, previous: AssignmentRecord): AssignmentRecord {
+  #waiting({ topology: wanted }: Draft, previous: AssignmentRecord): AssignmentRecord {
+    // it is spread once there are hosts
+    const topology = { ...wanted, rebalances: previous.rebalances }
     const places = leadFirst(previous.workers).slice(0, topology.executors)
     if (places.length === 0 || places.some(({ supervisor }) => this.#hosts.get(supervisor)?.takesWorkers === true))
       return compose(topology, previous, [])
@@ -258,7 +258,7 @@ function compose(
   places: readonly Place[],
   hasBegun = true,
 ): AssignmentRecord {
-  const { name, id, changes, bundle, executors, wanted } = topology
+  const { name, id, changes, rebalances, bundle, executors, wanted } = topology
   const epoch = (previous?.epoch ?? 0) + 1
   // The others know their lead from their beginning: where executor 0 goes to another worker, as after a loss, all of them begin anew, each on its host.
   const hasOtherLead = places.find(isLead)?.worker !== previous?.workers.find(isLead)?.worker
@@ -266,7 +266,8 @@ function compose(
   const workers = places
     .map((place) => (beginAnew || place.incarnation === 0 ? { ...place, incarnation: epoch } : place))
     .sort((a, b) => a.worker - b.worker)
-  const next = { name, id, epoch, changes, bundle, executors, isActive: wanted === 'active', workers }
+  const asked = rebalances === undefined ? {} : { rebalances }
+  const next = { name, id, epoch, changes, ...asked, bundle, executors, isActive: wanted === 'active', workers }
   return previous === undefined ? next : unlessSame(previous, next)
 }
 

@@ -287,7 +287,7 @@ export class Safety {
 
   /** A worker that works stays where it is and what it is, unless something has changed that concerns it. */
   #needed(now: AssignmentRecord, before: AssignmentRecord, madeFor: TopologyRecord, topology: TopologyRecord): void {
-    const changes: readonly (keyof TopologyRecord)[] = ['workers', 'executors', 'changes', 'isolatedHosts']
+    const changes: readonly (keyof TopologyRecord)[] = ['workers', 'executors', 'changes', 'rebalances', 'isolatedHosts']
     if (this.#isUnsettled() || changes.some((key) => topology[key] !== madeFor[key])) return
     const leaderOf = ({ workers }: AssignmentRecord): number | undefined => workers.find(({ executors }) => executors.includes(0))?.worker
     // a lead that has not brought its workers together waits for those that it was started with
