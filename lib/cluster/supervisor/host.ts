@@ -20,6 +20,8 @@ export interface HostOptions extends Omit<SupervisorOptions, 'id' | 'host'> {
 }
 
 const backOffMs = { first: 100, max: 5_000 }
+/** A check that takes longer than most does not keep a host from being known again before it is lost. */
+const checkMs = 1_000
 
 export class Host {
   readonly supervisor: Supervisor
@@ -49,7 +51,11 @@ export class Host {
   /** Resolves when the workers of the last supervisor of this host are taken over, whether the coordinator answers or not. */
   async start(): Promise<void> {
     this.supervisor.adopt()
-    await this.#health.start()
+    const checked = this.#health.start()
+    await Promise.race([checked, this.#pause(checkMs)])
+    this.#wake()
+    // it may have been stopped meanwhile
+    if (this.#isOver) return
     this.#presence.start()
     this.#mirroring = this.#mirror()
   }

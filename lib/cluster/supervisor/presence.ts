@@ -5,8 +5,7 @@
 import { reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator, Lease } from '../coordination/coordinator.ts'
-import { keys } from '../records.ts'
-import type { SupervisorRecord } from '../records.ts'
+import { SupervisorRecord, keys } from '../records.ts'
 
 /** How long after its supervisor has gone a host is lost, at most: nimbus counts from there. */
 export const supervisorLeaseMs = 6_000
@@ -25,6 +24,8 @@ export class Presence {
   #lease: Lease | undefined
   #isOver = false
   #isChanged = false
+  /** whether the host has been looked at since this began */
+  #isChecked = false
   #wake: () => void = () => undefined
   #done: Promise<void> = Promise.resolve()
 
@@ -44,6 +45,7 @@ export class Presence {
 
   /** The host takes no workers, for this reason; or does again. */
   unhealthy(reason: string | undefined): void {
+    this.#isChecked = true
     const { unhealthy: before, ...record } = this.#record
     if (before === reason) return
     this.#record = { ...record, ...(reason !== undefined && { unhealthy: reason }) }
@@ -67,6 +69,8 @@ export class Presence {
       try {
         const lease = this.isHeld && this.#lease !== undefined ? this.#lease : await coordinator.lease(supervisorLeaseMs)
         this.#lease = lease
+        const before = this.#isChecked ? undefined : await this.#before()
+        if (!this.#isChecked && before !== undefined) this.#record = { ...this.#record, unhealthy: before }
         this.#isChanged = false
         const write = { key: keys.supervisor(this.#record.id), value: JSON.stringify(this.#record), lease }
         const { ok } = await coordinator.commit([], [write])
@@ -84,6 +88,17 @@ export class Presence {
         await this.#until(() => this.#isOver, new Promise((resolve) => (cancel = schedule.after(ms, resolve))))
         cancel()
       }
+    }
+  }
+
+  /** Why the host was not well when the last supervisor of it looked: it is held to be so until this one has. */
+  async #before(): Promise<string | undefined> {
+    const { coordinator, record } = this.#options
+    const entry = await coordinator.get(keys.supervisor(record.id))
+    try {
+      return entry && SupervisorRecord.parse(JSON.parse(entry.value)).unhealthy
+    } catch {
+      return undefined // another version wrote it
     }
   }
 

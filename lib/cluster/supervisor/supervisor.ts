@@ -167,12 +167,11 @@ export class Supervisor {
     )
   }
 
-  /** A worker gets a place here: its folder, its log, its life. */
+  /** A worker gets a place here: its log, its life. */
   #settle(of: { name: string; id: string; place: Placed }): Resident {
     const { name, id, place } = of
     const { schedule, processes, folders, host, id: supervisor, rssMaxMb, times } = this.#options
     const key = workerKey(id, place)
-    folders.make(key)
     const author = { name, id, worker: place.worker, incarnation: place.incarnation }
     const life = new WorkerLife({
       ...of,
@@ -196,6 +195,8 @@ export class Supervisor {
 
   async #spec(resident: Resident): Promise<WorkerSpec> {
     const { name, id, worker, incarnation, key } = resident
+    // a disk that is full holds up this worker only, and until it has room again
+    this.#options.folders.make(key)
     const topology = this.#known?.topologies.get(name)?.record
     const assignment = this.#known?.assignments.get(name)?.record
     if (topology?.id !== id || assignment?.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
@@ -273,8 +274,12 @@ export class Supervisor {
     for (const { bundle } of this.#residents.values()) if (bundle !== undefined) used.add(bundle)
     const names = [...used].sort().join(' ')
     if (names === this.#keptBundles) return
-    this.#keptBundles = names
-    this.#options.bundles.keep(used)
+    try {
+      this.#options.bundles.keep(used)
+      this.#keptBundles = names
+    } catch (error) {
+      this.#options.report(`bundles that are not needed cannot be removed: ${reasonOf(error)}`)
+    }
   }
 
   #assignmentOf({ assignment }: Wanted): Assignment {

@@ -176,6 +176,26 @@ test('a host that is not well says so, and when it is again', async () => {
   expect(hostRecords()[0]).not.toHaveProperty('unhealthy')
 })
 
+test('a check that takes long does not keep a host from being known again, as well as it was before', async () => {
+  const one = host()
+  await one.start()
+  await schedule.advance(100)
+  deploy(hostRecords()[0]?.id ?? '')
+  trouble = 'its fan is off'
+  await schedule.advance(31_000)
+  await passing(schedule, one.stop())
+  let checked: (reason?: string) => void = () => undefined
+  const starting = host({ health: () => new Promise((resolve) => (checked = resolve)) }).start()
+  // its lease goes on for six seconds
+  await passing(schedule, starting)
+  await schedule.advance(9_000)
+  expect(hostRecords()).toMatchObject([{ unhealthy: 'its fan is off' }])
+  checked()
+  await schedule.advance(100)
+  expect(hostRecords()).toHaveLength(1)
+  expect(hostRecords()[0]).not.toHaveProperty('unhealthy')
+})
+
 test('code is fetched once, and written with the library that runs here', async () => {
   const text = Buffer.from('import { topology } from "squall-library:index"\n')
   let fetched = 0

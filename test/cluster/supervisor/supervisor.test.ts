@@ -200,6 +200,37 @@ describe('what is assigned to a host', () => {
     expect(folders()).toEqual(names.slice(2).map((name) => `${name}-1-w0-i1`))
   })
 
+  test('waits when its disk is full, says why, and holds up no other', async () => {
+    let isFull = true
+    const real = foldersBelow(join(folder, 'workers'))
+    const make = (key: string): void => {
+      if (isFull && key.startsWith('one')) throw new Error('ENOSPC: no space left on device')
+      real.make(key)
+    }
+    deploy(topologyOf('one'), assignmentOf('one', [{ worker: 0 }]))
+    deploy(topologyOf('two'), assignmentOf('two', [{ worker: 0 }]))
+    await host({ folders: { ...real, make } })
+    await schedule.advance(20_000)
+    expect(processes.all.map(keyOf)).toEqual(['two-1-w0-i1'])
+    expect(worker('one', 0)).toMatchObject({ state: 'waiting', error: { message: 'ENOSPC: no space left on device' } })
+    isFull = false
+    await schedule.advance(30_000)
+    expect(processes.alive.map(keyOf)).toEqual(['two-1-w0-i1', 'one-1-w0-i1'])
+  })
+
+  test('code that cannot be removed is tried again when something changes, and holds up nothing', async () => {
+    let tries = 0
+    const keep = (): void => {
+      if (++tries === 1) throw new Error('EACCES: permission denied')
+    }
+    deploy(topologyOf('one'), assignmentOf('one', [{ worker: 0 }]))
+    await host({ bundles: { module: (sha256) => Promise.resolve(`/bundles/${sha256}.mjs`), keep } })
+    await schedule.advance(1_000)
+    expect(processes.alive).toHaveLength(1)
+    expect(reports).toEqual(['bundles that are not needed cannot be removed: EACCES: permission denied'])
+    expect(tries).toBe(2)
+  })
+
   test('code that nobody needs is not kept: what an earlier supervisor left, and what came too late', async () => {
     let come: (module: string) => void = () => undefined
     const late = new Promise<string>((resolve) => (come = resolve))
