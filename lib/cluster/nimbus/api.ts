@@ -53,6 +53,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
   }
   const mustHave = async (bundle: string): Promise<void> => {
     nimbus.mustLead()
+    await nimbus.touch(bundle)
     if (!(await blobs.has(bundle))) throw new SquallError('blob-missing', { digest: bundle })
   }
   /** A verb: a change of one topology. */
@@ -153,7 +154,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
         return await hosts.log(nimbus.known, paramOf(request, 'log'), from, max)
       },
     },
-    ...blobRoutes(blobs, () => nimbus.mustLead()),
+    ...blobRoutes(blobs, nimbus),
     {
       method: 'GET',
       path: '/metrics',
@@ -182,7 +183,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
 }
 
 /** Any nimbus gives what it has; only the leader takes, for it is the one whose topologies name them. */
-function blobRoutes(blobs: Blobs, mustLead: () => void): readonly Route[] {
+function blobRoutes(blobs: Blobs, nimbus: Pick<Nimbus, 'mustLead' | 'touch'>): readonly Route[] {
   return [
     {
       method: 'GET',
@@ -213,12 +214,13 @@ function blobRoutes(blobs: Blobs, mustLead: () => void): readonly Route[] {
       bodyBytesMax: blobBytesMax,
       answer: Done,
       handle: async (request) => {
-        mustLead()
+        nimbus.mustLead()
         const digest = paramOf(request, 'digest')
         checkDigest(digest)
         const bytes = request.body as Uint8Array
         const found = digestOf(bytes)
         if (found !== digest) throw new SquallError('blob-corrupt', { digest, found, where: 'the request' })
+        await nimbus.touch(digest)
         await blobs.put(bytes)
         return done
       },
@@ -230,7 +232,7 @@ function blobRoutes(blobs: Blobs, mustLead: () => void): readonly Route[] {
       body: z.object({}),
       answer: Done,
       handle: async (request) => {
-        mustLead()
+        nimbus.mustLead()
         await blobs.delete(paramOf(request, 'digest'))
         return done
       },

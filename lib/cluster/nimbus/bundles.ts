@@ -9,6 +9,8 @@ import { blobFrom } from '../blobstore/http-blobs.ts'
 import type { Known } from './known.ts'
 
 export interface BundlesOptions {
+  /** as the records are now */
+  readonly known: () => Known
   readonly blobs: Blobs
   readonly blobsOf: (url: string) => Blobs
   readonly schedule: Schedule
@@ -28,6 +30,8 @@ export class Bundles {
   readonly #options: BundlesOptions
   /** since when nobody names them */
   readonly #unnamedSinceMs = new Map<string, number>()
+  /** is being removed */
+  #removing: { readonly digest: string; readonly done: Promise<void> } | undefined
   #isTending = false
   #lookedMs = -Infinity
   #isComplete = false
@@ -39,7 +43,7 @@ export class Bundles {
 
   /** Looks after them meanwhile; once at a time. */
   tend(known: Known, self: string): void {
-    const named = new Set([...known.topologies.values(), ...known.assignments.values()].map(({ record }) => record.bundle))
+    const named = namedIn(known)
     const { schedule, report } = this.#options
     const key = [...named].sort().join()
     const waitMs = key !== this.#lookedFor ? 0 : this.#isComplete ? lookMs : retryMs
@@ -52,11 +56,16 @@ export class Bundles {
     this.#look(
       named,
       others.map(({ url }) => url),
-      known.unreadable.size > 0,
     )
       .then((isComplete) => (this.#isComplete = isComplete))
       .catch((error: unknown) => report(`bundles cannot be looked after: ${reasonOf(error)}`))
       .finally(() => (this.#isTending = false))
+  }
+
+  /** Somebody is about to name it: if it is here when this resolves it stays for some minutes. */
+  async touch(digest: string): Promise<void> {
+    this.#unnamedSinceMs.delete(digest)
+    if (this.#removing?.digest === digest) await this.#removing.done
   }
 
   /** Resolves when the others have it, too, or after a moment: whoever of them leads next has the code then. */
@@ -86,20 +95,28 @@ export class Bundles {
   }
 
   /** Says whether all that are named are here. */
-  async #look(named: ReadonlySet<string>, others: readonly string[], keepAll: boolean): Promise<boolean> {
-    const { blobs, schedule } = this.#options
+  async #look(named: ReadonlySet<string>, others: readonly string[]): Promise<boolean> {
+    const { blobs } = this.#options
     const here = new Set(await blobs.list())
     const missing = [...named].filter((digest) => !here.has(digest))
     let found = 0
     for (const digest of missing) if (await this.#fetch(digest, others)) found++
-    const unnamed = [...here].filter((digest) => !named.has(digest))
     for (const digest of this.#unnamedSinceMs.keys()) if (named.has(digest) || !here.has(digest)) this.#unnamedSinceMs.delete(digest)
-    for (const digest of keepAll ? [] : unnamed) {
-      const sinceMs = this.#unnamedSinceMs.get(digest) ?? schedule.now()
-      this.#unnamedSinceMs.set(digest, sinceMs)
-      if (schedule.now() - sinceMs >= unnamedMs) await blobs.delete(digest)
-    }
+    for (const digest of here) if (!named.has(digest)) await this.#unnamed(digest)
     return found === missing.length
+  }
+
+  async #unnamed(digest: string): Promise<void> {
+    const { blobs, schedule, known } = this.#options
+    const sinceMs = this.#unnamedSinceMs.get(digest) ?? schedule.now()
+    this.#unnamedSinceMs.set(digest, sinceMs)
+    if (schedule.now() - sinceMs < unnamedMs) return
+    // much may have been written since this look began
+    const now = known()
+    if (now.unreadable.size > 0 || namedIn(now).has(digest)) return
+    const removed = blobs.delete(digest)
+    this.#removing = { digest, done: removed.catch(() => undefined) }
+    await removed.finally(() => (this.#removing = undefined))
   }
 
   async #fetch(digest: string, others: readonly string[]): Promise<boolean> {
@@ -109,4 +126,8 @@ export class Bundles {
     if (bytes !== undefined) await blobs.put(bytes)
     return bytes !== undefined
   }
+}
+
+function namedIn({ topologies, assignments }: Known): ReadonlySet<string> {
+  return new Set([...topologies.values(), ...assignments.values()].map(({ record }) => record.bundle))
 }

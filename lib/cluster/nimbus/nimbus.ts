@@ -87,7 +87,7 @@ export class Nimbus {
     this.#options = { report: () => undefined, leaseMs: 6_000, lostMs: 2_000, ...options }
     const { report, leaseMs: ttlMs } = this.#options
     this.#reader = new RecordReader(report)
-    this.#bundles = new Bundles({ blobs, blobsOf, schedule, report })
+    this.#bundles = new Bundles({ known: () => this.known, blobs, blobsOf, schedule, report })
     this.#election = new Election({
       coordinator,
       schedule,
@@ -155,13 +155,16 @@ export class Nimbus {
       await this.#caughtUp(this.#writtenRevision)
       const step = decide(this.known)
       if (step === undefined) return
-      if (await this.#commit(leadership, step)) {
-        await this.#caughtUp(this.#writtenRevision)
-        return
-      }
+      const revision = await this.#commit(leadership, step)
+      if (revision !== undefined) return await this.#caughtUp(revision)
       await this.#nextChange()
     }
     throw new SquallError('no-leader')
+  }
+
+  /** Somebody is about to name a bundle: if it is here when this resolves it stays for some minutes. */
+  async touch(bundle: string): Promise<void> {
+    await this.#bundles.touch(bundle)
   }
 
   /** Resolves when the other nimbuses have a bundle, or after a moment. */
@@ -286,7 +289,7 @@ export class Nimbus {
     this.counts.decisions++
     this.counts.decisionMs += schedule.now() - startMs
     // one that was refused was decided on what is not so any more: the change that tells comes, and then all is decided anew
-    for (const step of steps) if (!(await this.#commit(reign.leadership, step))) return
+    for (const step of steps) if ((await this.#commit(reign.leadership, step)) === undefined) return
   }
 
   #sight(known: Known, { presence, failures, killed }: Reign, nowMs: number): Parameters<typeof decide>[0] {
@@ -317,17 +320,19 @@ export class Nimbus {
     }
   }
 
-  async #commit({ guard, isLeading }: Leadership, { what, guards, writes }: Step): Promise<boolean> {
-    if (!isLeading) return false
+  /** The revision at which it was done; `undefined`: it was not. */
+  async #commit({ guard, isLeading }: Leadership, { what, guards, writes }: Step): Promise<number | undefined> {
+    if (!isLeading) return undefined
     const outcome = await this.#options.coordinator.commit([guard, ...guards], writes)
     if (!outcome.ok) {
       this.counts.conflicts++
-      return false
+      return undefined
     }
     this.counts.commits++
-    this.#writtenRevision = outcome.revision
+    // answers may come in another order than what they answer was done
+    this.#writtenRevision = Math.max(this.#writtenRevision, outcome.revision)
     this.#options.report(what)
-    return true
+    return outcome.revision
   }
 
   // ----------------------------------------------------------------------------------------------- waiting
@@ -340,21 +345,21 @@ export class Nimbus {
 
   /** Resolves when the copy has changed, or after a while. */
   async #nextChange(): Promise<void> {
-    await this.#pause(turnMs, this.#waiting)
+    await this.#pause(turnMs)
   }
 
   #wakeWaiting(): void {
     for (const resolve of this.#waiting) resolve()
   }
 
-  async #pause(ms: number, wakers: Set<() => void> = this.#waiting): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     if (this.#isOver) return
     let wake: () => void = () => undefined
     const woken = new Promise<void>((resolve) => (wake = resolve))
     const cancel = this.#options.schedule.after(ms, wake)
-    wakers.add(wake)
+    this.#waiting.add(wake)
     await woken
-    wakers.delete(wake)
+    this.#waiting.delete(wake)
     cancel()
   }
 }

@@ -196,6 +196,18 @@ describe('the API of nimbus', () => {
     await expect(client.deploy(deploymentOf({ name: 't' }))).rejects.toMatchObject({ code: 'blob-missing' })
   })
 
+  test('code that is put again just before its time is up can be deployed', async () => {
+    const { cluster, client, standing } = await open()
+    const code = Buffer.from('t')
+    const bundle = await client.blobs.put(code)
+    await cluster.passing(640_000)
+    await client.blobs.put(code)
+    await cluster.passing(30_000)
+    const { name } = await client.deploy(deploymentOf({ name: 't', bundle }))
+    await cluster.passing(600_000)
+    expect([name, await standing.blobs.list()]).toEqual(['t', [bundle]])
+  })
+
   test('a nimbus that does not lead sends to the one that does, and the client goes there', async () => {
     const cluster = new TestCluster()
     const first = await open('n1', cluster)

@@ -368,6 +368,73 @@ describe('several nimbuses', () => {
     expect(await first.blobs.list()).toEqual([bundle])
   })
 
+  test('a bundle that is put again, or deployed, when its time is up stays', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const { nimbus, blobs } = first
+    const names = ['again', 'named', 'neither']
+    const [again = '', named = ''] = await Promise.all(names.map((name) => blobs.put(Buffer.from(name))))
+    // what looks after them is held up just before it would remove some
+    let isHeld = false
+    let goOn = (): void => undefined
+    const list = blobs.list.bind(blobs)
+    blobs.list = async () => {
+      if (isHeld) await new Promise<void>((resolve) => (goOn = resolve))
+      return await list()
+    }
+    await cluster.passing(590_000)
+    isHeld = true
+    await cluster.passing(100_000)
+    await nimbus.touch(again)
+    await cluster.deploy(first, { name: 't', bundle: named })
+    isHeld = false
+    goOn()
+    await cluster.passing(10_000)
+    expect(await list()).toEqual([again, named].toSorted())
+    await cluster.passing(500_000)
+    expect(await list()).toContain(again)
+    await cluster.passing(200_000)
+    expect(await list()).toEqual([named])
+  })
+
+  test('whoever is about to name a bundle that is being removed waits until it is gone', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const { nimbus, blobs } = first
+    const bundle = await blobs.put(Buffer.from('t'))
+    let removed = (): void => undefined
+    const remove = blobs.delete.bind(blobs)
+    blobs.delete = async (digest) => {
+      await new Promise<void>((resolve) => (removed = resolve))
+      await remove(digest)
+    }
+    await cluster.passing(700_000)
+    let found: boolean | undefined
+    void nimbus.touch(bundle).then(async () => (found = await blobs.has(bundle)))
+    await cluster.passing(0)
+    expect(found).toBeUndefined()
+    removed()
+    await cluster.passing(0)
+    expect(found).toBe(false)
+  })
+
+  test('a change is decided on all that was written here, also when an earlier answer comes after a later one', async () => {
+    const { cluster, first } = await clusterOf('a')
+    const { nimbus, coordinator } = first
+    const writes = (key: string): Promise<void> => nimbus.change(() => ({ what: key, guards: [], writes: [{ key, value: '{}' }] }))
+    coordinator.fate = () => ({ answerMs: 300 })
+    const early = writes('topologies/early')
+    await cluster.passing(100)
+    coordinator.fate = () => ({})
+    coordinator.watchDelayMs = () => 1_000
+    const late = writes('topologies/late')
+    await cluster.passing(300)
+    await early
+    let seen: ReadonlySet<string> = new Set()
+    const next = nimbus.change((known) => void (seen = known.unreadable))
+    await cluster.passing(1_000)
+    await Promise.all([late, next])
+    expect(seen).toContain('topologies/late')
+  })
+
   test('the coordinator away for a while: nothing is placed, and all goes on after', async () => {
     const { cluster, first } = await clusterOf('a', 'b')
     await cluster.deploy(first, { name: 't' })
