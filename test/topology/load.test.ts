@@ -138,6 +138,14 @@ describe('a file that cannot be loaded', () => {
     }
     const error = await faultOf({ ...addon, 'bad.ts': `import fast from 'fast-thing'\nexport default fast` }, 'bad.ts')
     expect(error).toMatchObject({ code: 'native-addon', what: expect.stringContaining('fast-thing') as string })
+    const alone = {
+      'node_modules/@fast/alone/package.json': '{ "name": "@fast/alone", "main": "build/alone.node" }',
+      'node_modules/@fast/alone/build/alone.node': 'not really',
+    }
+    expect(await faultOf({ ...alone, 'bad.ts': `import fast from '@fast/alone'\nexport default fast` }, 'bad.ts')).toMatchObject({
+      code: 'native-addon',
+      what: expect.stringContaining('@fast/alone') as string,
+    })
     const folder = folderOf({
       ...addon,
       'node_modules/careful/index.js': `try { require('fast-thing') } catch {}`,

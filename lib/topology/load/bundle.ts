@@ -117,11 +117,15 @@ const noNativeAddons: Plugin = {
       path: packageOf(importer === '' ? resolve(resolveDir, path) : importer) ?? packageOf(resolve(resolveDir, path)) ?? path,
       namespace: 'native-addon',
     }))
-    build.onLoad({ filter: /.*/, namespace: 'native-addon' }, ({ path }) => ({
-      contents: `throw Object.assign(new Error(${JSON.stringify(`the package ${path} is a native add-on`)}), ${JSON.stringify({ code: nativeAddonCode, package: path })})`,
-      loader: 'js',
-    }))
+    build.onLoad({ filter: /.*/, namespace: 'native-addon' }, ({ path }) => thrower(path))
+    // a package may be nothing but its add-on
+    build.onLoad({ filter: /\.node$/ }, ({ path }) => thrower(packageOf(path) ?? path))
   },
+}
+
+function thrower(name: string): { readonly contents: string; readonly loader: 'js' } {
+  const [message, more] = [`the package ${name} is a native add-on`, { code: nativeAddonCode, package: name }]
+  return { contents: `throw Object.assign(new Error(${JSON.stringify(message)}), ${JSON.stringify(more)})`, loader: 'js' }
 }
 
 function packageOf(path: string): string | undefined {
