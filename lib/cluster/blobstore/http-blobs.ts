@@ -5,6 +5,9 @@ import type { HttpClient } from '../http/client.ts'
 import { blobBytesMax, checkBytes, checkDigest, checkSize, digestOf } from './blobs.ts'
 import type { Blobs } from './blobs.ts'
 
+/** As long as a server lets a request take: 256 MiB in this are 18 Mbit a second. */
+const blobMs = 120_000
+
 export class HttpBlobs implements Blobs {
   readonly #client: HttpClient
   readonly #bytesMax: number
@@ -17,13 +20,13 @@ export class HttpBlobs implements Blobs {
   async put(bytes: Uint8Array): Promise<string> {
     checkSize(bytes, this.#bytesMax)
     const digest = digestOf(bytes)
-    await this.#client.post(`/v1/blobs/${digest}`, bytes)
+    await this.#client.post(`/v1/blobs/${digest}`, bytes, blobMs)
     return digest
   }
 
   async get(digest: string): Promise<Uint8Array> {
     checkDigest(digest)
-    const { body } = await this.#client.get(`/v1/blobs/${digest}`, this.#bytesMax)
+    const { body } = await this.#client.get(`/v1/blobs/${digest}`, this.#bytesMax, blobMs)
     checkBytes(digest, body, this.#client.url)
     return body
   }

@@ -18,7 +18,7 @@ export interface HttpClientOptions {
   readonly urls: readonly string[]
   readonly token: string
   readonly tls?: Tls | undefined
-  /** how long one request may take (10 s) */
+  /** how long one request may take (10 s), and one that is given a time of its own may stand still */
   readonly withinMs?: number
   /** how long to wait for a leader while a nimbus answers that there is none (not at all) */
   readonly patienceMs?: number
@@ -35,7 +35,15 @@ export interface Answer {
   readonly type: string
 }
 
-type Method = 'GET' | 'POST'
+interface Question {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: unknown
+  /** of the answer */
+  readonly bytesMax: number
+  readonly withinMs: number | undefined
+}
+
 type Raw = Answer & { readonly status: number }
 
 interface Round {
@@ -83,13 +91,14 @@ export class HttpClient {
     return this.#urls[0] ?? ''
   }
 
-  async get(path: string, bytesMax: number = answerBytesMax): Promise<Answer> {
-    return await this.#ask('GET', path, undefined, bytesMax)
+  /** `withinMs`: of an answer that is long. */
+  async get(path: string, bytesMax: number = answerBytesMax, withinMs?: number): Promise<Answer> {
+    return await this.#ask({ method: 'GET', path, bytesMax, withinMs })
   }
 
-  /** Objects go as JSON, bytes as they are. */
-  async post(path: string, body?: unknown): Promise<Answer> {
-    return await this.#ask('POST', path, body, answerBytesMax)
+  /** Objects go as JSON, bytes as they are. `withinMs`: of a body that is long. */
+  async post(path: string, body?: unknown, withinMs?: number): Promise<Answer> {
+    return await this.#ask({ method: 'POST', path, body, bytesMax: answerBytesMax, withinMs })
   }
 
   async json(path: string): Promise<unknown> {
@@ -101,11 +110,11 @@ export class HttpClient {
   }
 
   /** @throws SquallError with the code that the other side said, or `api-away`, `api-refused` */
-  async #ask(method: Method, path: string, body: unknown, bytesMax: number): Promise<Answer> {
+  async #ask(question: Question): Promise<Answer> {
     const { schedule = realSchedule, patienceMs = 0, waiting } = this.#options
     const untilMs = schedule.now() + patienceMs
     for (let rounds = 0; ; rounds++) {
-      const { answer, problem, hasNimbus } = await this.#round(method, path, body, bytesMax)
+      const { answer, problem, hasNimbus } = await this.#round(question)
       if (answer !== undefined) return answer
       if (!hasNimbus || patienceMs === 0) throw problem
       // a leader that others name, and that was asked
@@ -116,7 +125,7 @@ export class HttpClient {
   }
 
   /** Asks all addresses, and the leaders that they name, until one does it. */
-  async #round(method: Method, path: string, body: unknown, bytesMax: number): Promise<Round> {
+  async #round(question: Question): Promise<Round> {
     const queue = [...this.#urls]
     const tried = new Set<string>()
     let problem = new SquallError('api-away', { url: this.url, reason: 'there is no address' })
@@ -126,7 +135,7 @@ export class HttpClient {
       if (tried.has(url)) continue
       tried.add(url)
       try {
-        const raw = await this.#send(method, url, path, body, bytesMax)
+        const raw = await this.#send(url, question)
         if (raw.status >= 200 && raw.status < 300) {
           this.#urls = [url, ...this.#urls.filter((other) => other !== url)].slice(0, hopsMax)
           return { answer: raw, problem, hasNimbus }
@@ -147,19 +156,25 @@ export class HttpClient {
     return { answer: undefined, problem, hasNimbus }
   }
 
-  async #send(method: Method, url: string, path: string, body: unknown, bytesMax: number): Promise<Raw> {
-    const { token, withinMs = withinMsDefault } = this.#options
+  async #send(url: string, { method, path, body, bytesMax, withinMs: ownMs }: Question): Promise<Raw> {
+    const { token, withinMs: stillMs = withinMsDefault, schedule = realSchedule } = this.#options
+    const withinMs = ownMs ?? stillMs
     const isBytes = body instanceof Uint8Array
     const payload = body === undefined ? undefined : isBytes ? body : JSON.stringify(body)
     const away = (reason: string, cause?: unknown): SquallError => new SquallError('api-away', { url, reason }, {}, { cause })
-    return await new Promise<Raw>((resolve, reject) => {
+    let cancel = (): void => undefined
+    const answered = new Promise<Raw>((resolve, reject) => {
+      const giveUp = (reason: string): void => {
+        reject(away(reason))
+        request.destroy()
+      }
       const ask = url.startsWith('https:') ? httpsRequest : httpRequest
       const request = ask(
         new URL(path, url),
         {
           method,
           agent: this.#agent,
-          signal: AbortSignal.timeout(withinMs),
+          ...(ownMs !== undefined && { timeout: stillMs }),
           headers: {
             authorization: `Bearer ${token}`,
             ...(payload !== undefined && {
@@ -174,10 +189,7 @@ export class HttpClient {
           response.on('data', (chunk: Buffer) => {
             size += chunk.length
             if (size <= bytesMax) chunks.push(chunk)
-            else {
-              reject(away(`the answer is longer than ${bytesMax} bytes`))
-              request.destroy()
-            }
+            else giveUp(`the answer is longer than ${bytesMax} bytes`)
           })
           response.on('end', () =>
             resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', body: Buffer.concat(chunks) }),
@@ -185,11 +197,12 @@ export class HttpClient {
           response.on('error', (error) => reject(away(reasonOf(error), error)))
         },
       )
-      request.on('error', (error) =>
-        reject(away(error.name === 'TimeoutError' ? `no answer within ${withinMs} ms` : reasonOf(error), error)),
-      )
+      cancel = schedule.after(withinMs, () => giveUp(`no answer within ${withinMs} ms`))
+      request.on('timeout', () => giveUp(`nothing has come or gone for ${stillMs} ms`))
+      request.on('error', (error) => reject(away(reasonOf(error), error)))
       request.end(payload)
     })
+    return await answered.finally(() => cancel())
   }
 }
 

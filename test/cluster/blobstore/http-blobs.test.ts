@@ -9,17 +9,19 @@ import { listen } from '../../../lib/cluster/http/listen.ts'
 import type { Handlers } from '../../../lib/cluster/http/listen.ts'
 import { serve } from '../../../lib/cluster/http/server.ts'
 import { nimbusApi } from '../../../lib/cluster/nimbus/api.ts'
-import { folderOf } from '../../fixtures/files.ts'
+import { VirtualSchedule } from '../../../lib/std/schedule.ts'
+import type { Schedule } from '../../../lib/std/schedule.ts'
+import { folderOf, rejection } from '../../fixtures/files.ts'
 import { RawSocket } from '../hostile.ts'
 import { TestCluster } from '../nimbus/cluster.ts'
 
 const token = 'secret'
 const digest = digestOf(Buffer.from('code'))
 
-async function from(request: Handlers['request'], bytesMax?: number): Promise<HttpBlobs> {
+async function from(request: Handlers['request'], bytesMax?: number, schedule?: Schedule): Promise<HttpBlobs> {
   const listening = await listen({ host: '127.0.0.1', port: 0, token }, { request })
   onTestFinished(() => listening.close())
-  return new HttpBlobs(new HttpClient({ urls: [`http://127.0.0.1:${listening.port}`], token }), bytesMax)
+  return new HttpBlobs(new HttpClient({ urls: [`http://127.0.0.1:${listening.port}`], token, schedule }), bytesMax)
 }
 
 test.each<readonly [string, Handlers['request'], string]>([
@@ -43,6 +45,25 @@ test.each<readonly [string, Handlers['request'], string]>([
   await expect(blobs.get(digest)).rejects.toMatchObject({ code })
 })
 
+test.each(['put', 'get'] as const)('%s: what is large may take longer than other requests, and not for ever', async (way) => {
+  const schedule = new VirtualSchedule()
+  let asked: (answer: () => void) => void = () => undefined
+  const next = (): Promise<() => void> => new Promise((resolve) => (asked = resolve))
+  const blobs = await from((_, response) => asked(() => response.end(way === 'get' ? 'code' : '{}')), undefined, schedule)
+  const ask = (): Promise<unknown> => (way === 'get' ? blobs.get(digest) : blobs.put(Buffer.from('code')))
+  const first = next()
+  const done = ask()
+  const answer = await first
+  await schedule.advance(100_000)
+  answer()
+  expect(await done).toEqual(way === 'get' ? Buffer.from('code') : digest)
+  const second = next()
+  const late = rejection(ask())
+  await second
+  await schedule.advance(120_000)
+  expect(await late).toMatchObject({ code: 'api-away', what: expect.stringContaining('within 120000 ms') as string })
+})
+
 test('an upload that breaks off, or says another length or digest, leaves nothing', async () => {
   const folder = folderOf({})
   const { nimbus } = await new TestCluster().stand('n1')
@@ -50,7 +71,7 @@ test('an upload that breaks off, or says another length or digest, leaves nothin
     nimbus,
     blobs: await FolderBlobs.open(folder),
     version: '1',
-    date: () => 0,
+    schedule: new VirtualSchedule(),
     clientOf: (url) => new HttpClient({ urls: [url], token }),
     report: (message) => expect.unreachable(message),
   })
