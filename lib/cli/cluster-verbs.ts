@@ -7,6 +7,7 @@ import type { KillFlags } from './kill.ts'
 import type { LogsFlags } from './logs.ts'
 import type { RebalanceFlags } from './rebalance.ts'
 import type { RemoteFlags } from './remote.ts'
+import type { TopFlags } from './top.ts'
 import type { UpFlags } from './up.ts'
 
 interface Makers {
@@ -108,8 +109,9 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
     .action(async (name: string, flags: RemoteFlags) => done(await (await import('./describe.ts')).describe(name, flags, io)))
   remote('top', 'What the topologies do, live; q or Ctrl-C ends it.', 'squall top')
     .argument('[name]', 'only this topology, with its components')
+    .option('--once', 'only once, without rates: as where stdout is no terminal')
     .option('--json', 'a JSON line a second')
-    .action(async (name: string | undefined, flags: RemoteFlags) => done(await (await import('./top.ts')).top(name, flags, io)))
+    .action(async (name: string | undefined, flags: TopFlags) => done(await (await import('./top.ts')).top(name, flags, io)))
   topologyVerb('logs', 'What the workers of a topology print.', 'squall logs word-count -f')
     .option('-f, --follow', 'go on with what comes, until Ctrl-C')
     .option('--component <id>', 'only the workers that run a task of this component')

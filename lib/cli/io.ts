@@ -18,6 +18,8 @@ export interface Io {
   capture(take: (text: string) => void, both?: boolean): () => void
   /** Calls back on Ctrl-C, SIGTERM or SIGHUP, and when nobody reads our stdout any more. The result ends that. */
   onStop(stop: (why: 'signal' | 'closed') => void): () => void
+  /** Calls back with each key that is pressed, where there is a terminal to press it on; Ctrl-C is one of them then. The result ends that. */
+  onKey(pressed: (key: string) => void): () => void
   /** Calls back with what no one has caught. The result ends that. */
   onUncaught(caught: (error: unknown) => void): () => void
   /** Calls back when the process is about to exit and the command has not asked for it; what comes back is its code instead. The result ends that. */
@@ -87,6 +89,22 @@ export const processIo: Io = {
     return () => {
       for (const signal of stopSignals) process.off(signal, signalled)
       process.stdout.off('error', closed)
+    }
+  },
+  onKey(pressed) {
+    const { stdin } = process
+    if (!stdin.isTTY) return () => undefined
+    const read = (keys: Buffer): void => {
+      for (const key of keys.toString()) pressed(key)
+    }
+    // whichever way the process ends, the terminal is as it was before
+    const restore = (): void => void stdin.setRawMode(false)
+    process.on('exit', restore)
+    stdin.setRawMode(true).on('data', read).resume()
+    return () => {
+      process.off('exit', restore)
+      restore()
+      stdin.off('data', read).pause()
     }
   },
   onUncaught(caught) {

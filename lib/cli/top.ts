@@ -1,4 +1,4 @@
-/** `squall top`: what topologies do, painted again and again on a terminal, once elsewhere. */
+/** `squall top`: what topologies do, painted again and again on a terminal; as a line of JSON a second; once as text elsewhere. */
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import type { Snapshot } from '../metrics/snapshot.ts'
@@ -17,19 +17,40 @@ const lookMs = 1_000
 /** Each is asked for one by one. */
 const topologiesMax = 50
 
-/** With `--json` a line: a list of what `describe` has; on a terminal one a second. */
-export async function top(name: string | undefined, flags: RemoteFlags, io: Io): Promise<number> {
+export interface TopFlags extends RemoteFlags {
+  readonly once?: boolean
+}
+
+const ctrlC = '\u0003'
+
+/** With `--json` a line a second: a list of what `describe` has. */
+export async function top(name: string | undefined, flags: TopFlags, io: Io): Promise<number> {
   return await withRemote(flags, io, async (cluster) => {
-    const screen = io.isTerminal && flags.json !== true ? new Screen((text) => io.out(text)) : undefined
+    const screen = io.isTerminal && flags.json !== true && flags.once !== true ? new Screen((text) => io.out(text)) : undefined
+    const isOnce = flags.once === true || (screen === undefined && flags.json !== true)
+    let hasQuit = false
+    const onStop = (stop: (why: 'signal' | 'closed') => void): (() => void) => {
+      const released = [io.onStop(stop)]
+      const pressed = (key: string): void => {
+        if (key !== 'q' && key !== ctrlC) return
+        hasQuit = key === 'q'
+        stop('signal')
+      }
+      if (screen !== undefined) released.push(io.onKey(pressed))
+      return () => {
+        for (const release of released) release()
+      }
+    }
     const view = name === undefined ? new AllView(cluster) : new OneView(cluster, name)
-    const once = async (): Promise<true | undefined> => {
+    const look = async (): Promise<true | undefined> => {
       if (flags.json === true) io.out(`${JSON.stringify(await view.topologies())}\n`)
       else if (screen === undefined) io.out(`${(await view.lines(120, 10_000, false)).map((line) => line.trimEnd()).join('\n')}\n`)
       else screen.paint((await view.lines(io.columns() - 1, io.rows(), io.hasColour)).slice(0, io.rows() - 1))
-      return io.isTerminal ? undefined : true
+      return isOnce ? true : undefined
     }
     try {
-      return (await watching(io, lookMs, once)) === undefined ? exitCodes.stopped : exitCodes.fine
+      const isDone = (await watching({ onStop }, lookMs, look)) === true
+      return isDone || hasQuit ? exitCodes.fine : exitCodes.stopped
     } finally {
       screen?.end()
     }

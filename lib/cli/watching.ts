@@ -3,7 +3,7 @@ import { setTimeout as after } from 'node:timers/promises'
 import type { Io } from './io.ts'
 
 /** Calls `look` until it gives something, `pauseMs` after it was done; nothing when we are stopped before. */
-export async function watching<T>(io: Io, pauseMs: number, look: () => Promise<T | undefined>): Promise<T | undefined> {
+export async function watching<T>(io: Pick<Io, 'onStop'>, pauseMs: number, look: () => Promise<T | undefined>): Promise<T | undefined> {
   const stopped = new AbortController()
   const release = io.onStop(() => stopped.abort())
   try {

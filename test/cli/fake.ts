@@ -38,6 +38,7 @@ export function fakeIo(more: Partial<Io> = {}): FakeIo {
     },
     print: (text) => (take === undefined ? io.out(text) : take(text)),
     onStop: (stop) => on('stop', stop),
+    onKey: (pressed) => on('key', pressed),
     onUncaught: (caught) => on('uncaught', caught),
     onExit: () => () => undefined,
     exitSoon: () => undefined,
