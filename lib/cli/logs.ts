@@ -2,6 +2,7 @@
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import { printable } from '../std/printable.ts'
 import { hintFor, listed } from '../std/words.ts'
 import { placeTasks } from '../topology/plan.ts'
@@ -27,27 +28,38 @@ const partBytes = 1 << 20
 /** Of one log, before the others have their turn. */
 const partsMax = 8
 
-/** With `--json` a line each: `{"kind":"log","worker","line"}`. */
+/** What stands for one log that cannot be had now, while the cluster answers. */
+const oneLog: readonly ErrorCode[] = ['worker-silent', 'unknown-log', 'api-refused']
+
+/** With `--json` a line each: `{"kind":"log","worker","line"}`. A log that cannot be read is told on stderr, and the others are read all the same. */
 export async function logs(name: string, flags: LogsFlags, io: Io): Promise<number> {
   const number = wholeNumber('--worker', flags.worker, 0)
   const lines = wholeNumber('--lines', flags.lines, 0) ?? linesDefault
   return await withRemote(flags, io, async (cluster) => {
     const readers = new Map<string, LogReader>()
-    const look = async (): Promise<true | undefined> => {
+    const look = async (): Promise<'read' | 'some' | undefined> => {
+      let unread = 0
       const workers = chosen(await cluster.describe(name), number, flags.component)
       for (const { id, log } of workers) {
         if (log === undefined) continue
-        const known = readers.get(log)
-        const reader = known ?? new LogReader(cluster, log)
+        const reader = readers.get(log) ?? new LogReader(cluster, log)
         readers.set(log, reader)
-        for (const line of await (known === undefined ? reader.last(lines) : reader.more())) {
+        const { found, trouble } = await reader.read(lines)
+        if (trouble !== undefined) {
+          unread++
+          if (trouble.isNew) io.err(`the log of worker ${id} cannot be read: ${printable(trouble.what)}\n`)
+        }
+        for (const line of found) {
           if (flags.json === true) io.out(`${JSON.stringify({ kind: 'log', worker: id, line })}\n`)
           else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${printable(line.replace(/\r$/, ''))}\n`)
         }
       }
-      return flags.follow === true ? undefined : true
+      if (flags.follow === true) return undefined
+      return unread === 0 ? 'read' : 'some'
     }
-    return (await watching(io, lookMs, look)) === undefined ? exitCodes.stopped : exitCodes.fine
+    const seen = await watching(io, lookMs, look)
+    if (seen === undefined) return exitCodes.stopped
+    return seen === 'read' ? exitCodes.fine : exitCodes.failed
   })
 }
 
@@ -82,22 +94,42 @@ function chosen(
   )
 }
 
+interface Lines {
+  readonly found: readonly string[]
+  /** why there are none; new when it was not so the last time */
+  readonly trouble?: { readonly what: string; readonly isNew: boolean }
+}
+
 /** The lines of a log: the last ones first, then what has come since. */
 class LogReader {
   readonly #cluster: ClusterClient
   readonly #log: string
   #next: number | undefined
   #unfinished = ''
+  #trouble: string | undefined
 
   constructor(cluster: ClusterClient, log: string) {
     this.#cluster = cluster
     this.#log = log
   }
 
+  /** At first at most `max`. Errors: those of a cluster that does not answer. */
+  async read(max: number): Promise<Lines> {
+    try {
+      const found = this.#next === undefined ? await this.#last(max) : await this.#more()
+      this.#trouble = undefined
+      return { found }
+    } catch (error) {
+      if (!(error instanceof SquallError) || !oneLog.includes(error.code)) throw error
+      const isNew = this.#trouble === undefined
+      this.#trouble = error.what
+      return { found: [], trouble: { what: error.what, isNew } }
+    }
+  }
+
   /** The last `max` lines of what is there, also one that is not complete. */
-  async last(max: number): Promise<readonly string[]> {
+  async #last(max: number): Promise<readonly string[]> {
     const { next, ...end } = await this.#cluster.log(this.#log, undefined, partBytes)
-    this.#next = next
     let { from, text } = end
     for (let part = 1; part < partsMax && from > 0 && text.split('\n').length <= max + 1; part++) {
       const start = Math.max(0, from - partBytes)
@@ -107,6 +139,7 @@ class LogReader {
       from = before.from
       text = before.text + text
     }
+    this.#next = next
     const lines = text.split('\n')
     // the first one began before
     if (from > 0) lines.shift()
@@ -114,7 +147,7 @@ class LogReader {
     return max === 0 ? [] : lines.slice(-max)
   }
 
-  async more(): Promise<readonly string[]> {
+  async #more(): Promise<readonly string[]> {
     const lines: string[] = []
     for (let part = 0; part < partsMax; part++) {
       const { from, next, size, text } = await this.#cluster.log(this.#log, this.#next, partBytes)

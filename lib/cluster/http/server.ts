@@ -65,6 +65,7 @@ const statusOf: Readonly<Partial<Record<ErrorCode, number>>> = {
   'not-leader': 421,
   'disk-full': 507,
   'api-away': 502,
+  'api-refused': 502,
   'no-leader': 503,
   'worker-silent': 504,
   'coordinator-away': 503,

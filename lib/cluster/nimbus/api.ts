@@ -7,6 +7,7 @@ import type { HttpClient } from '../http/client.ts'
 import { apiOf } from '../http/server.ts'
 import type { ApiRequest, Fetch, Route } from '../http/server.ts'
 import type { TopologyRecord } from '../records.ts'
+import type { Schedule } from '../../std/schedule.ts'
 import type { Step } from './decide.ts'
 import { Deployment, Kill, Rebalance, Update, deploy, kill, rebalance, setActive, unknown, update } from './deployments.ts'
 import { HostsApi, countsOf } from './hosts-api.ts'
@@ -21,8 +22,7 @@ export interface NimbusApiOptions {
   readonly nimbus: Nimbus
   readonly blobs: Blobs
   readonly version: string
-  /** for people, milliseconds since 1970 */
-  readonly date: () => number
+  readonly schedule: Schedule
   /** a client for one request to a supervisor, with little patience */
   readonly clientOf: (url: string) => HttpClient
   readonly report: (message: string) => void
@@ -31,6 +31,8 @@ export interface NimbusApiOptions {
 const deploymentBytesMax = 4 << 20
 /** Leads that are asked at once. */
 const asksMax = 8
+/** Figures of those that have not answered by then are left out: whoever collects them waits no longer than ten seconds, as a rule. */
+const figuresMs = 5_000
 
 const Deployed = z.object({ name: z.string(), id: z.string() })
 const Done = z.object({ ok: z.literal(true) })
@@ -38,9 +40,9 @@ const done = { ok: true } as const
 const Offset = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export function nimbusApi(options: NimbusApiOptions): Fetch {
-  const { nimbus, blobs, version, date, clientOf, report } = options
-  const hosts = new HostsApi({ clientOf })
-  const insight = (): Insight => ({ known: nimbus.known, problems: nimbus.problems, dateMs: date() })
+  const { nimbus, blobs, version, schedule, clientOf, report } = options
+  const hosts = new HostsApi({ clientOf, report })
+  const insight = (): Insight => ({ known: nimbus.known, problems: nimbus.problems, dateMs: schedule.date() })
   const topologyIn = (known: Known, name: string): TopologyRecord => {
     nimbus.mustLead()
     const read = known.topologies.get(name)
@@ -108,7 +110,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
       handle: async ({ body }) => {
         const deployment = body as Deployment
         await mustHave(deployment.bundle)
-        await nimbus.change((known) => deploy(known, deployment, date()))
+        await nimbus.change((known) => deploy(known, deployment, schedule.date()))
         await nimbus.spread(deployment.bundle)
         const { name, id } = topologyIn(nimbus.known, deployment.name)
         return { name, id }
@@ -168,7 +170,9 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
           counts: nimbus.counts,
           cluster: clusterOf(seen, nimbus.blacklist, version),
           topologies: records.map((record) => summaryOf(record, seen)),
-          components: nimbus.isLeading ? await countsOfAll(hosts, seen.known, records) : new Map<string, ReadonlyMap<string, Counts>>(),
+          components: nimbus.isLeading
+            ? await countsOfAll(hosts, schedule, seen.known, records)
+            : new Map<string, ReadonlyMap<string, Counts>>(),
         })
       },
     },
@@ -242,6 +246,7 @@ function blobRoutes(blobs: Blobs, nimbus: Pick<Nimbus, 'mustLead' | 'touch'>): r
 
 async function countsOfAll(
   hosts: HostsApi,
+  schedule: Schedule,
   known: Known,
   topologies: readonly TopologyRecord[],
 ): Promise<ReadonlyMap<string, ReadonlyMap<string, Counts>>> {
@@ -251,8 +256,12 @@ async function countsOfAll(
     for (let topology = queue.shift(); topology !== undefined; topology = queue.shift())
       counts.set(topology.name, countsOf(await hosts.snapshot(known, topology)))
   }
-  await Promise.all(Array.from({ length: asksMax }, ask))
-  return counts
+  let cancel = (): void => undefined
+  const late = new Promise<void>((resolve) => (cancel = schedule.after(figuresMs, resolve)))
+  await Promise.race([late, Promise.all(Array.from({ length: asksMax }, ask))])
+  cancel()
+  queue.length = 0
+  return new Map(counts)
 }
 
 function paramOf({ params }: ApiRequest, name: string): string {

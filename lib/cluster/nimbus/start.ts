@@ -15,8 +15,6 @@ import { nimbusApi } from './api.ts'
 import { Nimbus } from './nimbus.ts'
 
 export interface NimbusStart extends ListenOptions {
-  /** how others reach this host, if not by what it listens on */
-  readonly publicHost?: string
   /** keeps its bundles: FOLDER/bundles */
   readonly folder: string
   readonly version: string
@@ -39,12 +37,12 @@ const bundleMs = 30_000
 
 /** Listens, and stands for leader. Errors: `listen-failed`, and those of its folder. */
 export async function startNimbus(start: NimbusStart): Promise<RunningNimbus> {
-  const { folder, token, tls, version, coordinator, schedule, report, host, publicHost = host } = start
+  const { folder, token, tls, version, coordinator, schedule, report, host } = start
   const blobs = await FolderBlobs.open(join(folder, 'bundles'))
   // its address is a part of what its API stands for
   let api: Fetch = () => new Response(null, { status: 503 })
   const served = await serve((request) => api(request), start)
-  const url = `${tls === undefined ? 'http' : 'https'}://${publicHost.includes(':') ? `[${publicHost}]` : publicHost}:${served.port}`
+  const url = `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${served.port}`
   const clientOf = (other: string, withinMs: number): HttpClient => new HttpClient({ urls: [other], token, tls, withinMs })
   const nimbus = new Nimbus({
     id: `${hostname().replace(/[^\w.$-]/g, '-')}-${randomBytes(4).toString('hex')}`,
@@ -59,7 +57,7 @@ export async function startNimbus(start: NimbusStart): Promise<RunningNimbus> {
     nimbus,
     blobs,
     version,
-    date: () => schedule.date(),
+    schedule,
     clientOf: (other) => clientOf(other, supervisorMs),
     report,
   })

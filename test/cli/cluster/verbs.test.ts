@@ -334,6 +334,33 @@ describe('kill, rebalance, top', () => {
     io.signals.emit('stop', 'signal')
     expect(await done).toBe(130)
   })
+
+  test.each([
+    ['q', 0],
+    ['\u0003', 130],
+  ])('top ends when %j is pressed, and hears no more keys then', async (key, code) => {
+    const api = await fakeApi({ 'GET /v1/topologies': [summary], 'GET /v1/topologies/words': words })
+    const { io, done } = api.start({ isTerminal: true }, 'top')
+    await vi.waitUntil(() => io.stdout.includes('words'), { timeout: 10_000 })
+    io.signals.emit('key', 'x')
+    io.signals.emit('key', key)
+    expect(await done).toBe(code)
+    expect(io.signals.listenerCount('key')).toBe(0)
+  })
+
+  test('top --json is a line a second wherever it goes, and one with --once', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies': [summary], 'GET /v1/topologies/words': words })
+    const { io, done } = api.start({}, 'top', '--json')
+    await vi.waitUntil(() => io.stdout.split('\n').length === 3, { timeout: 10_000 })
+    io.signals.emit('stop', 'closed')
+    expect(await done).toBe(130)
+    for (const line of io.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toMatchObject([{ name: 'words' }])
+    for (const isTerminal of [true, false]) {
+      const once = api.start({ isTerminal }, 'top', '--json', '--once')
+      expect(await once.done).toBe(0)
+      expect(JSON.parse(once.io.stdout)).toMatchObject([{ name: 'words' }])
+    }
+  })
 })
 
 describe('logs', () => {
@@ -402,6 +429,36 @@ describe('logs', () => {
     expect((await api.squall('logs', 'words', '--component', 'cuont')).stderr).toContain('did you mean count?')
     expect((await api.squall('logs', 'words', '--worker', '7')).stderr).toContain(
       'error[unknown-worker]: the topology words has no worker 7 now',
+    )
+  })
+})
+
+describe('logs of which one cannot be read', () => {
+  const away = new SquallError('worker-silent', { reason: 'its host 10.0.0.2 is away' })
+  const said = 'the log of worker 0 cannot be read: the worker does not answer: its host 10.0.0.2 is away\n'
+  const worker = (id: number): object => ({ ...words.workers[0], id, log: `log${id}` })
+  const two = { ...words, workers: [worker(0), worker(1)] }
+  const part = (text: string, from = 0): object => ({ from, next: from + text.length, size: from + text.length, text })
+
+  test('the others are, and that is said', async () => {
+    const api = await fakeApi({ 'GET /v1/topologies/words': two, 'GET /v1/logs/log0': away, 'GET /v1/logs/log1': part('one\n') })
+    expect(await api.squall('logs', 'words')).toEqual({ code: 1, stdout: 'worker 1: one\n', stderr: said })
+  })
+
+  test('followed it is told once each time, and goes on where it was', async () => {
+    const parts = [away, away, part('a\n'), away, part('b\n', 2)]
+    const api = await fakeApi({
+      'GET /v1/topologies/words': two,
+      'GET /v1/logs/log0': () => parts.shift() ?? part('', 4),
+      'GET /v1/logs/log1': part(''),
+    })
+    const { io, done } = api.start({}, 'logs', 'words', '-f')
+    await vi.waitUntil(() => io.stdout.includes(': b'), { timeout: 10_000 })
+    io.signals.emit('stop', 'signal')
+    expect(await done).toBe(130)
+    expect([io.stdout, io.stderr]).toEqual(['worker 0: a\nworker 0: b\n', said + said])
+    expect(api.asked.filter(({ path }) => path.startsWith('/v1/logs/log0')).map(({ path }) => /from=(\d+)/.exec(path)?.[1])).toEqual(
+      expect.arrayContaining([undefined, '2']) as unknown[],
     )
   })
 })

@@ -54,7 +54,7 @@ async function nimbus(): Promise<Target> {
     nimbus: standing.nimbus,
     blobs,
     version: '1',
-    date: () => 0,
+    schedule: new VirtualSchedule(),
     clientOf: (url) => new HttpClient({ urls: [url], token: 'x', withinMs: 10 }),
     report: (message) => said.push(message),
   })

@@ -47,7 +47,7 @@ async function open(id = 'n1', cluster = new TestCluster(), blobs?: Blobs): Prom
     nimbus: standing.nimbus,
     blobs: blobs ?? standing.blobs,
     version: '1.2.3',
-    date: () => cluster.schedule.date(),
+    schedule: cluster.schedule,
     clientOf,
     report: (message) => said.push(message),
   })
@@ -227,6 +227,58 @@ describe('the API of nimbus', () => {
     const client = new ClusterClient({ urls: ['http://127.0.0.1:1', url], token })
     expect(await client.list()).toEqual([])
     await expect(new ClusterClient({ urls: ['http://127.0.0.1:1'], token }).list()).rejects.toMatchObject({ code: 'api-away' })
+  })
+
+  test('a host that is away or speaks another language: its logs say so, its figures are left out, and others come', async () => {
+    const site = await open()
+    const { cluster, client, said } = site
+    await cluster.host('a', { url: await supervisorApi(), host: 'a.example', slots: 1 })
+    await cluster.host('b', { url: 'http://127.0.0.1:1', host: 'b.example', slots: 1 })
+    await cluster.host('c', { url: await listening(() => Response.json({ other: 1 })), host: 'c.example', slots: 1 })
+    for (const name of ['ta', 'tb', 'tc']) {
+      const bundle = await client.blobs.put(Buffer.from(name))
+      await client.deploy(deploymentOf({ name, bundle, workers: 1 }))
+      await cluster.passing(0)
+      await cluster.say(name, 0, 'running', { log: `log-${name}`, host: `${cluster.assignment(name)?.workers[0]?.supervisor}.example` })
+    }
+    const topologyOn = (host: string): string =>
+      ['ta', 'tb', 'tc'].find((name) => cluster.assignment(name)?.workers[0]?.supervisor === host) as string
+    expect((await client.log(`log-${topologyOn('a')}`)).text).toContain('the log')
+    await expect(client.log(`log-${topologyOn('b')}`)).rejects.toMatchObject({
+      code: 'worker-silent',
+      what: expect.stringContaining('its host b.example gives no answer from http://127.0.0.1:1') as string,
+    })
+    await expect(client.log(`log-${topologyOn('c')}`)).rejects.toMatchObject({
+      code: 'api-refused',
+      what: expect.stringContaining('cannot be understood') as string,
+    })
+    const { text } = await raw(site.url, 'GET', '/metrics')
+    expect(text.match(/^squall_component_acked_total.*/gm)).toHaveLength(1)
+    expect(said).toEqual([expect.stringContaining(`the figures of the topology ${topologyOn('c')} cannot be had: `)])
+    await cluster.lose('b')
+    await expect(client.log(`log-${topologyOn('b')}`)).rejects.toMatchObject({
+      what: 'the worker does not answer: its host b.example is away',
+    })
+  })
+
+  test('figures do not wait for a host that hangs', async () => {
+    const site = await open()
+    let asked = (): void => undefined
+    const isAsked = new Promise<void>((resolve) => (asked = resolve))
+    const hangs = (): Promise<Response> => {
+      asked()
+      return new Promise(() => undefined)
+    }
+    await site.cluster.host('a', { url: await listening(hangs) })
+    await deployed(site, 't')
+    await site.cluster.passing(0)
+    for (const worker of [0, 1]) await site.cluster.say('t', worker, 'running', { log: `log${worker}` })
+    const figures = raw(site.url, 'GET', '/metrics')
+    await isAsked
+    await site.cluster.passing(5_000)
+    const { text } = await figures
+    expect(text).toContain('squall_topology_state{topology="t",state="active"} 1\n')
+    expect(text).not.toContain('component="source"')
   })
 
   test('describes itself', async () => {
