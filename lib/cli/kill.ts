@@ -1,4 +1,5 @@
 /** `squall kill NAME`: ends a topology, and resolves once it is gone. */
+import { killWaitMaxMs } from '../cluster/records.ts'
 import { SquallError } from '../errors.ts'
 import { durationMs } from '../std/clock.ts'
 import { exitCodes } from './exit.ts'
@@ -16,8 +17,11 @@ const lookMs = 200
 /** With `--json` one line: `{"kind":"killed","name"}`. */
 export async function kill(name: string, flags: KillFlags, io: Io): Promise<number> {
   const waitMs = flags.wait === undefined ? 0 : durationMs(flags.wait)
-  if (waitMs === undefined)
-    throw new SquallError('usage', { problem: `--wait is ${JSON.stringify(flags.wait)}`, hint: 'give it a duration, such as 30s' })
+  if (waitMs === undefined || waitMs > killWaitMaxMs)
+    throw new SquallError('usage', {
+      problem: `--wait is ${JSON.stringify(flags.wait)}`,
+      hint: 'give it a duration, such as 30s, up to a day',
+    })
   return await withRemote(flags, io, async (cluster) => {
     const { id } = await cluster.describe(name)
     // it may have been sent twice, and be gone already

@@ -1,6 +1,7 @@
 /** A cluster as seen from outside: what the command line asks of nimbus. It asks whichever leads. */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import { SquallError } from '../errors.ts'
 import { HttpBlobs } from './blobstore/http-blobs.ts'
 import { HttpClient, jsonOf } from './http/client.ts'
 import type { HttpClientOptions } from './http/client.ts'
@@ -71,6 +72,8 @@ export class ClusterClient {
   }
 
   #path(name: string, verb?: string): string {
+    // in an address these are no names
+    if (name === '.' || name === '..') throw new SquallError('unknown-topology', { name, hint: '' })
     return `/v1/topologies/${encodeURIComponent(name)}${verb === undefined ? '' : `/${verb}`}`
   }
 }

@@ -179,6 +179,9 @@ export const StateRecord = z.object({
 })
 export type StateRecord = z.infer<typeof StateRecord>
 
+/** How long spouts may rest before their topology is killed: a day. */
+export const killWaitMaxMs = 86_400_000
+
 export type TopologyState = 'waiting' | 'starting' | 'active' | 'inactive' | 'failing' | 'finished' | 'killing'
 
 /** Whether it has ended by itself: one that is stopped is so because somebody wanted that, perhaps to start it anew. */

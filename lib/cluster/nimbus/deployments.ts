@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defaults, resolveConfig } from '../../config.ts'
 import { SquallError } from '../../errors.ts'
 import { hintFor } from '../../std/words.ts'
-import { TopologyRecord, isOver, keys, stateOf } from '../records.ts'
+import { isOver, keys, killWaitMaxMs, stateOf, TopologyRecord } from '../records.ts'
 import { versionOf } from './decide.ts'
 import type { Step } from './decide.ts'
 import type { Known, Read } from './known.ts'
@@ -52,7 +52,7 @@ export const Rebalance = z.object({
 })
 export type Rebalance = z.infer<typeof Rebalance>
 
-export const Kill = z.object({ waitMs: z.number().min(0).max(86_400_000).optional() })
+export const Kill = z.object({ waitMs: z.number().min(0).max(killWaitMaxMs).optional() })
 export type Kill = z.infer<typeof Kill>
 
 const topologiesMax = 1_000

@@ -22,6 +22,9 @@ import { Host, sumOf } from './hosts.ts'
 import type { Demand, SeenHost } from './hosts.ts'
 import { isolate } from './isolate.ts'
 
+/** Hosts of which it is told why they take none. */
+const reasonsMax = 3
+
 export interface Scene {
   /** those that are to run, or still do */
   readonly topologies: readonly TopologyRecord[]
@@ -239,11 +242,19 @@ class Attempt {
 
   #lackOfSlots({ topology }: Draft): string {
     const hosts = [...this.#hosts.values()].filter(({ takesMore }) => takesMore)
-    if (hosts.length === 0) return 'no supervisor is there to take workers'
+    if (hosts.length === 0) return this.#lackOfHosts()
     if (topology.isolatedHosts > 0) return 'all hosts belong to other topologies'
     const open = hosts.filter(({ owner }) => owner === undefined)
     const slots = open.reduce((sum, { record }) => sum + record.slots, 0)
     return open.length === 0 ? 'all hosts belong to other topologies' : `no slot is free: all ${slots} are used`
+  }
+
+  #lackOfHosts(): string {
+    const there = [...this.#hosts.values()].flatMap(({ record }) => (record.isAway === true ? [] : [record]))
+    const reasons = there.flatMap(({ host, unhealthy }) => (unhealthy === undefined ? [] : [`${host}: ${unhealthy}`]))
+    if (reasons.length === 0) return 'no supervisor is there to take workers'
+    const more = reasons.length > reasonsMax ? `, and ${reasons.length - reasonsMax} more` : ''
+    return `no host takes workers now (${reasons.slice(0, reasonsMax).join('; ')}${more})`
   }
 
   #lackOfRoom(draft: Draft): string {

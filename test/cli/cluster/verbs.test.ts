@@ -296,7 +296,9 @@ describe('kill, rebalance, top', () => {
     const api = await fakeApi({ 'GET /v1/topologies/words': () => looks.shift(), 'POST /v1/topologies/words/kill': { ok: true } })
     expect(await api.squall('kill', 'words', '--wait', '30s')).toEqual({ code: 0, stdout: 'words is gone\n', stderr: '' })
     expect(JSON.parse(api.asked[1]?.body.toString() ?? '')).toEqual({ waitMs: 30_000 })
-    expect((await api.squall('kill', 'words', '--wait', 'soon')).code).toBe(2)
+    for (const wait of ['soon', '25h']) expect((await api.squall('kill', 'words', '--wait', wait)).code).toBe(2)
+    // in an address these would be other paths
+    for (const name of ['.', '..']) expect((await api.squall('kill', name)).stderr).toContain('unknown-topology')
   })
 
   test('rebalance says what it asks for', async () => {

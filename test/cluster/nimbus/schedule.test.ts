@@ -162,6 +162,7 @@ describe('where slots are short', () => {
     expect(away.problem).toBe('no supervisor is there to take workers')
     const sick = scheduleOne({ topologies, supervisors: [{ ...a, unhealthy: 'the disk is full' }], assignments: [first] })
     expect(sick.assignment).toBe(first)
+    expect(sick.problem).toBe(`no host takes workers now (${a.host}: the disk is full)`)
     expect(scheduleOne({ topologies, supervisors, assignments: [first] })).toEqual({ assignment: first, problem: undefined })
   })
 })
