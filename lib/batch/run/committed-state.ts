@@ -3,7 +3,7 @@ import { SquallError } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
-import { viewState } from '../state/inspect.ts'
+import { stateTxid, viewState } from '../state/inspect.ts'
 import type { StateView } from '../state/inspect.ts'
 import { committedTxid } from './batch-log.ts'
 
@@ -19,6 +19,13 @@ export async function viewCommittedState(folder: string, topology: string, files
   if (found >= committed) return view
   await view.close()
   throw behind(committed, found, { file: folder, topology })
+}
+
+/** The same, and nothing else: for a state of any size, while nothing runs. */
+export async function checkCommittedState(folder: string, topology: string, files: FileSystem): Promise<void> {
+  const committed = await committedTxid(folder, files)
+  const found = (await stateTxid(folder, topology, files)) ?? 0
+  if (found < committed) throw behind(committed, found, { file: folder, topology })
 }
 
 /** `found`: 0 for none. */

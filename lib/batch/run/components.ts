@@ -8,7 +8,7 @@ import { noBatchLog, noCommitLog, openBatchLog, openCommitLog } from './batch-lo
 import { BatchReads } from './batch-stats.ts'
 import { BatchTask } from './batch-task.ts'
 import type { BatchStreams } from './batch-task.ts'
-import { viewCommittedState } from './committed-state.ts'
+import { checkCommittedState } from './committed-state.ts'
 import { Coordinator } from './coordinator.ts'
 import type { ProcessOrder } from './orders.ts'
 import type { StreamGraph } from '../dstream/graph.ts'
@@ -106,7 +106,7 @@ export function addBatchComponents(t: TopologyBuilder, graph: StreamGraph, disk?
       const openState = (): Promise<StateStore> =>
         place === undefined ? Promise.resolve(new MemoryStore()) : openStateStore(place, context.taskIndex)
       const checkState = async (): Promise<void> => {
-        if (place !== undefined) await (await viewCommittedState(place.folder, place.topology, files)).close()
+        if (place !== undefined) await checkCommittedState(place.folder, place.topology, files)
       }
       const receiving = receives ? await openBlockKeeper(graph, context, place?.folder, files) : undefined
       const task = new BatchTask(

@@ -99,7 +99,7 @@ export class CachedStore implements StateStore {
     assert(txid === this.#cache.openTxid, `commit of batch ${txid}, open is ${this.#cache.openTxid}`)
     const changes = this.#cache.changed()
     await this.#log.append(txid, changes)
-    this.#cache.apply(txid, this.#mark)
+    this.#apply(txid)
     await this.#log.goOn(changes)
     this.#follow()
   }
@@ -121,6 +121,16 @@ export class CachedStore implements StateStore {
   async close(): Promise<void> {
     await this.#log.close()
     await this.#cache.close()
+  }
+
+  /** When that fails the batch is run again, and is in the log twice: a snapshot must not lie across both. */
+  #apply(txid: number): void {
+    try {
+      this.#cache.apply(txid, this.#mark)
+    } catch (error) {
+      this.#log.abandonSnapshot()
+      throw error
+    }
   }
 
   get #mark(): Mark {

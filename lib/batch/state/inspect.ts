@@ -8,7 +8,7 @@ import { missing, readManifest, taskFolder } from './directory.ts'
 import type { Manifest } from './directory.ts'
 import { hasLmdbData } from './lmdb-file.ts'
 import { LmdbStore } from './lmdb-store.ts'
-import { readLogState } from './log-store.ts'
+import { readLogState, readLogTxid } from './log-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { commonTxid } from './redistribute.ts'
 import type { StateStore } from './store.ts'
@@ -50,10 +50,7 @@ export async function viewState(folder: string, topology: string, files: FileSys
 }
 
 async function tryView(folder: string, topology: string, files: FileSystem): Promise<StateView> {
-  const manifest = await readManifest(files, folder)
-  if (manifest === undefined) throw missing(folder)
-  if (manifest.topology !== topology)
-    throw new SquallError('state-of-another', { folder, found: manifest.topology, topology }, { file: folder, topology })
+  const manifest = await manifestOf(folder, topology, files)
   const stores: StateStore[] = []
   try {
     for (let task = 0; task < manifest.tasks; task++) stores.push(await openReader(files, folder, manifest, task))
@@ -85,6 +82,35 @@ async function openReader(files: FileSystem, folder: string, manifest: Manifest,
   if ((await files.list(path)).length === 0 || (manifest.store === 'lmdb' && !hasLmdbData(path))) return new MemoryStore()
   if (manifest.store === 'lmdb') return await LmdbStore.open({ folder: path, isReadOnly: true })
   return new MemoryStore(await readLogState(files, path, upTo))
+}
+
+/**
+ * The last batch that all tasks have committed, as `viewState` finds it while nothing runs, of a state of any size: nothing of it is held in memory.
+ *
+ * Errors: those of `viewState`.
+ */
+export async function stateTxid(folder: string, topology: string, files: FileSystem): Promise<number | undefined> {
+  const manifest = await manifestOf(folder, topology, files)
+  const tasks: { readonly txid: number | undefined }[] = []
+  for (let task = 0; task < manifest.tasks; task++) tasks.push({ txid: await txidOf(files, taskFolder(folder, manifest, task), manifest) })
+  return commonTxid(folder, tasks)
+}
+
+async function txidOf(files: FileSystem, path: string, { store }: Manifest): Promise<number | undefined> {
+  if (store === 'log') return await readLogTxid(files, path)
+  if (!hasLmdbData(path)) return undefined
+  const reader = await LmdbStore.open({ folder: path, isReadOnly: true })
+  const { txid } = reader
+  await reader.close()
+  return txid
+}
+
+async function manifestOf(folder: string, topology: string, files: FileSystem): Promise<Manifest> {
+  const manifest = await readManifest(files, folder)
+  if (manifest === undefined) throw missing(folder)
+  if (manifest.topology !== topology)
+    throw new SquallError('state-of-another', { folder, found: manifest.topology, topology }, { file: folder, topology })
+  return manifest
 }
 
 async function sizeOfAll(files: FileSystem, folder: string): Promise<number> {

@@ -81,3 +81,11 @@ export async function readLogState(files: FileSystem, folder: string, upTo?: num
   await readChanges(files, folder, new Recovery(tables, { upTo }))
   return tables
 }
+
+/** The batch that was committed last. */
+export async function readLogTxid(files: FileSystem, folder: string): Promise<number | undefined> {
+  let last: number | undefined
+  const nowhere = { restore: () => undefined }
+  await readChanges(files, folder, new Recovery({ table: () => nowhere, restored: (txid) => void (last = txid) }))
+  return last
+}

@@ -2,7 +2,8 @@
 import { copyFileSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { SquallError } from '../../../lib/errors.ts'
 import { CachedStore } from '../../../lib/batch/state/cached-store.ts'
 import type { CachedStoreOptions } from '../../../lib/batch/state/cached-store.ts'
 import type { OpenFile } from '../../../lib/batch/log/file-system.ts'
@@ -260,6 +261,30 @@ test('a state directory whose files have copies holds logs, and the caches are t
   const inMemory = await opened('log', 3)
   expect([inMemory.epoch, await ended(inMemory.stores)]).toEqual([2, quoted(many(40))])
   expect(disk.paths.filter((path) => path.includes('mdb'))).toEqual([])
+})
+
+test('a batch that the log has, and the cache could not take, is run again as if it had not been', async () => {
+  const hosts = new Hosts()
+  const store = await hosts.open('a', { logBytesMin: 1 })
+  await batch(store, 1, many(2_500))
+  // a snapshot is under way, a thousand entries a batch
+  for (let t = 2; t <= 3; t++) await batch(store, t, { [`key ${t}`]: -t })
+  const full = vi.spyOn(LmdbStore.prototype, 'apply').mockImplementationOnce(() => {
+    throw new SquallError('disk-full', { file: 'data.mdb' })
+  })
+  onTestFinished(() => full.mockRestore())
+  await expect(batch(store, 4, { 'key 4': -4, 'key 5': -4 })).rejects.toMatchObject({ code: 'disk-full' })
+  store.discard()
+  await batch(store, 4, { 'key 6': -4 })
+  await batch(store, 5, { 'key 7': -5 })
+  const now = { ...many(2_500), 'key 2': -2, 'key 3': -3, 'key 6': -4, 'key 7': -5 }
+  expect(contentOf(store)).toEqual(quoted(now))
+  await store.close()
+  expect(contentOf(await hosts.open('a'))).toEqual(quoted(now))
+  const elsewhere = await hosts.open('b')
+  expect(contentOf(elsewhere)).toEqual(quoted(now))
+  elsewhere.begin(5)
+  expect(elsewhere.table('counts').get('key 7')).toBe(7)
 })
 
 test('whoever has a cache open is refused when another one has taken it', async () => {

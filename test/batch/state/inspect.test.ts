@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openStateDirectory } from '../../../lib/batch/state/directory.ts'
 import type { StateDirectoryOptions } from '../../../lib/batch/state/directory.ts'
-import { viewState } from '../../../lib/batch/state/inspect.ts'
+import { stateTxid, viewState } from '../../../lib/batch/state/inspect.ts'
 import type { StateStore } from '../../../lib/batch/state/store.ts'
 import { nodeFileSystem } from '../../../lib/batch/log/file-system.ts'
 import { Random } from '../../../lib/std/random.ts'
@@ -39,6 +39,7 @@ describe.each(['log', 'lmdb'] as const)('a look into %s', (store) => {
     const stores = await storesOf({ ...base, folder, store })
     const look = async (): Promise<unknown> => {
       const view = await viewState(folder, 'words')
+      expect(await stateTxid(folder, 'words', nodeFileSystem)).toBe(view.txid)
       const found = [view.txid, Object.fromEntries(view.entries('counts') as Iterable<[string, number]>), view.operators]
       await view.close()
       return found
