@@ -93,6 +93,8 @@ export class CrewOfSites implements Crew {
       // whoever led before was about to move them
       if (strays.length > 0) await site.drop(strays)
     }
+    // and was told of another assignment, perhaps, than the site was
+    await this.#all((site) => site.adopt(site.executors))
     // lanes of a site that served another lead have another number than those of one that is new, and may hold what that lead has sent; and
     // between executors that came together before they began there are none
     if (this.#sites.length > 1 || this.#hasMoved) await this.#renew(this.#executors.filter((executor) => !running.has(executor)))
@@ -171,7 +173,7 @@ export class CrewOfSites implements Crew {
       for (const site of gone) await site.close().catch(this.#unlessBorne)
       this.#sites = placings.map(({ site }) => site)
       left()
-      await Promise.all(placings.map(({ site, executors }) => site.adopt(executors)))
+      await Promise.all(placings.map(({ site, executors }) => site.adopt(executors).catch(this.#unlessBorne)))
       this.#hasMoved = true
       if (!this.#hasStarted) return
       for (const executor of moved) this.#deaths.forget(executor)

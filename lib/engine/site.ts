@@ -8,7 +8,7 @@ import type { SharedWords } from './thread-messages.ts'
 export interface Site {
   /** Their numbers, among those of the whole run. */
   readonly executors: readonly number[]
-  /** These are here from now on too; they start when they are told to, after `renew`. */
+  /** These and no others are here from now on: they start when they are told to, after `renew`; those that leave were dropped. */
   adopt(executors: readonly number[]): Promise<void>
   /** Closes these, which go elsewhere. */
   drop(executors: readonly number[]): Promise<void>

@@ -53,7 +53,7 @@ export class ThreadSite implements Site {
   }
 
   adopt(executors: readonly number[]): Promise<void> {
-    this.executors = [...new Set([...this.executors, ...executors])]
+    this.executors = executors
     return Promise.resolve()
   }
 

@@ -16,6 +16,7 @@ class FakeSite implements Site {
   readonly silent: readonly number[] = []
   readonly lanes = new Map<number, number>()
   readonly started: number[] = []
+  readonly adopted: number[] = []
   readonly #found: SiteState
 
   constructor(executors: readonly number[], found: SiteState) {
@@ -34,7 +35,10 @@ class FakeSite implements Site {
     return Promise.resolve()
   }
   #nothing = (): Promise<void> => Promise.resolve()
-  adopt = this.#nothing
+  adopt = (executors: readonly number[]): Promise<void> => {
+    this.adopted.push(...executors)
+    return Promise.resolve()
+  }
   drop = this.#nothing
   setActive = this.#nothing
   finish = this.#nothing
@@ -70,4 +74,10 @@ test('executors that start have lanes of one number, newer than any there was, a
   await crewOf(sites).start()
   expect(sites.map(({ started }) => started)).toEqual([[0], [1]])
   for (const executor of [0, 1]) expect(sites.map(({ lanes }) => lanes.get(executor))).toEqual([7, 7])
+})
+
+test('sites are told which executors are theirs before any starts: another lead may have said otherwise', async () => {
+  const sites = [new FakeSite([0], { running: [], lanes: 1 }), new FakeSite([1], { running: [], lanes: 1 })]
+  await crewOf(sites).start()
+  expect(sites.map(({ adopted }) => adopted)).toEqual([[0], [1]])
 })

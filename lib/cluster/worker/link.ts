@@ -7,8 +7,8 @@
  *
  *     hello { from, session, received, of }   each side says who it is, and how many messages it has `of` which session
  *
- * A **session** is the life of one process. When the other side comes back with another session, what was under way is gone, and whoever has the link is
- * told (`renewed`) before anything of the new session arrives.
+ * A **session** is the life of one process. When the other side comes back with another session, or it is known that it will (`replaced`), what was under way
+ * is gone, and whoever has the link is told (`renewed`) before anything of the new session arrives.
  */
 import { assert } from '../../std/assert.ts'
 import { garbled, messageKinds, receivedMessage, receivedOf } from './frames.ts'
@@ -106,6 +106,15 @@ export class Link {
     this.#connection?.send(message)
   }
 
+  /** The process at the other side, which may not have come yet, has lost its part to another: nothing of what it was sent is for that one. */
+  replaced(): void {
+    const before = this.#connection
+    if (before !== undefined) this.#lose(before)
+    before?.close()
+    this.#theirs = undefined
+    this.#renew()
+  }
+
   close(): void {
     clearTimeout(this.#timer)
     const connection = this.#connection
@@ -116,9 +125,12 @@ export class Link {
   #meet(session: string): void {
     const isAnother = this.#theirs !== undefined
     this.#theirs = session
+    if (isAnother) this.#renew()
+  }
+
+  #renew(): void {
     this.#received = 0
     this.#saidReceived = 0
-    if (!isAnother) return
     this.#unacknowledged = []
     this.#head = 0
     this.#acknowledged = 0

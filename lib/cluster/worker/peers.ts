@@ -1,6 +1,8 @@
 /**
  * The links of a worker to all others of its topology: who connects to whom, and who may.
  *
+ * A worker that is placed anew is another (`Peer.placed`): what is for it goes to no process that had its number before.
+ *
  * Of two workers the one with the higher number connects, and goes on trying; what either sends meanwhile waits in the link. A hello with an older incarnation than the
  * assignment has is refused; one with a newer is not known yet, and tries again.
  */
@@ -55,6 +57,7 @@ export class Peer {
   /** until someone listens, messages wait */
   #ears: PeerEars | undefined
   readonly #waiting: Uint8Array[] = []
+  #incarnation: number | undefined
 
   constructor(worker: number, session: string, broken: (error: unknown) => void) {
     this.worker = worker
@@ -67,6 +70,13 @@ export class Peer {
       changed: () => undefined,
       broken,
     })
+  }
+
+  /** Who is at the other side from now on, which may not have come yet. */
+  placed(incarnation: number): void {
+    const before = this.#incarnation
+    this.#incarnation = incarnation
+    if (before !== undefined && before !== incarnation) this.link.replaced()
   }
 
   set ears(ears: PeerEars) {
@@ -129,8 +139,8 @@ export class Peers {
   assign(places: readonly WorkerPlace[]): void {
     const others = places.filter(({ worker }) => worker !== this.#options.worker)
     this.#places = new Map(others.map((place) => [place.worker, place]))
-    for (const { worker } of others) {
-      this.peer(worker)
+    for (const { worker, incarnation } of others) {
+      this.peer(worker).placed(incarnation)
       if (worker >= this.#options.worker) continue
       // where it is may be known only now
       const look = this.#dialing.get(worker)

@@ -38,9 +38,8 @@ export class RemoteSite implements Site {
   readonly #signs = new Map<number, QuietSign>()
   #tasks: readonly number[] = []
   readonly #asked = new Map<number, Asked>()
-  /** commands given to the process that is there now */
-  #given = 0
-  #hasLeft = false
+  #ids = 0
+  #leaving: 'no' | 'yes' | 'done' = 'no'
 
   constructor(options: RemoteSiteOptions) {
     this.#options = options
@@ -60,9 +59,8 @@ export class RemoteSite implements Site {
   }
 
   async adopt(executors: readonly number[]): Promise<void> {
-    const all = [...new Set([...this.executors, ...executors])].sort((a, b) => a - b)
-    this.#have(all)
-    await this.#ask({ do: 'adopt', executors: [...executors] })
+    this.#have(executors)
+    await this.#ask(this.#adoption)
   }
 
   async drop(executors: readonly number[]): Promise<void> {
@@ -91,7 +89,7 @@ export class RemoteSite implements Site {
       Atomics.store(words.pressure, executor, 0)
       Atomics.store(words.heldUp, executor * 2, heldUpNumber.other)
     }
-    await this.#ask({ do: 'renew', executors: [...executors], workers: executors.map(this.#options.workerOf), number })
+    await this.#ask({ do: 'renew', executors: [...executors], number })
   }
 
   async lose(executors: readonly number[]): Promise<void> {
@@ -114,24 +112,43 @@ export class RemoteSite implements Site {
     return this.#asked.size > 0 ? this.executors : []
   }
 
-  /** The worker is another process than before. */
+  /** The worker is another process than before. One that was placed anew is of the site that comes after this one. */
   renewed(): void {
-    this.#given = 0
+    if (this.isLeaving) {
+      this.#left()
+      return
+    }
     const reason = `worker ${this.#options.worker} is another process`
     this.#rejectAll(reason)
-    this.#retract()
+    // it may have been told of an older assignment than this one has
+    void this.#ask(this.#adoption).catch(() => undefined)
     this.#options.ears.died(this.executors, reason)
   }
 
   /** The worker is placed nowhere any more, and ends: what it has not answered after a while it never will. */
   leave(): void {
-    setTimeout(() => {
-      this.#hasLeft = true
-      this.#rejectAll(`worker ${this.#options.worker} was taken away`)
-    }, leaveMs).unref()
+    if (this.isLeaving) return
+    this.#leaving = 'yes'
+    setTimeout(() => this.#left(), leaveMs).unref()
+  }
+
+  /** What is placed in this worker from now on is another's. */
+  get isLeaving(): boolean {
+    return this.#leaving !== 'no'
+  }
+
+  #left(): void {
+    this.#leaving = 'done'
+    this.#rejectAll(`worker ${this.#options.worker} was taken away`)
+  }
+
+  get #adoption(): Command {
+    const { words, workerOf } = this.#options
+    return { do: 'adopt', executors: [...this.executors], workers: Array.from(words.pressure, (_, executor) => workerOf(executor)) }
   }
 
   hear(words: Words): void {
+    if (this.#leaving === 'done') return
     switch (words.kind) {
       case 'did':
         this.#answered(words)
@@ -147,8 +164,8 @@ export class RemoteSite implements Site {
         this.#options.ears.died(words.executors, words.reason)
         break
       case 'rests':
-        // what it said before it did what it was told last may no longer hold
-        if (words.after === this.#given) for (const rest of words.rests) this.#rests(rest)
+        // what it said before it did what it was told last may no longer hold: after that is what comes after its answer
+        if (this.#asked.size === 0) for (const rest of words.rests) this.#rests(rest)
         break
       case 'command':
       case 'pressure':
@@ -157,14 +174,14 @@ export class RemoteSite implements Site {
   }
 
   heardCells(cells: Float64Array): void {
-    putCellsOfTasks(this.#layout, this.#options.cells, this.#tasks, cells)
+    if (this.#leaving !== 'done') putCellsOfTasks(this.#layout, this.#options.cells, this.#tasks, cells)
   }
 
   #ask(command: Command): Promise<SiteState | undefined> {
     this.#retract()
-    const id = ++this.#given
+    const id = ++this.#ids
     const answer = new Promise<SiteState | undefined>((resolve, reject) => this.#asked.set(id, { resolve, reject }))
-    if (this.#hasLeft) this.#rejectAll(`worker ${this.#options.worker} was taken away`)
+    if (this.#leaving === 'done') this.#left()
     else this.#options.send(wordsMessage({ kind: 'command', id, command } satisfies Words))
     return answer
   }

@@ -21,8 +21,8 @@ export interface SiteHostOptions {
   readonly cells: Float64Array
   readonly words: SharedWords
   readonly site: (ears: SiteEars) => Site
-  /** executors of the run are in these workers now */
-  readonly placed: (executors: readonly number[], workers: readonly number[]) => void
+  /** the executors of the run are in these workers now */
+  readonly placed: (workers: readonly number[]) => void
   /** the executors here are these now */
   readonly have: (executors: readonly number[]) => void
   /** to the lead, whenever it is there */
@@ -37,7 +37,7 @@ export class SiteHost {
   readonly #layout: CellLayout
   #tasks: readonly number[]
   readonly #timers: NodeJS.Timeout[] = []
-  /** commands of this lead that are done */
+  /** commands that are done: the lead wants to hear anew after each */
   #done = 0
   /** which process the lead is */
   #life = 0
@@ -71,7 +71,6 @@ export class SiteHost {
   /** The lead is another process than before: it begins with `meet`. */
   renewed(): void {
     this.#life++
-    this.#done = 0
     this.#lastRests = ''
   }
 
@@ -116,6 +115,7 @@ export class SiteHost {
       case 'meet':
         return await site.meet()
       case 'adopt':
+        this.#options.placed(command.workers)
         await site.adopt(command.executors)
         return this.#have(site.executors)
       case 'drop':
@@ -129,7 +129,6 @@ export class SiteHost {
       case 'finish':
         return await site.finish(command.component)
       case 'renew':
-        this.#options.placed(command.executors, command.workers)
         return await site.renew(command.executors, command.number)
       case 'lose':
         return await site.lose(command.executors)
@@ -169,7 +168,7 @@ export class SiteHost {
     const sign = this.#restsSign()
     if (sign === this.#lastRests) return
     const rests = this.#site.executors.map((executor) => this.#restOf(executor))
-    const words: Words = { kind: 'rests', after: this.#done, rests }
+    const words: Words = { kind: 'rests', rests }
     if (this.#options.tell(wordsMessage(words))) this.#lastRests = sign
   }
 

@@ -34,13 +34,13 @@ const Failure = z.object({
 
 export const Command = z.discriminatedUnion('do', [
   z.object({ do: z.literal('meet') }),
-  z.object({ do: z.literal('adopt'), executors: Executors }),
+  /** `workers`: where each executor of the run is now */
+  z.object({ do: z.literal('adopt'), executors: Executors, workers: Executors }),
   z.object({ do: z.literal('drop'), executors: Executors }),
   z.object({ do: z.literal('start'), executors: Executors }),
   z.object({ do: z.literal('setActive'), isActive: z.boolean() }),
   z.object({ do: z.literal('finish'), component: z.int() }),
-  /** `workers`: where each of them is now */
-  z.object({ do: z.literal('renew'), executors: Executors, workers: Executors, number: LaneNumber }),
+  z.object({ do: z.literal('renew'), executors: Executors, number: LaneNumber }),
   z.object({ do: z.literal('lose'), executors: Executors }),
   z.object({ do: z.literal('close') }),
   z.object({ do: z.literal('end') }),
@@ -67,8 +67,7 @@ export const Words = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fatal'), error: Fault }),
   z.object({ kind: z.literal('counters'), counters: z.array(z.tuple([z.int(), Counts])) }),
   z.object({ kind: z.literal('died'), executors: Executors, reason: z.string() }),
-  /** `after`: commands that were done before */
-  z.object({ kind: z.literal('rests'), after: z.int(), rests: z.array(Rest).max(4_096) }),
+  z.object({ kind: z.literal('rests'), rests: z.array(Rest).max(4_096) }),
   z.object({ kind: z.literal('pressure'), executor: z.int().min(0), parked: z.int() }),
 ])
 export type Words = z.infer<typeof Words>

@@ -132,7 +132,7 @@ class Share {
     this.words = sharedWords(assignment.executors)
     this.#fences = new BigInt64Array(new SharedArrayBuffer(8 * assignment.executors))
     this.fence(assignment)
-    for (const { worker, executors } of assignment.workers) for (const executor of executors) this.#workerOf.set(executor, worker)
+    this.place(assignment)
     this.here = assignment.workers.find(({ worker }) => worker === launch.worker)?.executors ?? []
     this.relay = new Relay({
       words: this.words,
@@ -150,8 +150,12 @@ class Share {
 
   readonly workerOf = (executor: number): number => this.#workerOf.get(executor) as number
 
-  readonly placed = (executors: readonly number[], workers: readonly number[]): void => {
-    executors.forEach((executor, place) => this.#workerOf.set(executor, workers[place] as number))
+  readonly placed = (workers: readonly number[]): void => {
+    workers.forEach((worker, executor) => this.#workerOf.set(executor, worker))
+  }
+
+  place({ workers }: Assignment): void {
+    for (const { worker, executors } of workers) for (const executor of executors) this.#workerOf.set(executor, worker)
   }
 
   readonly have = (executors: readonly number[]): void => {
@@ -218,10 +222,12 @@ class Lead {
   }
   #changing: Promise<void> = Promise.resolve()
   #counts: Counts | undefined
+  #isActive: boolean
 
   constructor(share: Share, over: (outcome: Outcome) => void) {
     this.#share = share
     this.#over = over
+    this.#isActive = share.assignment.isActive
   }
 
   begin(): Promise<void> {
@@ -247,15 +253,18 @@ class Lead {
     void run.done.then((result) => this.#over(outcomeOf(result)))
   }
 
-  /** Others were placed anew, or spouts shall rest or work: one change after the other. */
+  /** Others were placed anew, or spouts shall rest or work: one change after the other, and none that is outdated when its turn comes. */
   assign(assignment: Assignment): Promise<void> {
-    const before = this.#share.assignment
     this.#share.assignment = assignment
     this.#share.fence(assignment)
     for (const worker of this.#sites.keys()) if (!assignment.workers.some((place) => place.worker === worker)) this.#remote(worker)?.leave()
     this.#changing = this.#changing.then(async () => {
-      if (assignment.isActive !== before.isActive) await (assignment.isActive ? this.run?.activate() : this.run?.deactivate())
+      if (this.#share.assignment !== assignment) return
       await this.#place(assignment)
+      // those that were taken away before the run has begun need not begin
+      const { isActive } = assignment
+      if (isActive !== this.#isActive) await (isActive ? this.run?.activate() : this.run?.deactivate())
+      this.#isActive = isActive
     })
     return this.#changing
   }
@@ -295,19 +304,19 @@ class Lead {
     return this.#crew
   }
 
-  async #place({ workers }: Assignment): Promise<void> {
-    const { launch, placed, have } = this.#share
-    const placings = workers.map(({ worker, executors }) => ({ site: this.#sites.get(worker) ?? this.#newSite(worker, []), executors }))
+  async #place(assignment: Assignment): Promise<void> {
+    const { workers } = assignment
+    const { launch, have } = this.#share
+    const placings = workers.map(({ worker, executors }) => ({ site: this.#siteFor(worker), executors }))
     await this.#crew?.place(placings, () => {
-      for (const { worker, executors } of workers) {
-        placed(
-          executors,
-          executors.map(() => worker),
-        )
-        if (worker === launch.worker) have(executors)
-      }
+      this.#share.place(assignment)
+      for (const { worker, executors } of workers) if (worker === launch.worker) have(executors)
     })
     for (const worker of this.#sites.keys()) if (!workers.some((place) => place.worker === worker)) this.#sites.delete(worker)
+  }
+
+  #siteFor(worker: number): Site {
+    return this.#remote(worker)?.isLeaving === true ? this.#newSite(worker, []) : (this.#sites.get(worker) ?? this.#newSite(worker, []))
   }
 
   #remote(worker: number): RemoteSite | undefined {

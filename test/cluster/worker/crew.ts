@@ -32,6 +32,8 @@ export class WorkerCrew {
   readonly outcome: Promise<Outcome>
   readonly #options: CrewOptions
   readonly #posts: Post[]
+  /** that were taken away, and end in their own time */
+  readonly #left: Post[] = []
   readonly #module: string
   #epoch = 0
   #isActive: boolean
@@ -93,6 +95,21 @@ export class WorkerCrew {
     this.place(placing)
   }
 
+  /** The last worker is taken away, and at once placed anew: the lead hears of both while it waits for what is under way. Its new process is there already. */
+  async replace(without: readonly (readonly number[])[], placing: readonly (readonly number[])[]): Promise<void> {
+    const worker = this.#posts.length - 1
+    const old = this.#posts[worker] as Post
+    const post: Post = { incarnation: old.incarnation + 1, executors: placing[worker] ?? [], worker: undefined }
+    this.#posts[worker] = post
+    await this.#start(worker)
+    this.#posts.pop()
+    this.place(without)
+    this.#posts.push(post)
+    this.place(placing)
+    old.worker?.tell({ kind: 'stop', drainMs: 2_000 })
+    this.#left.push(old)
+  }
+
   /** The last worker is placed nowhere any more, and ends before anybody has asked it to. */
   async lose(placing: readonly (readonly number[])[]): Promise<void> {
     const post = this.#posts.pop()
@@ -113,7 +130,7 @@ export class WorkerCrew {
   }
 
   async stop(): Promise<void> {
-    for (const { worker } of this.#posts) worker?.signal('SIGKILL')
+    for (const { worker } of [...this.#posts, ...this.#left]) worker?.signal('SIGKILL')
     await Promise.resolve()
   }
 

@@ -43,13 +43,14 @@ const honest: readonly Uint8Array[] = [
   creditMessage({ ...head, from: 0, to: 1 }, 10),
   cellsMessage(new Float64Array([0, 1, 2, 3])),
   ...[
-    { kind: 'command', id: 1, command: { do: 'renew', executors: [0, 1], workers: [0, 1], number: 2 } },
+    { kind: 'command', id: 1, command: { do: 'renew', executors: [0, 1], number: 2 } },
+    { kind: 'command', id: 2, command: { do: 'adopt', executors: [1], workers: [0, 1] } },
     { kind: 'did', id: 1, error: fault },
     { kind: 'did', id: 1, state: { running: [1], lanes: 1 } },
     { kind: 'error', error: { component: 'c', task: 0, executor: 1, atMs: 1, message: 'm', stack: 's' } },
     { kind: 'counters', counters: [[0, { a: 1 }]] },
     { kind: 'died', executors: [1], reason: 'r' },
-    { kind: 'rests', after: 0, rests: [rest] },
+    { kind: 'rests', rests: [rest] },
     { kind: 'pressure', executor: 1, parked: 3 },
     {
       kind: 'assignment',
@@ -214,7 +215,7 @@ describe('the lead of a run', () => {
     }
     const site = new RemoteSite({ worker: 1, executors: [1], ...more })
     const rests = (one: object): boolean =>
-      isBlamed(() => site.hear(wordsFrom(wordsMessage({ kind: 'rests', after: 0, rests: [{ ...rest, ...one }] }))))
+      isBlamed(() => site.hear(wordsFrom(wordsMessage({ kind: 'rests', rests: [{ ...rest, ...one }] }))))
     expect(rests({})).toBe(false)
     expect(rests({ sent: [1, 2, 3] })).toBe(true)
     expect(rests({ received: [] })).toBe(true)

@@ -40,3 +40,38 @@ test('what is for all workers goes to none that was taken away', () => {
   expect(present()).toEqual([2])
   peers.close()
 })
+
+test('what is for a worker that is placed anew goes to the new one only', async () => {
+  const peersOf = (worker: number, incarnation: number, session: string): Peers =>
+    new Peers({ topology: 't', worker, incarnation, session, token: 'secret', report: () => undefined })
+  const [lead, old] = [peersOf(0, 1, 'lead'), peersOf(1, 1, 'old')]
+  const places = (incarnation: number, url?: string): WorkerPlace[] => [
+    { worker: 0, incarnation: 1, executors: [0], ...(url !== undefined && { url }) },
+    { worker: 1, incarnation, executors: [1] },
+  ]
+  const sockets = await listen({ host: '127.0.0.1', port: 0, token: 'secret' }, (connection) => lead.accept(connection))
+  const url = `ws://127.0.0.1:${sockets.port}`
+  const heardBy = (peers: Peers): Promise<unknown> =>
+    new Promise((resolve) => {
+      peers.peer(0).ears = { message: (message) => resolve(wordsOf(message)), renewed: () => undefined }
+    })
+  let renewals = 0
+  lead.peer(1).ears = { message: () => undefined, renewed: () => renewals++ }
+  lead.assign(places(1))
+  expect(renewals).toBe(0)
+  const heard = heardBy(old)
+  old.assign(places(1, url))
+  lead.peer(1).send(wordsMessage('for the old one'))
+  expect(await heard).toBe('for the old one')
+  lead.peer(1).send(wordsMessage('for nobody'))
+  lead.assign(places(2))
+  expect(renewals).toBe(1)
+  lead.peer(1).send(wordsMessage('for the new one'))
+  const fresh = peersOf(1, 2, 'fresh')
+  const first = heardBy(fresh)
+  fresh.assign(places(2, url))
+  expect(await first).toBe('for the new one')
+  expect(renewals).toBe(1)
+  for (const peers of [lead, old, fresh]) peers.close()
+  await sockets.close()
+})

@@ -103,6 +103,13 @@ test('a worker that is taken away, and is gone before the lead has taken leave o
   expect(await two.outcome).toMatchObject({ state: 'finished', deadLettered: 0 })
 })
 
+test('a worker that is taken away and placed anew while executors move is another, and the run ends', async () => {
+  crew = await WorkerCrew.start({ folder, file: 'test/fixtures/threads/slow.mjs', params: {}, placing: [[0], [1], [2]] })
+  await crew.until(({ totals }) => totals.acked > 0)
+  await crew.replace([[0], [1, 2]], [[0], [1], [2]])
+  expect(await crew.outcome).toMatchObject({ state: 'finished', acked: 9 })
+})
+
 test.each([0, 1])('when worker %i is killed, what it had under way is done again', async (victim) => {
   const two = await start('topologies/word-count.ts', [[0], [1]])
   await two.until(({ totals }) => totals.acked > lines / 10)
