@@ -404,6 +404,10 @@ const table = {
     what: 'the token is missing or wrong',
     help: 'give the file with the token of this cluster: --token-file; squall up makes one in its folder',
   },
+  'other-token': {
+    what: 'the token in {file} is not the one of the cluster at {coordinator}',
+    help: 'give the file with the token of this cluster: --token-file; how a cluster gets another token is in docs/OPERATIONS.md, "Another token"',
+  },
   'api-refused': { what: 'the request was refused: {reason}', help: 'see that both sides run the same version of Squall' },
   'api-request': { what: 'the request cannot be understood: {reason}', help: 'see /openapi.json for what there is and what it takes' },
   'api-too-large': { what: 'the request is larger than {max} bytes', help: 'send less: only bundles of code may be large' },

@@ -104,6 +104,7 @@ function optionsOf(flags: HostFlags, port: number, log: Logger): HostOptions {
     host: flags.host ?? '127.0.0.1',
     port: portFrom(flags.port, port),
     token,
+    tokenFile,
     tls,
     isInsecure: flags.insecure === true,
     version: version(),

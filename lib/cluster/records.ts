@@ -28,6 +28,7 @@ export const keys = {
   positions: (name: string, worker: number) => `positions/${name}/${worker}`,
   result: (name: string) => `results/${name}`,
   state: (name: string) => `state/${name}`,
+  token: 'cluster/token',
 } as const
 
 /** `nimbus/leader` and `nimbus/members/ID`, both with a lease: a nimbus that runs, and the one that leads. */
@@ -37,6 +38,10 @@ export type NimbusRecord = z.infer<typeof NimbusRecord>
 /** `nimbus/deployed`, by the leader: numbers deployments. */
 export const DeployedRecord = z.object({ count: z.int().min(0) })
 export type DeployedRecord = z.infer<typeof DeployedRecord>
+
+/** `cluster/token`, by whoever is there first: the token of the cluster, hashed; not of `squall up`, which nobody joins. */
+export const TokenRecord = z.object({ salt: z.string().regex(/^[0-9a-f]{32}$/), digest: Sha256 })
+export type TokenRecord = z.infer<typeof TokenRecord>
 
 /** `supervisors/ID`, with a lease, by the supervisor: a host that workers can run on. */
 export const SupervisorRecord = z.object({

@@ -20,6 +20,8 @@ export interface NimbusStart extends ListenOptions {
   readonly version: string
   readonly coordinator: Coordinator
   readonly schedule: Schedule
+  /** it does not stand for leader before */
+  readonly admitted?: Promise<void>
   readonly report: (message: string) => void
 }
 
@@ -61,7 +63,12 @@ export async function startNimbus(start: NimbusStart): Promise<RunningNimbus> {
     clientOf: (other) => clientOf(other, supervisorMs),
     report,
   })
-  nimbus.start()
+  if (start.admitted === undefined) nimbus.start()
+  else
+    void start.admitted.then(
+      () => nimbus.start(),
+      () => undefined, // whoever waits for that is told
+    )
   return {
     nimbus,
     blobs,

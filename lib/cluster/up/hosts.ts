@@ -22,6 +22,7 @@ import { startNimbus } from '../nimbus/start.ts'
 import { NimbusRecord, keys } from '../records.ts'
 import { HostSupervisor } from '../supervisor/host-supervisor.ts'
 import type { HostSupervisorOptions } from '../supervisor/host-supervisor.ts'
+import { admit } from './admission.ts'
 import { becomes } from './becomes.ts'
 import { isLoopback } from './loopback.ts'
 
@@ -34,6 +35,8 @@ export interface HostOptions {
   readonly host: string
   readonly port: number
   readonly token: string
+  /** where that is from, for people */
+  readonly tokenFile: string
   readonly tls?: Tls | undefined
   /** it may do without TLS in a network */
   readonly isInsecure: boolean
@@ -60,18 +63,19 @@ const bundleMs = 30_000
 /** Bundles are asked for at so many nimbuses. */
 const nimbusesMax = 16
 
-/** Errors: `listen-open`, `coordinator-open`, `coordinator-address`, `state-in-use`, `listen-failed`, `file-unwritable`. */
+/** Errors: `listen-open`, `coordinator-open`, `coordinator-address`, `state-in-use`, `listen-failed`, `file-unwritable`; of `ready`: `other-token`. */
 export async function startNimbusHost(options: HostOptions): Promise<HostService> {
   check(options)
   const folder = made(join(options.folder, 'nimbus'))
   const lock = lockFolder(folder, 'nimbus')
   const coordinator = coordinatorOf(options)
   try {
-    const started = await startNimbus({ ...options, folder, coordinator, schedule: realSchedule })
+    const admitted = admission(coordinator, options)
+    const started = await startNimbus({ ...options, folder, coordinator, schedule: realSchedule, admitted })
     const { nimbus, url } = started
     return {
       url,
-      ready: answering(coordinator, options, async () => {
+      ready: admitted.then(async () => {
         await becomes(() => nimbus.isOver || nimbus.isLeading || nimbus.known.leader !== undefined)
         return nimbus.isLeading ? 'it leads' : `${nimbus.known.leader?.record.url} leads`
       }),
@@ -88,7 +92,7 @@ export async function startNimbusHost(options: HostOptions): Promise<HostService
   }
 }
 
-/** Errors: the same. */
+/** Errors: the same, all of them. */
 export async function startSupervisorHost(options: SupervisorHostOptions): Promise<HostService> {
   check(options)
   const coordinator = coordinatorOf(options)
@@ -101,10 +105,13 @@ export async function startSupervisorHost(options: SupervisorHostOptions): Promi
   })
   let isOver = false
   try {
+    const admitted = admission(coordinator, options)
+    // one of another cluster must not take workers over; but while etcd is away, they are not to wait for it
+    await withPatience(admitted)
     await supervisor.start()
     return {
       url: supervisor.url,
-      ready: answering(coordinator, options, async () => {
+      ready: admitted.then(async () => {
         await becomes(() => isOver || supervisor.isReady)
         return `${options.slots} slots`
       }),
@@ -145,25 +152,33 @@ function coordinatorOf({ coordinator, etcd, report }: HostOptions): EtcdCoordina
   return etcdAt(coordinator, { ...etcd, report })
 }
 
-/** Waits for etcd, for as long as it is away; then for the rest. */
-async function answering(
-  coordinator: Coordinator,
-  { coordinator: address, report }: HostOptions,
-  rest: () => Promise<string>,
-): Promise<string> {
+/** Resolves when etcd answers, however long it is away, and this one has the token. Errors: `other-token`, and those of the coordinator. */
+function admission(coordinator: Coordinator, options: HostOptions): Promise<void> {
+  const { coordinator: address, report } = options
   const cancel = realSchedule.after(patienceMs, () => report(`waiting for the coordinator ${address}: it does not answer yet`))
-  try {
+  const admitted = async (): Promise<void> => {
     for (;;)
       try {
-        await coordinator.get('connected')
-        break
+        await admit(coordinator, options)
+        return
       } catch (error) {
         if (!(error instanceof SquallError) || error.code !== 'coordinator-away') throw error
       }
+  }
+  const admitting = admitted().finally(cancel)
+  admitting.catch(() => undefined) // of one that is not started for another reason
+  return admitting
+}
+
+/** Until it is settled, or a moment has passed. */
+async function withPatience(admitted: Promise<void>): Promise<void> {
+  let cancel = (): void => undefined
+  const patience = new Promise<void>((resolve) => (cancel = realSchedule.after(patienceMs, resolve)))
+  try {
+    await Promise.race([admitted, patience])
   } finally {
     cancel()
   }
-  return await rest()
 }
 
 /** From whichever nimbus has it; the one that leads has it in any case. */

@@ -102,6 +102,14 @@ describe.runIf(hasEtcd())('several hosts', () => {
     }
     const first = await worker()
 
+    // with another token nobody comes in
+    const wrong = join(folderOf({ token: 'poppy\n' }), 'token')
+    for (const verb of ['nimbus', 'supervisor']) {
+      const stranger = new Host([verb, '--dir', folderOf({}), ...common, '--token-file', wrong])
+      expect(await stranger.code).toBe(1)
+      expect(stranger.stderr).toMatch(/^error\[other-token\]: the token in \S+ is not the one of the cluster at etcd:/m)
+    }
+
     // its supervisor ends, and the next one takes it over
     expect(await supervisor.end('SIGTERM')).toBe(130)
     expect(isAlive(first)).toBe(true)
