@@ -2,6 +2,7 @@
 import { viewCommittedState } from '../batch/run/committed-state.ts'
 import type { StateView } from '../batch/state/inspect.ts'
 import { SquallError } from '../errors.ts'
+import { jsonText } from '../std/words.ts'
 import { exitCodes } from './exit.ts'
 import type { Io } from './io.ts'
 
@@ -92,14 +93,4 @@ function jsonOf(text: string): unknown {
 function lineText(value: unknown): string {
   // eslint-disable-next-line no-control-regex -- control characters are what would break the line
   return typeof value === 'string' && !/[\0-\x1f\x7f]/.test(value) ? value : jsonText(value)
-}
-
-/** JSON, and what JSON lacks as the nearest it has. */
-function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) => {
-    if (typeof item === 'bigint') return String(item)
-    if (item instanceof Set) return [...(item as Set<unknown>)]
-    if (item instanceof Uint8Array) return Buffer.from(item).toString('base64')
-    return typeof item === 'number' && !Number.isFinite(item) ? String(item) : item
-  })
 }

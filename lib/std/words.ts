@@ -45,6 +45,30 @@ export function onOneLine(value: unknown): string {
   return typeof value === 'string' ? value : inspect(value, { breakLength: Infinity, compact: true, depth: 8 })
 }
 
+/** JSON, and what JSON lacks as the nearest it has: a set is a list, a map one of pairs, bytes are base64. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) => {
+    if (typeof item === 'bigint') return String(item)
+    if (item instanceof Set) return [...(item as Set<unknown>)]
+    if (item instanceof Map) return [...(item as Map<unknown, unknown>)]
+    if (item instanceof Uint8Array) return Buffer.from(item).toString('base64')
+    return typeof item === 'number' && !Number.isFinite(item) ? String(item) : item
+  })
+}
+
+/** A value as a line of a text file: objects as JSON, a list (a pair, say) as its fields in a row, the rest as text. */
+export function lineOf(value: unknown, separator = '\t'): string {
+  if (!Array.isArray(value)) return textOf(value)
+  return value.map((field: unknown) => (field === undefined || field === null ? '' : textOf(field))).join(separator)
+}
+
+/** What is text in JSON (a date, a decimal of some library) is that text. */
+function textOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  const text = jsonText(value)
+  return text.startsWith('"') ? (JSON.parse(text) as string) : text
+}
+
 /** Edits between two words, two swapped letters counting as one. */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, i) => i)]

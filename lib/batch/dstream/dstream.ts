@@ -541,15 +541,15 @@ export class DStream<out T> implements StreamNode<T> {
   }
 
   /**
-   * Writes each batch once, whatever happens, as files `batch-TXID.part-PARTITION` with a value a line; pairs are written
-   * `key<TAB>value`. A batch that is run again replaces its files, so the folder holds the records of every batch exactly once.
+   * Writes each batch once, whatever happens, as files `batch-TXID.part-PARTITION` with a value a line: objects as JSON, pairs
+   * as `key<TAB>value`. A batch that is run again replaces its files, so the folder holds the records of every batch exactly once.
    */
   saveOnce(folder: string): void {
     this.graph.addOutput(onceFiles(this, folder))
   }
 
   /**
-   * Adds each batch to one file, a value a line, whatever happens: a batch that is run again replaces what it had written. The index
+   * Adds each batch to one file, a value a line as `saveOnce` writes them, whatever happens: a batch that is run again replaces what it had written. The index
    * beside the file, `.NAME.index`, belongs to it. One executor writes; for much data take `saveOnce`.
    */
   appendOnce(file: string): void {

@@ -1,6 +1,7 @@
 /** What is done with batches at their end. Outputs run in every task, one after the other, before any state of the batch is committed. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { lineOf } from '../../std/words.ts'
 import { RddContext } from '../context.ts'
 import { EventTimeStats } from '../event-time.ts'
 import { replaceFile } from '../log/whole-file.ts'
@@ -154,11 +155,6 @@ class FilesLeft {
     this.#names.delete(txid)
     return names
   }
-}
-
-/** Pairs as `key<TAB>value`. */
-export function lineOf(value: unknown): string {
-  return Array.isArray(value) ? value.join('\t') : String(value)
 }
 
 /** The values of all partitions, by partition, and what each task has to say beside them, in the driver; the other tasks get nothing. */

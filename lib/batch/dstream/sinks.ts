@@ -1,11 +1,12 @@
 /** Outputs that are told which batch and partition they write, so that what they write counts once: of users, and a file that grows. */
+import { lineOf } from '../../std/words.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { prepare } from '../rdd/job.ts'
 import type { StateStore } from '../state/store.ts'
 import { FileState } from '../trident/state/file-state.ts'
 import type { Output, StreamNode } from './graph.ts'
-import { gathered, infoOf, lineOf, together } from './outputs.ts'
+import { gathered, infoOf, together } from './outputs.ts'
 import type { PartitionInfo } from './outputs.ts'
 import type { BatchInfo } from './scope.ts'
 

@@ -567,7 +567,7 @@ export class RDD<T> {
     return foreachPartition(this.node, f)
   }
 
-  /** Writes a line a value into part files of a new folder. Errors: `output-exists`, `file-unwritable`. */
+  /** Writes a line a value (objects as JSON) into part files of a new folder. Errors: `output-exists`, `file-unwritable`. */
   saveAsTextFile(folder: string): Promise<void> {
     return saveAsTextFile(this.node, folder)
   }

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { SquallError, reasonOf } from '../../errors.ts'
 import { makeFolders } from '../../std/folders.ts'
+import { lineOf } from '../../std/words.ts'
 import { readValues, writeValues } from '../blocks.ts'
 import { gathered } from './exchanges.ts'
 import { inOrder, prepare } from './job.ts'
@@ -16,11 +17,11 @@ import { computed, trade } from './trade.ts'
 /** Writes the values of a partition to a file. */
 type Write<T> = (file: string, read: (push: Push<T>) => void) => void
 
-/** A line a value. */
+/** A line a value, lists with commas between. */
 export function saveAsTextFile(node: Node<unknown>, folder: string): Promise<void> {
   return save(node, 'saveAsTextFile', folder, (file, read) => {
     const lines: string[] = []
-    read((value) => void lines.push(`${String(value)}\n`))
+    read((value) => void lines.push(`${lineOf(value, ',')}\n`))
     writing(folder, () => writeFileSync(file, lines.join('')))
   })
 }

@@ -267,6 +267,12 @@ test('lines longer than what is read at once', async () => {
   }
 })
 
+test('objects are saved as JSON, lists with commas', async () => {
+  const out = join(folder(), 'out')
+  await rdd.parallelize([{ tag: 'a' }, ['b', { n: 1 }], 'c'], 1).saveAsTextFile(out)
+  expect(readFileSync(join(out, 'part-00000'), 'utf8')).toBe('{"tag":"a"}\nb,{"n":1}\nc\n')
+})
+
 test('text is saved in part files and read again, by all tasks', async () => {
   for (const tasks of [1, 3]) {
     const out = join(folder(), 'out')
