@@ -305,7 +305,7 @@ const table = {
   'component-start': { what: '{component} could not start: {reason}', help: 'repair what its open or prepare function does' },
   'spout-threw': {
     what: 'the spout {component} threw: {reason}',
-    help: 'catch what can go wrong in nextTuple; a spout that throws stops the topology',
+    help: 'catch what can go wrong in nextTuple: a spout that throws ends the run, which a cluster begins anew',
   },
   'too-many-emits': {
     what: '{component} emitted {max} tuples without waiting to be asked for more',
@@ -699,11 +699,25 @@ export class SquallError extends Error {
 /** What any error says, for the reason in one of ours. */
 export function reasonOf(error: unknown): string {
   if (typeof error === 'string') return error
-  try {
+  return shown(() => {
     if (error instanceof SquallError) return error.what
     return error instanceof Error && typeof error.message === 'string' ? error.message || error.name : inspect(error)
+  })
+}
+
+/** On one line, without the remedy: where it is only a part of what is told. */
+export function inShort(error: unknown): string {
+  const text =
+    error instanceof SquallError && renderPlace(error.where) !== '' ? `${error.what} (${renderPlace(error.where)})` : reasonOf(error)
+  return text.replace(/\s*\n\s*/g, ' ')
+}
+
+/** A getter, a proxy or a `toString` of the user's may throw. */
+function shown(show: () => string): string {
+  try {
+    return show()
   } catch {
-    return '(cannot be shown)' // a getter, a proxy or a `toString` of the user's may throw
+    return '(cannot be shown)'
   }
 }
 
@@ -717,8 +731,15 @@ export interface ErrorData {
   readonly faults: readonly ErrorData[]
 }
 
-export function errorData({ code, what, help, where, stack = '', faults }: SquallError): ErrorData {
-  return { code, what, help, where: { ...where }, stack, faults: faults.map(errorData) }
+export function errorData(error: SquallError): ErrorData {
+  const { code, what, help, where, faults } = error
+  return { code, what, help, where: { ...where }, stack: traceOf(error), faults: faults.map(errorData) }
+}
+
+/** The stack of an error, and that of its cause: there the user's code is. */
+export function traceOf({ stack = '', cause }: SquallError): string {
+  const below = shown(() => (cause instanceof Error && typeof cause.stack === 'string' ? cause.stack : ''))
+  return below === '' ? stack : `${stack}\n[cause]: ${below}`
 }
 
 export function errorFrom({ code, what, help, where, stack, faults }: ErrorData): SquallError {

@@ -28,12 +28,13 @@ function lines(topology: TopologyDescription, snapshot: Snapshot | null): readon
     ...(hints === undefined ? [] : [hintsText(hints)]),
     ...(topology.isolatedHosts === 0 ? [] : [`${some(topology.isolatedHosts, 'host')} to itself`]),
   ]
+  const isToldBelow = workers.some(({ error }) => error !== undefined && problem?.includes(error.message.split('\n', 1)[0] ?? ''))
   const options = { columns: 120, rows: 10_000, colour: false, state }
   return [
     headLine(topology),
     `deployed from ${file}, ${new Date(topology.deployedAtMs).toISOString()}`,
     ...(wishes.length === 0 ? [] : [`it asks for ${wishes.join(', and ')}`]),
-    ...(problem === undefined ? [] : [problem]),
+    ...(problem === undefined || isToldBelow ? [] : [problem]),
     '',
     ...(snapshot === null
       ? componentLines(topology)

@@ -3,12 +3,13 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ConfigInput } from '../config.ts'
-import type { ComponentError, RunOptions, RunResult } from '../engine/run-types.ts'
+import { ErrorLog } from '../engine/error-log.ts'
+import type { RunOptions, RunResult } from '../engine/run-types.ts'
 import { exitCalled, uncaught } from '../engine/strays.ts'
 import { SquallError } from '../errors.ts'
 import { createLogger } from '../std/log.ts'
 import type { LogOptions } from '../std/log.ts'
-import { isOwnFault, userLines } from '../std/stack.ts'
+import { isOwnFault } from '../std/stack.ts'
 import { loadTopology } from '../topology/load/load.ts'
 import { exitCodes, report } from './exit.ts'
 import { sameSignalMs } from './foreground.ts'
@@ -160,42 +161,4 @@ class Watch {
     this.#reporter.end()
     this.#io.exit(code)
   }
-}
-
-/** Kinds that are told apart; later ones are only counted together. */
-const kindsMax = 100
-
-/** Errors of components in the log: each kind in full when it first happens, and in the end how often it did. */
-class ErrorLog {
-  readonly #logger: ReturnType<typeof createLogger>
-  readonly #kinds = new Map<string, { readonly error: ComponentError; times: number }>()
-  #others = 0
-
-  constructor(options: LogOptions) {
-    this.#logger = createLogger(options)
-  }
-
-  add(error: ComponentError): void {
-    const { component, task, message, stack, tuple } = error
-    // the numbers of RDDs: each batch makes its own
-    const key = `${component}\n${userLines(stack, 1)[0] ?? ''}\n${message.replace(/\[\d+\]/g, '[]')}`
-    const kind = this.#kinds.get(key)
-    if (kind !== undefined) kind.times++
-    else if (this.#kinds.size >= kindsMax) this.#others++
-    else {
-      this.#kinds.set(key, { error, times: 1 })
-      this.#logger.error({ component, task, tuple, stack }, message)
-    }
-  }
-
-  summarize(): void {
-    for (const { error, times } of this.#kinds.values())
-      if (times > 1) this.#logger.error({ component: error.component, times }, `${firstLine(error.message)} (${times} times in all)`)
-    if (this.#others > 0) this.#logger.error({ times: this.#others }, `${this.#others} errors of further kinds`)
-  }
-}
-
-/** Of a coded error: what, without the place and the remedy. */
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? ''
 }

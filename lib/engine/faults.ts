@@ -13,7 +13,13 @@ export function wrapped(
 ): SquallError {
   return isCoded(error)
     ? placed(error, { component, task })
-    : new SquallError(code, { component, reason: messageOf(error) }, { component, task }, { cause: error })
+    : new SquallError(code, { component, reason: messageOf(error) }, { ...placeIn(error), component, task }, { cause: error })
+}
+
+/** Where the user's code threw it. */
+export function placeIn(error: unknown): Place {
+  const frame = frameOf(error)
+  return frame === undefined ? {} : { ...frame, file: displayPath(frame.file) }
 }
 
 export function isCoded(error: unknown): error is SquallError {

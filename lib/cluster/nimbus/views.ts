@@ -14,7 +14,7 @@ export const TopologySummary = z.object({
   uptimeS: z.int(),
   executors: z.int(),
   tasks: z.int(),
-  /** what it lacks, if it lacks anything */
+  /** what it lacks, or what its workers end with, if anything is wrong */
   problem: z.string().optional(),
 })
 export type TopologySummary = z.infer<typeof TopologySummary>
@@ -109,11 +109,12 @@ export function summaryOf(topology: TopologyRecord, insight: Insight): TopologyS
   const { name, executors, components, deployedAtMs } = topology
   const result = known.results.get(name)?.record
   const over = isOver(topology, result)
-  const problem = over ? undefined : problems.get(name)
+  const lack = over ? undefined : problems.get(name)
   const workers = workersOf(topology, known)
   const state = stateIn(known, topology)
   // all its hosts are away, and there are no others
-  const isAway = problem !== undefined && workers.length > 0 && workers.every(({ supervisor }) => !known.supervisors.has(supervisor))
+  const isAway = lack !== undefined && workers.length > 0 && workers.every(({ supervisor }) => !known.supervisors.has(supervisor))
+  const problem = lack ?? (state === 'starting' || state === 'failing' ? lastEnd(topology, known) : undefined)
   return {
     name,
     state: isAway && state !== 'killing' ? 'waiting' : state,
@@ -195,6 +196,15 @@ export function clusterOf({ known, dateMs }: Insight, blacklist: readonly string
     usedSlots: supervisors.reduce((sum, { usedSlots }) => sum + usedSlots, 0),
     topologies: known.topologies.size,
   }
+}
+
+/** What the worker that ended last has ended with. */
+function lastEnd({ name, id }: TopologyRecord, known: Known): string | undefined {
+  const ends = [...known.workers.values()].flatMap(({ record: { error, ...record } }) =>
+    record.name === name && record.id === id && record.state !== 'running' && error !== undefined ? [{ ...record, error }] : [],
+  )
+  const [last] = ends.toSorted((a, b) => b.error.atMs - a.error.atMs)
+  return last === undefined ? undefined : `worker ${last.worker} on ${last.host} ended: ${last.error.message.split('\n', 1)[0]}`
 }
 
 /** Workers of a run that is over, for their logs. */

@@ -4,11 +4,14 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { SquallError, reasonOf } from '../../errors.ts'
+import { ErrorLog } from '../../engine/error-log.ts'
+import { SquallError, inShort, reasonOf } from '../../errors.ts'
+import { createLogger } from '../../std/log.ts'
+import type { LogOptions } from '../../std/log.ts'
 import { printableLine } from '../../std/printable.ts'
 import { sparingly } from '../../std/sparingly.ts'
 import { Launch, toWorkerFrom } from './assignment.ts'
-import type { FromWorker, ToWorker } from './assignment.ts'
+import type { FromWorker, Outcome, ToWorker } from './assignment.ts'
 import { wordsMessage } from './frames.ts'
 import type { Connection } from './link.ts'
 import { Peers } from './peers.ts'
@@ -16,6 +19,8 @@ import { listen } from './sockets.ts'
 import { Worker } from './worker.ts'
 
 const beatMs = 1_000
+/** How long a worker that cannot begin is there, for its supervisor to hear why. */
+const heardMs = 2_000
 
 await main(process.argv[2] ?? '')
 
@@ -23,7 +28,9 @@ async function main(file: string): Promise<void> {
   const launch = Launch.parse(JSON.parse(readFileSync(file, 'utf8')))
   const { id: topology, worker, incarnation, token, tls, host, port } = launch
   const session = randomBytes(8).toString('hex')
-  const report = (message: string): void => void process.stderr.write(`${message}\n`)
+  const log: LogOptions = { level: 'info' }
+  const logger = createLogger(log)
+  const report = (message: string): void => logger.warn(message)
   const complain = sparingly((message) => report(printableLine(message)))
   const peers = new Peers({ topology, worker, incarnation, session, token, tls, report })
   let control: Connection | undefined
@@ -40,8 +47,11 @@ async function main(file: string): Promise<void> {
     tell(part?.beat() ?? { kind: 'beat', pid: process.pid, rssBytes: process.memoryUsage.rss(), ...unread })
   }
   const failed = (error: unknown): void => {
-    process.stderr.write(`${error instanceof SquallError ? error.message : reasonOf(error)}\n`)
-    process.exit(1)
+    if (over !== undefined) return
+    new ErrorLog(log).fatal(error)
+    tell({ kind: 'over', outcome: notBegun(error) })
+    // its supervisor says that it has heard it by ending it
+    setTimeout(() => process.exit(1), heardMs)
   }
   opening.catch(failed)
 
@@ -53,6 +63,7 @@ async function main(file: string): Promise<void> {
       connection.onMessage = (message) => {
         try {
           const words = toWorkerFrom(message)
+          if (words.kind === 'stop' && part === undefined && over !== undefined) process.exit(1)
           void opening.then((opened) => obey(opened, connection, words)).catch(failed)
         } catch (error) {
           complain(`the connection of a supervisor was closed: ${reasonOf(error)}`)
@@ -85,6 +96,13 @@ async function main(file: string): Promise<void> {
         process.exit(0)
     }
   }
+}
+
+/** How a run ended that could not begin. */
+function notBegun(error: unknown): Outcome {
+  const code = error instanceof SquallError ? error.code : 'executor-failed'
+  const nothing = { seconds: 0, emitted: 0, acked: 0, failed: 0, expired: 0, replayed: 0, deadLettered: 0 }
+  return { state: 'failed', ...nothing, error: { code, message: inShort(error) } }
 }
 
 /** A supervisor that dies before it has noted where we are leaves a process that nobody would ever find. */

@@ -11,6 +11,7 @@
 import { pathToFileURL } from 'node:url'
 import { CellLayout } from '../../engine/cells.ts'
 import { CrewOfSites } from '../../engine/crew-of-sites.ts'
+import { ErrorLog } from '../../engine/error-log.ts'
 import { startRunWith } from '../../engine/run.ts'
 import type { CrewOptions } from '../../engine/run.ts'
 import type { Run, RunResult, Runnable } from '../../engine/run-types.ts'
@@ -19,7 +20,7 @@ import type { Site, SiteEars } from '../../engine/site.ts'
 import { ThreadSite } from '../../engine/thread-site.ts'
 import type { ThreadSiteOptions } from '../../engine/thread-site.ts'
 import type { Prelude, SharedWords } from '../../engine/thread-messages.ts'
-import { SquallError } from '../../errors.ts'
+import { SquallError, inShort } from '../../errors.ts'
 import { libraryUrl } from '../../std/library.ts'
 import { anySeed } from '../../std/random.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
@@ -39,6 +40,8 @@ import { wordsFrom } from './words.ts'
 
 /** How long the end of a run takes its lead, about, besides what it lets be done. */
 const leadMs = 1_500
+/** An error that comes again is told in full so often, and counted meanwhile. */
+const errorsMs = 60_000
 
 export class Worker {
   readonly #launch: Launch
@@ -240,6 +243,7 @@ class Lead {
   async #begin(): Promise<void> {
     const { assignment, positions, launch, runnable, relay } = this.#share
     void relay.run()
+    const errors = new ErrorLog({ level: 'info' })
     const run = await startRunWith((options) => Promise.resolve(this.#made(options)), runnable, {
       params: launch.params,
       config: launch.config,
@@ -247,10 +251,16 @@ class Lead {
       inactive: !assignment.isActive,
       positions,
       log: { level: 'info' },
-      onError: ({ component, task, message, stack }) => process.stderr.write(`${component}[${task}]: ${message}\n${stack}\n`),
+      onError: (error) => errors.add(error),
     })
     this.run = run
-    void run.done.then((result) => this.#over(outcomeOf(result)))
+    const summing = setInterval(() => errors.summarize(), errorsMs)
+    void run.done.then((result) => {
+      clearInterval(summing)
+      errors.summarize()
+      if (result.error !== undefined) errors.fatal(result.error)
+      this.#over(outcomeOf(result))
+    })
   }
 
   /** Others were placed anew, or spouts shall rest or work: one change after the other, and none that is outdated when its turn comes. */
@@ -422,5 +432,5 @@ class Member {
 
 function outcomeOf({ state, seconds, emitted, acked, failed, expired, replayed, deadLettered, error }: RunResult): Outcome {
   const totals = { emitted, acked, failed, expired, replayed, deadLettered }
-  return { state, seconds, ...totals, ...(error instanceof SquallError && { error: { code: error.code, message: error.message } }) }
+  return { state, seconds, ...totals, ...(error instanceof SquallError && { error: { code: error.code, message: inShort(error) } }) }
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve, sep } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildFailure, Message, Plugin } from 'esbuild'
 import { SquallError, allFaults } from '../../errors.ts'
@@ -37,8 +37,8 @@ const libraryModules: Readonly<Record<string, string>> = {
 /** Errors that stand for a native add-on in a bundle carry this as `code`, and the name as `package`. */
 export const nativeAddonCode = 'SQUALL_NATIVE_ADDON'
 
-/** Bundles `entry` as the module that will lie at `outfile`. Rejects with a coded error for each mistake in the sources. */
-export async function makeBundle(entry: Entry, outfile: string): Promise<Bundle> {
+/** Bundles `entry`. Its map names the sources by where they lie now, wherever the bundle will be. Rejects with a coded error for each mistake in the sources. */
+export async function makeBundle(entry: Entry): Promise<Bundle> {
   const esbuild = await import('esbuild')
   const folder = dirname(entry.path)
   running++
@@ -48,7 +48,8 @@ export async function makeBundle(entry: Entry, outfile: string): Promise<Bundle>
         ? { entryPoints: [entry.path] }
         : { stdin: { contents: entry.source, sourcefile: `${entry.path}.js`, resolveDir: folder, loader: 'js' as const } }),
       absWorkingDir: folder,
-      outfile,
+      outfile: join(folder, 'topology.mjs'), // from there it names its sources
+      sourceRoot: `${pathToFileURL(folder).href}/`,
       bundle: true,
       write: false,
       format: 'esm',

@@ -58,7 +58,7 @@ export async function loadTopology(file: string, options: LoadOptions = {}): Pro
     const module = join(folder, 'topology.mjs')
     // the YAML reader is for YAML files only: it costs time that a TypeScript file need not pay
     const entry = yaml ? await (await import('./yaml-entry.ts')).yamlEntry(file, path, options) : { path }
-    const { text, sha256, inputs } = await makeBundle(entry, module)
+    const { text, sha256, inputs } = await makeBundle(entry)
     await temporary(() => writeFile(module, withLibrary(text), { mode: 0o600, flag: 'wx' }))
     const definition = await importTopology(module, file, inputs)
     return { file, definition, module, text, sha256, dispose }

@@ -191,6 +191,20 @@ describe('the API of nimbus', () => {
     expect(await client.list()).toMatchObject([{ state: 'waiting', problem: 'no supervisor is there to take workers' }])
   })
 
+  test('one whose worker ends again and again says with what, until it runs', async () => {
+    const site = await open()
+    const { cluster, client } = site
+    await cluster.host('a')
+    await deployed(site, 't')
+    await cluster.passing(0)
+    const error = { code: 'spout-threw', message: 'the spout s threw: boom (s.ts:3:4)\nmore', atMs: 5 }
+    await cluster.say('t', 0, 'waiting', { restarts: 1, error: { ...error, message: 'an older one', atMs: 4 } })
+    await cluster.say('t', 1, 'waiting', { restarts: 3, error })
+    expect(await client.list()).toMatchObject([{ problem: 'worker 1 on a ended: the spout s threw: boom (s.ts:3:4)' }])
+    for (const worker of [0, 1]) await cluster.say('t', worker, 'running', { restarts: 4, error })
+    expect((await client.list())[0]).not.toHaveProperty('problem')
+  })
+
   test('a deployment whose code is not there is refused', async () => {
     const { client } = await open()
     await expect(client.deploy(deploymentOf({ name: 't' }))).rejects.toMatchObject({ code: 'blob-missing' })

@@ -1,7 +1,7 @@
 /** A host with real workers, which are killed, stopped and left alone. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -147,6 +147,42 @@ test('a worker that says something wrong and ends leaves its last words', async 
   await deploy(on, 1)
   const { error } = await until<WorkerRecord>(on, 'workers/', (one) => one.state === 'failing')
   expect(error?.message).toBe('a worker ended: exit code 7; its last words:\nfirst\nthe cat is on the mat')
+})
+
+const faulty = (inOpen: string, inNext: string): string => `
+import { defineBolt, defineSpout, topology, z } from 'squall'
+const N = z.object({ n: z.int() })
+const boom = () => { throw new Error('no database') }
+const ticks = defineSpout({ output: N, open() { ${inOpen}; let n = 0; return (out) => { if (++n === 9) ${inNext}; if (n < 9) out.emit({ n }) } } })
+const print = defineBolt({ input: N, execute({ n }) { if (n === 4) throw new Error('unlucky') } })
+export default topology('words', (t) => { t.param('input', z.string()); t.bolt('print', print).shuffle(t.spout('ticks', ticks)) })
+`
+
+test.each([
+  ['cannot start', faulty('boom()', ''), 'component-start', 'ticks could not start: no database', '\n    at Object.open (FILE:5:'],
+  [
+    'throws',
+    faulty('', 'boom()'),
+    'spout-threw',
+    'the spout ticks threw: no database',
+    ' print[1]: unlucky\n    tuple {"n":4}\n    at Object.execute (FILE:6:',
+  ],
+])('a spout that %s: the worker says it where it was written, and its log has the trace', async (_, source, code, what, more) => {
+  const file = join(folder, 'faulty.ts')
+  writeFileSync(file, source)
+  const loaded = await loadTopology(file)
+  bundle = Buffer.from(loaded.text)
+  loaded.dispose()
+  const on = await start({ backOffMs: [60_000] })
+  await deploy(on, 1)
+  const { error } = await until<WorkerRecord>(on, 'workers/', (one) => one.state === 'waiting')
+  expect(error).toMatchObject({ code, message: `${what} (${file}:4:28, component ticks task 0)` })
+  const name = readdirSync(join(folder, 'host'), { recursive: true, encoding: 'utf8' }).find((one) => one.endsWith('worker.log')) ?? ''
+  const text = readFileSync(join(folder, 'host', name), 'utf8').replaceAll(/^\d\d:\d\d:\d\d /gm, '')
+  expect(text).toContain(`FATAL [${code}] ${what}\n      at ${file}:4:28, component ticks task 0\n    help: `)
+  expect(text).toContain(`\n    at boom (${file}:4:28)\n    at Object.`)
+  expect(text).toContain(more.replace('FILE', file))
+  expect(text).not.toContain('\n\n')
 })
 
 test('a supervisor that is killed leaves its workers to the next one, also the result of what ended meanwhile', async () => {
