@@ -1,10 +1,11 @@
 /** Files with copies on two hosts: as good as one disk for what is kept in them, and there when a host is lost. */
 import { readFileSync, readdirSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { FramedLog } from '../../../lib/batch/log/framed-log.ts'
 import { nodeFileSystem } from '../../../lib/batch/log/file-system.ts'
 import { readWholeFile, replaceFile } from '../../../lib/batch/log/whole-file.ts'
 import { openStateDirectory } from '../../../lib/batch/state/directory.ts'
+import { CachedStore } from '../../../lib/batch/state/cached-store.ts'
 import { LogStore } from '../../../lib/batch/state/log-store.ts'
 import { nodeDisk } from '../../../lib/cluster/state/disk.ts'
 import type { Disk } from '../../../lib/cluster/state/disk.ts'
@@ -36,6 +37,51 @@ conformance('log in two copies, from one host to the other', async () => {
     },
     kill: () => Promise.resolve(),
   }
+})
+
+conformance('lmdb as a cache of a log in two copies, from one host to the other', async () => {
+  const copies = await twoCopies()
+  const caches = { a: folderOf({}), b: folderOf({}) }
+  let on: 'a' | 'b' = 'a'
+  const stores: CachedStore[] = []
+  onTestFinished(async () => {
+    for (const store of stores) await store.close()
+  })
+  return {
+    async open({ check = false } = {}) {
+      const files = copies.writer(on)
+      const cacheFolder = caches[on]
+      on = on === 'a' ? 'b' : 'a'
+      await files.claim(`${folder}/words/s/`)
+      const store = await CachedStore.open({ folder: `${folder}/words/s`, files, cacheFolder, check, logBytesMin: 1 })
+      stores.push(store)
+      return store
+    },
+    kill: () => Promise.resolve(),
+  }
+})
+
+test('a writer that was replaced on its own host spoils neither the log nor the cache that both have open', async () => {
+  const copies = await twoCopies()
+  const cacheFolder = folderOf({})
+  const opened = async (): Promise<CachedStore> => {
+    const files = copies.writer('a')
+    await files.claim(`${folder}/words/s/`)
+    const store = await CachedStore.open({ folder: `${folder}/words/s`, files, cacheFolder })
+    onTestFinished(() => store.close())
+    return store
+  }
+  const before = await opened()
+  await batch(before, 1, { a: 1, b: 1 })
+  before.begin(2)
+  before.table('counts').put('a', 'of a zombie')
+  const now = await opened()
+  await batch(now, 2, { a: 2 })
+  expect(await rejection(before.commit(2))).toMatchObject({ code: 'state-fenced' })
+  before.discard()
+  await batch(now, 3, { b: 3 })
+  expect(contentOf(now)).toEqual({ '"a"': 2, '"b"': 3 })
+  expect(contentOf(await opened())).toEqual({ '"a"': 2, '"b"': 3 })
 })
 
 test('what was committed is there when the host is lost that the writer was on', async () => {
