@@ -427,6 +427,10 @@ const table = {
     help: 'give the new operator a state of another name; or let the old one go: --drop-state {state}; nothing was changed',
   },
   'unknown-state': { what: '{name} keeps no state {state}', help: '{hint}' },
+  'state-used': {
+    what: 'the state {name} is of a topology that is {state}',
+    help: 'kill the topology first (squall kill {name}): only what nothing uses can be removed',
+  },
   'topology-over': { what: 'the topology {name} is {state}', help: 'deploy it again: what has ended cannot be changed' },
   'topologies-full': { what: 'there are {max} topologies already', help: 'kill those that are not needed any more, finished ones too' },
   'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },

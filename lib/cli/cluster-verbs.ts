@@ -7,6 +7,7 @@ import type { KillFlags } from './kill.ts'
 import type { LogsFlags } from './logs.ts'
 import type { RebalanceFlags } from './rebalance.ts'
 import type { RemoteFlags } from './remote.ts'
+import type { StatesFlags } from './states.ts'
 import type { TopFlags } from './top.ts'
 import type { UpFlags } from './up.ts'
 
@@ -34,6 +35,7 @@ export const clusterVerbNames = [
   'deactivate',
   'rebalance',
   'kill',
+  'states',
 ] as const
 
 export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, done: (code: number) => void): void {
@@ -139,4 +141,8 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
     .option('--wait <time>', 'how long its spouts rest before, so that what is under way is done (0s)')
     .option('--json', 'print the outcome as one JSON line')
     .action(async (name: string, flags: KillFlags) => done(await (await import('./kill.ts')).kill(name, flags, io)))
+  remote('states', 'What topologies keep, and where its copies are; also of those that were killed.', 'squall states')
+    .option('--remove <name>', 'remove all copies of what this topology has kept, which was killed')
+    .option('--json', 'as one JSON line')
+    .action(async (flags: StatesFlags) => done(await (await import('./states.ts')).states(flags, io)))
 }

@@ -9,6 +9,7 @@ import { componentLines, headLine, some } from './figures.ts'
 import type { Io } from './io.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
+import { copiesText } from './states.ts'
 import { ratesBetween, summaryLine, tableLines } from './table.ts'
 
 /** With `--json` one line: `TopologyDescription` in lib/cluster/nimbus/views.ts. */
@@ -22,7 +23,7 @@ export async function describe(name: string, flags: RemoteFlags, io: Io): Promis
 }
 
 function lines(topology: TopologyDescription, snapshot: Snapshot | null): readonly string[] {
-  const { name, state, file, workers, problem, result } = topology
+  const { name, state, file, workers, problem, keeps, result } = topology
   const hints = hintsOfAll(topology.components)
   const wishes = [
     ...(hints === undefined ? [] : [hintsText(hints)]),
@@ -34,6 +35,7 @@ function lines(topology: TopologyDescription, snapshot: Snapshot | null): readon
     headLine(topology),
     `deployed from ${file}, ${new Date(topology.deployedAtMs).toISOString()}`,
     ...(wishes.length === 0 ? [] : [`it asks for ${wishes.join(', and ')}`]),
+    ...(keeps === undefined ? [] : [`copies of what it keeps: ${copiesText(keeps)}`]),
     ...(problem === undefined || isToldBelow ? [] : [problem]),
     '',
     ...(snapshot === null

@@ -7,6 +7,7 @@ import { HttpClient, jsonOf } from './http/client.ts'
 import type { HttpClientOptions } from './http/client.ts'
 import { LogPart } from './http/log-part.ts'
 import type { Deployment, Kill, Rebalance, Update } from './nimbus/deployments.ts'
+import { StateSummary } from './nimbus/states.ts'
 import { ClusterSummary, TopologyDescription, TopologySummary } from './nimbus/views.ts'
 
 /** Errors of all methods: what nimbus says, such as `unknown-topology` or `name-in-use`; `api-away`, `api-token`, `no-leader`. */
@@ -59,6 +60,15 @@ export class ClusterClient {
 
   async kill(name: string, wish: Kill = {}): Promise<void> {
     await this.#client.post(this.#path(name, 'kill'), wish)
+  }
+
+  async states(): Promise<readonly StateSummary[]> {
+    return z.array(StateSummary).parse(await this.#client.json('/v1/states'))
+  }
+
+  /** Of a topology that was killed. */
+  async removeState(name: string): Promise<void> {
+    await this.#client.post(`/v1/states/${encodeURIComponent(name)}/remove`, {})
   }
 
   /** A part of a log, from a byte on or else its end; `log` is what the description of a worker says. */

@@ -175,17 +175,24 @@ export type ResultRecord = z.infer<typeof ResultRecord>
 
 /** `state/NAME`, by supervisors and the leader: which hosts have all that a topology keeps. Every version of the record is one of the set. */
 export const StateRecord = z.object({
-  /** the in-sync set: each has everything that was acknowledged */
-  members: z.array(Id).min(1).max(copiesMax),
+  /** the in-sync set: each has everything that was acknowledged; none: all was removed, and hosts that are back learn of it here */
+  members: z.array(Id).max(copiesMax),
   /** shall be brought in by the first member */
   joining: Id.optional(),
   /** how many members there should be */
   copies: z.int().min(1).max(copiesMax),
+  /** the version in which all that was kept before was removed, if it ever was */
+  removed: z.int().min(1).optional(),
 })
 export type StateRecord = z.infer<typeof StateRecord>
 
 /** How long spouts may rest before their topology is killed: a day. */
 export const killWaitMaxMs = 86_400_000
+
+/** What is of before this version of the record was removed. */
+export function removedBefore({ version, record }: { readonly version: number; readonly record: StateRecord }): number {
+  return record.members.length === 0 ? version : (record.removed ?? 0)
+}
 
 export type TopologyState = 'waiting' | 'starting' | 'active' | 'inactive' | 'failing' | 'finished' | 'killing'
 

@@ -15,6 +15,7 @@ import { LogPart } from '../http/log-part.ts'
 import type { Known } from './known.ts'
 import { metricsOf } from './metrics.ts'
 import type { Nimbus } from './nimbus.ts'
+import { StateSummary, removeState, statesOf } from './states.ts'
 import { ClusterSummary, TopologyDescription, TopologySummary, clusterOf, descriptionOf, summaryOf } from './views.ts'
 import type { Counts, Insight } from './views.ts'
 
@@ -145,6 +146,24 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
       after: ({ bundle }) => nimbus.spread(bundle),
     }),
     verb('kill', 'lets spouts rest for waitMs (the message timeout), then ends it and forgets it', Kill, kill),
+    {
+      method: 'GET',
+      path: '/v1/states',
+      summary: 'what topologies keep, and which hosts have copies; also of those that were killed',
+      answer: z.array(StateSummary),
+      handle: async () => {
+        nimbus.mustLead()
+        return statesOf(nimbus.known)
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/states/{name}/remove',
+      summary: 'removes all copies of what a topology has kept that was killed; on hosts that are away, when they are back',
+      body: z.object({}),
+      answer: Done,
+      handle: async (request) => await change((known) => removeState(known, paramOf(request, 'name'))),
+    },
     {
       method: 'GET',
       path: '/v1/logs/{log}',

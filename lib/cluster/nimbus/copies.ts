@@ -8,6 +8,9 @@ import type { Step } from './decide.ts'
 import type { SeenHost } from './hosts.ts'
 import type { Known } from './known.ts'
 
+/** Of what was removed it is known so often, for hosts that were away. */
+const removedMax = 1_000
+
 /** `hosts`: those that are there or not called lost yet. */
 export function tendCopies({ states, supervisors, assignments }: Known, hosts: readonly SeenHost[]): readonly Step[] {
   const load = new Map<string, number>()
@@ -40,9 +43,20 @@ function tended(
   const [best] = candidates.toSorted((a, b) => compare(rank(a), rank(b)) || (a < b ? -1 : 1))
   const joining = wants ? (isNamed ? record.joining : best) : undefined
   if (members.length === record.members.length && joining === record.joining) return undefined
-  return { members, copies: record.copies, ...(joining !== undefined && { joining }) }
+  const { joining: _, ...rest } = record
+  return { ...rest, members, ...(joining !== undefined && { joining }) }
 }
 
 function compare([a, c]: readonly [number, number], [b, d]: readonly [number, number]): number {
   return a - b || c - d
+}
+
+/** Of removals that are long ago nobody has to know any more. */
+export function forgetRemoved({ states }: Known): readonly Step[] {
+  const removed = [...states.values()].filter(({ record }) => record.members.length === 0).toSorted((a, b) => b.version - a.version)
+  return removed.slice(removedMax).map(({ key, version }) => ({
+    what: `${key} was removed long ago`,
+    guards: [{ key, version }],
+    writes: [{ key, delete: true }],
+  }))
 }

@@ -2,7 +2,7 @@
 import type { Guard, Write } from '../coordination/coordinator.ts'
 import { isOver, keys } from '../records.ts'
 import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
-import { tendCopies } from './copies.ts'
+import { forgetRemoved, tendCopies } from './copies.ts'
 import type { Known } from './known.ts'
 import type { SeenHost } from './hosts.ts'
 import { inOrder } from './order.ts'
@@ -78,7 +78,7 @@ export function decide(sight: Sight): Decision {
     const gone = [keys.topology(name), keys.assignment(name), keys.result(name)]
     return { what: `${name} is removed`, guards: [topology], writes: gone.map((key) => ({ key, delete: true })) }
   })
-  return { steps: [...steps, ...removals(known, isCurrent), ...tendCopies(known, hosts)], problems }
+  return { steps: [...steps, ...removals(known, isCurrent), ...tendCopies(known, hosts), ...forgetRemoved(known)], problems }
 }
 
 interface Change {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Hints, ResultRecord, TopologyRecord, isOver } from '../records.ts'
 import { stateIn } from './deployments.ts'
 import type { Known } from './known.ts'
+import { StateCopies, copiesOf } from './states.ts'
 
 const States = z.enum(['waiting', 'starting', 'active', 'inactive', 'failing', 'finished', 'killing'])
 
@@ -68,6 +69,8 @@ export const TopologyDescription = TopologySummary.extend({
   isolatedHosts: z.int(),
   epoch: z.int().optional(),
   deployedAtMs: z.number(),
+  /** where the copies are of what it keeps; none: it has kept nothing yet that has copies */
+  keeps: StateCopies.optional(),
   result: ResultRecord.omit({ id: true }).optional(),
 })
 export type TopologyDescription = z.infer<typeof TopologyDescription>
@@ -131,6 +134,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
   const { name, id, file, bundle, params, config, isolatedHosts, deployedAtMs } = topology
   const result = known.results.get(name)?.record
   const { id: _, ...ended } = result ?? { id: undefined }
+  const keeps = copiesOf(known, name)
   return {
     ...summaryOf(topology, insight),
     id,
@@ -165,6 +169,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
     isolatedHosts,
     ...(known.assignments.get(name)?.record.id === id && { epoch: known.assignments.get(name)?.record.epoch }),
     deployedAtMs,
+    ...(keeps !== undefined && { keeps }),
     ...(isOver(topology, result) && { result: ended as Omit<ResultRecord, 'id'> }),
   }
 }

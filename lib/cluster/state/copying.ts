@@ -79,12 +79,12 @@ export class Copying {
 
   /** Removes what was brought, where it was not begun to be done. */
   async discard(): Promise<void> {
-    await removeFolder(this.#options.disk, this.#options.folder)
+    await removeCopy(this.#options.disk, this.#options.folder)
   }
 
   async #compare(): Promise<Missing[]> {
     const { disk, root, folder, key, digest } = this.#options
-    await removeFolder(disk, folder)
+    await removeCopy(disk, folder)
     const theirs = new Map((await this.#files()).map(({ path, size }) => [path, size]))
     const mine = new Map<string, number>()
     for (const path of await disk.walk(root)) if (path.startsWith(key)) mine.set(path, (await sizeOf(disk, join(root, path))) ?? 0)
@@ -158,7 +158,7 @@ export async function finishCopy(disk: Disk, root: string, folder: string): Prom
     if (from !== undefined || isThere) folders.add(dirname(to))
   }
   for (const one of folders) await disk.syncFolder(one)
-  await removeFolder(disk, folder)
+  await removeCopy(disk, folder)
   return steps.map(({ path }) => path)
 }
 
@@ -172,7 +172,7 @@ async function append(disk: Disk, to: string, keep: number, from: string): Promi
 }
 
 /** What says what to do goes first. */
-async function removeFolder(disk: Disk, folder: string): Promise<void> {
+export async function removeCopy(disk: Disk, folder: string): Promise<void> {
   if ((await disk.walk(folder)).length === 0) return
   await disk.remove(join(folder, 'plan.json'))
   await disk.syncFolder(folder)

@@ -52,7 +52,9 @@ export async function digestOf(disk: FileSystem, path: string, size: number): Pr
 
 /** What a writer that died has left may not be durable yet: whoever goes on from it must be sure of it. */
 export async function makeDurable(disk: FileSystem, path: string): Promise<void> {
-  const file = await disk.open(path, 'append')
+  const file = await disk.open(path, 'read')
+  // to be made again is not for this: it was removed meanwhile
+  if (file === undefined) return
   try {
     await file.sync()
   } finally {

@@ -30,15 +30,16 @@ export interface KeptElsewhere {
 
 export function begin({ of, copies, root, homeFile, token, tls, epochs }: KeptElsewhere, executor: number): void {
   const ways = new Ways({ token, tls })
+  const epoch = (): number => Number(Atomics.load(epochs, executor))
   const members = new Members({
     of,
     copies,
+    epoch,
     home: (words, bytes) => ways.to(contentOf(homeFile))(words, bytes),
     way: (_, url) => ways.to(url),
     schedule: realSchedule,
     report: (message) => process.stderr.write(`${message}\n`),
   })
-  const epoch = (): number => Number(Atomics.load(epochs, executor))
   const files = new ReplicatedFiles({ of, root, members, epoch, writer: randomBytes(8).toString('hex'), schedule: realSchedule })
   keepStateIn({ files, cacheFolder: join(cachesIn(dirname(root)), of) })
 }

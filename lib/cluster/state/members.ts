@@ -14,6 +14,8 @@ export interface MembersOptions {
   readonly of: string
   /** how many members there should be */
   readonly copies: number
+  /** of the assignment that places the asker here; 0 while none is known */
+  readonly epoch: () => number
   /** the supervisor of this host */
   readonly home: Ask
   /** the way to a host; without an address there may be none */
@@ -54,6 +56,8 @@ export class Members {
   readonly #options: MembersOptions
   readonly #times: Times
   #set: InSyncSet | undefined
+  /** of when the set was asked for first */
+  #epoch = 0
   #here: string | undefined
   #asking: Promise<InSyncSet> | undefined
 
@@ -131,6 +135,8 @@ export class Members {
   }
 
   async set(): Promise<InSyncSet> {
+    // what was kept for an earlier topology of the name may have been removed since
+    if (this.#set !== undefined && this.#epoch === 0 && this.#options.epoch() > 0) this.#set = undefined
     return this.#set ?? (await this.#renew(0))
   }
 
@@ -154,8 +160,9 @@ export class Members {
   }
 
   #asksFor(above: number): Words {
-    const { of, copies } = this.#options
-    return { do: 'set', of, above, copies }
+    const { of, copies, epoch } = this.#options
+    if (this.#set === undefined) this.#epoch = epoch()
+    return { do: 'set', of, above, epoch: this.#epoch, copies }
   }
 
   /** Whoever sees to the set: the supervisor of this host, or else that of a member. */

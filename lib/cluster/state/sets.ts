@@ -8,7 +8,7 @@
 import { SquallError, reasonOf } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
-import { StateRecord, keys } from '../records.ts'
+import { StateRecord, keys, removedBefore } from '../records.ts'
 import type { Replica } from './replica.ts'
 import { answer } from './words.ts'
 import type { Answer, Ask, Claims, InSyncSet, Reply, Words, WordsOf } from './words.ts'
@@ -47,8 +47,12 @@ export class Sets {
   readonly #options: SetsOptions
   /** as they were seen last */
   readonly #known = new Map<string, Read>()
+  /** by topology: nothing was removed between what was seen and this assignment */
+  readonly #epochs = new Map<string, number>()
   readonly #making = new Map<string, Promise<Read>>()
-  readonly #bringing = new Set<string>()
+  /** what there was to do about them is done */
+  readonly #tended = new Map<string, Read>()
+  readonly #tending = new Set<string>()
   /** by name: ends what waits for a newcomer under a version that is over */
   readonly #endBringing = new Map<string, () => void>()
   #isOver = false
@@ -82,10 +86,13 @@ export class Sets {
     return answer({ is: 'set', set, here: this.#options.id })
   }
 
-  async #set({ of, above, copies }: WordsOf<'set'>): Promise<Read> {
+  async #set({ of, above, epoch, copies }: WordsOf<'set'>): Promise<Read> {
     const seen = this.#known.get(of)
-    if (seen !== undefined && seen.version >= above && seen.record.copies === copies) return seen
-    const read = (await this.#read(of)) ?? (await this.#make(of, copies))
+    const isSure = epoch <= (this.#epochs.get(of) ?? 0)
+    if (isSure && isKept(seen) && seen.version >= above && seen.record.copies === copies) return seen
+    const found = await this.#read(of)
+    const read = isKept(found) ? found : await this.#make(of, copies)
+    this.#epochs.set(of, Math.max(epoch, this.#epochs.get(of) ?? 0))
     if (read.version >= above && read.record.copies === copies) return read
     // where somebody was about to change it, and may yet: from here on it cannot be
     return await this.#write(of, read, { ...read.record, copies })
@@ -93,7 +100,7 @@ export class Sets {
 
   async #drop({ of, version, member }: WordsOf<'drop'>): Promise<Read> {
     const read = await this.#read(of)
-    if (read === undefined) throw this.#unknown(of)
+    if (!isKept(read)) throw this.#unknown(of)
     const { record } = read
     const members = record.members.filter((id) => id !== member)
     if (read.version !== version || members.length === record.members.length || members.length === 0) return read
@@ -107,14 +114,17 @@ export class Sets {
     return making
   }
 
-  /** The first who asks has the first copy: what is in its folder already is the state. */
+  /** The first who asks has the first copy: what is in its folder already is the state, unless it was removed. */
   async #made(of: string, copies: number): Promise<Read> {
     const { id, isPlaced, replica } = this.#options
     const read = await this.#read(of)
-    if (read !== undefined) return read
+    if (isKept(read)) return read
     if (!isPlaced(of)) throw this.#unknown(of)
-    await replica.volume(of).begin()
-    return await this.#write(of, undefined, { members: [id], copies })
+    const removed = read === undefined ? 0 : removedBefore(read)
+    await replica.volume(of).begin(removed)
+    const made = await this.#write(of, read, { members: [id], copies, ...(removed > 0 && { removed }) })
+    if (!isKept(made)) throw this.#unknown(of)
+    return made
   }
 
   #unknown(name: string): SquallError {
@@ -145,31 +155,37 @@ export class Sets {
     return read
   }
 
-  // ------------------------------------------------------------------------------------------------ joining
+  // ------------------------------------------------------------------------------------------------ tending
 
-  /** Brings in who shall join, if that is for this host to do. */
+  /** Removes what is not kept any more, and brings in who shall join, if that is for this host to do. */
   async #tend(name: string): Promise<void> {
-    if (this.#bringing.has(name)) return
-    this.#bringing.add(name)
+    if (this.#tending.has(name)) return
+    this.#tending.add(name)
+    const { id, replica, report } = this.#options
     for (let tries = 0; !this.#isOver; tries++) {
       const read = this.#known.get(name)
-      const joining = read?.record.joining
-      if (read === undefined || joining === undefined || read.record.members[0] !== this.#options.id) break
+      if (read === undefined || read === this.#tended.get(name)) break
+      const { members, joining } = read.record
       try {
-        await this.#bringIn(name, read, joining)
+        const removed = removedBefore(read)
+        if (removed > 0) await replica.volume(name).remove(removed)
+        if (joining !== undefined && members[0] === id) await this.#bringIn(name, read, joining)
+        this.#tended.set(name, read)
       } catch (error) {
         // another one is named by now, or none
         if (this.#known.get(name) !== read) continue
-        if (tries === 0) this.#options.report(`${joining} cannot get a copy of the state of ${name} yet: ${reasonOf(error)}`)
+        const what = joining === undefined ? 'this host cannot remove its copy' : `${joining} cannot get a copy`
+        if (tries === 0) report(`${what} of the state of ${name} yet: ${reasonOf(error)}`)
         await this.#pause(Math.min(backOffMs.max, backOffMs.first * 2 ** tries))
       }
     }
-    this.#bringing.delete(name)
+    this.#tending.delete(name)
   }
 
   async #bringIn(of: string, read: Read, newcomer: string): Promise<void> {
     const { id, replica, member, schedule } = this.#options
     const { version, record } = read
+    const removed = removedBefore(read)
     const over = new Promise<never>((_, reject) => {
       this.#endBringing.set(of, () => reject(new SquallError('api-refused', { reason: 'the set is another one by now' })))
     })
@@ -179,7 +195,7 @@ export class Sets {
       Promise.race([over, withinMs === undefined ? member(newcomer)(words) : this.#within(withinMs, newcomer, member(newcomer)(words))])
     let moves = 0
     const follow = async (isAnew: boolean, withinMs?: number): Promise<boolean> => {
-      const { reply } = await ask({ do: 'follow', of, version, from: id, isAnew }, withinMs)
+      const { reply } = await ask({ do: 'follow', of, version, removed, from: id, isAnew }, withinMs)
       if (reply.is === 'done') return true
       if (reply.is !== 'more' && (reply.is !== 'moved' || ++moves > movesMax)) throw await this.#refused(of, reply)
       if (reply.is === 'moved') await this.#pause(movedMs)
@@ -194,7 +210,7 @@ export class Sets {
       const untilMs = schedule.now() + holdMs
       for (let isThere = false, isAnew = true; !isThere; isAnew = false) isThere = await follow(isAnew, untilMs - schedule.now())
       const claims: Claims = await promise()
-      const { reply } = await ask({ do: 'adopt', of, version, claims }, adoptMs)
+      const { reply } = await ask({ do: 'adopt', of, version, removed, claims }, adoptMs)
       if (reply.is !== 'done') throw await this.#refused(of, reply)
       const { joining: _, ...rest } = record
       // whether this is answered or not: nothing more is done here for this version
@@ -213,12 +229,18 @@ export class Sets {
 
   /** It knows of a later version, perhaps. */
   async #refused(of: string, reply: Reply): Promise<SquallError> {
-    const copies = this.#known.get(of)?.record.copies
-    if (reply.is === 'old' && copies !== undefined) await this.#set({ do: 'set', of, above: reply.above, copies })
+    const read = reply.is === 'old' ? await this.#read(of) : undefined
+    // as when somebody asks for it; to make another set is not for whoever holds its changes
+    if (reply.is === 'old' && isKept(read) && read.version < reply.above) await this.#write(of, read, read.record)
     return new SquallError('api-refused', { reason: `the newcomer says: ${reply.is}` })
   }
 
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => this.#options.schedule.after(ms, resolve))
   }
+}
+
+/** Some host has it. */
+function isKept(read: Read | undefined): read is Read {
+  return read !== undefined && read.record.members.length > 0
 }

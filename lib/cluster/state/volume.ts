@@ -13,15 +13,19 @@ import { z } from 'zod'
 import { readWholeFile, replaceFile, sizeOf } from '../../batch/log/whole-file.ts'
 import { SquallError } from '../../errors.ts'
 import { Chains } from './chains.ts'
-import { Copying, Moved, finishCopy } from './copying.ts'
-import { digestOf, makeDurable, readPart, writeAt } from './disk.ts'
+import { change } from './change.ts'
+import type { Change } from './change.ts'
+import { Copying, Moved, finishCopy, removeCopy } from './copying.ts'
+import { digestOf, makeDurable, readPart } from './disk.ts'
 import type { Disk } from './disk.ts'
+import { Digests } from './digests.ts'
 import { Gate } from './gate.ts'
 import { Claims, answer, claimsMax, filesMax, isLater, isSame } from './words.ts'
 import type { Answer, Ask, Words, WordsOf } from './words.ts'
 
-/** `above`: versions of the set before this one are over. */
-const Notes = z.object({ above: z.int().min(0), claims: Claims })
+/** `above`: versions of the set before this one are over. `removed`: nothing here is of before that version. `isLost`: this is no copy, until a member brings it in. */
+const version = z.int().min(0)
+const Notes = z.object({ above: version, claims: Claims, removed: version.default(0), isLost: z.boolean().optional() })
 type Notes = z.infer<typeof Notes>
 
 export interface VolumeOptions {
@@ -32,7 +36,6 @@ export interface VolumeOptions {
   readonly member: (id: string) => Ask
 }
 
-type Change = WordsOf<'write' | 'rename' | 'remove'>
 type Claimed = Pick<Change, 'version' | 'key' | 'term'>
 
 interface Turn {
@@ -58,7 +61,6 @@ interface Copy {
 const bringBytes = 32 << 20
 const copiesMax = 1_000
 const turnsMax = 10_000
-const digestsMax = 10_000
 const done = answer({ is: 'done' })
 const behind = answer({ is: 'behind' })
 
@@ -75,24 +77,47 @@ export class Volume {
   readonly #turns = new Map<string, Turn>()
   /** keys whose claimer has begun to change files */
   readonly #begun = new Set<string>()
-  readonly #digests = new Map<string, string>()
+  readonly #digests = new Digests({
+    digest: (path, size) => digestOf(this.#options.disk, this.#path(path), size),
+    turn: (path) => (this.#chains.has(path) ? undefined : (this.#turns.get(path)?.turn ?? 0)),
+  })
   readonly #copies = new Map<string, Copy>()
   #copyCount = 0
+  /** what is of before this version was removed, as far as this host was told */
+  #removed = 0
 
   constructor(options: VolumeOptions) {
     this.#options = options
   }
 
-  /** This host shall have the first copy of a set that is made: what was known of versions was of another set. */
-  async begin(): Promise<void> {
+  /** This host shall have the first copy of a set that is made: what was known of versions was of another set. What is of before `removed` goes. */
+  async begin(removed: number): Promise<void> {
     await this.#recovered()
-    await this.#gate.alone(() => this.#note({ above: 1, claims: {} }))
+    await this.#gate.alone(async () => {
+      if (this.#isOfBefore(removed)) await this.#clear(removed)
+      this.#removed = removed
+      await this.#note({ above: Math.max(1, removed), claims: {}, removed })
+    })
+  }
+
+  /** What was kept was removed in that version: what is here of before goes, and what is known of it. Files that are nobody's copy stay. */
+  async remove(removed: number): Promise<void> {
+    await this.#recovered()
+    await this.#gate.alone(async () => {
+      this.#removed = Math.max(removed, this.#removed)
+      if (!this.#isOfBefore(removed)) return
+      await this.#clear(removed)
+      const { disk, notes } = this.#options
+      await disk.remove(notes)
+      await disk.syncFolder(dirname(notes))
+      this.#notes = { above: removed, claims: {}, removed }
+    })
   }
 
   async ask(words: Words, bytes: Uint8Array): Promise<Answer> {
     await this.#recovered()
     // a host that has lost what it had is not one that has nothing yet
-    if (this.#notes === undefined && words.do !== 'follow' && words.do !== 'adopt') return behind
+    if (!this.#isCopy && words.do !== 'follow' && words.do !== 'adopt') return behind
     switch (words.do) {
       case 'claim':
         return await this.#claim(words)
@@ -111,7 +136,7 @@ export class Volume {
       case 'files':
         return answer({ is: 'files', files: await this.#files(words.key) })
       case 'digest':
-        return answer({ is: 'digest', digest: await this.#digest(words.path, words.size) })
+        return answer({ is: 'digest', digest: await this.#digests.get(words.path, words.size) })
       case 'part':
         return await this.#part(words)
       case 'follow':
@@ -130,12 +155,12 @@ export class Volume {
    */
   async held<T>(version: number, work: (promise: () => Promise<Claims>) => Promise<T>): Promise<T> {
     await this.#recovered()
-    if (this.#notes === undefined) throw new SquallError('state-copy-lost', { folder: this.#options.root })
+    if (!this.#isCopy) throw new SquallError('state-copy-lost', { folder: this.#options.root })
     return await this.#gate.alone(async () => {
       const promise = async (): Promise<Claims> => {
-        const { above, claims } = this.#notes as Notes
-        await this.#note({ above: Math.max(above, version + 1), claims })
-        return claims
+        const notes = this.#notes as Notes
+        await this.#note({ ...notes, above: Math.max(notes.above, version + 1) })
+        return notes.claims
       }
       return await work(promise)
     })
@@ -145,14 +170,16 @@ export class Volume {
 
   async #claim({ version, key, term }: WordsOf<'claim'>): Promise<Answer> {
     return await this.#gate.alone(async () => {
-      const { above, claims } = this.#notes as Notes
+      const { above, claims, removed } = this.#notes as Notes
       if (version < above) return this.#old
+      // a writer of a topology that had what was removed
+      if (term.epoch < removed) return answer({ is: 'fenced', term: { epoch: removed, count: 1, writer: 'removed' } })
       const now = claims[key]
       if (isSame(term, now) && version === above) return done
       if (now !== undefined && !isSame(term, now) && !isLater(term, now)) return answer({ is: 'fenced', term: now })
       if (now === undefined && Object.keys(claims).length >= claimsMax) throw this.#tooMany('claims', claimsMax)
       await this.#makeDurable(key)
-      await this.#note({ above: version, claims: { ...claims, [key]: term } })
+      await this.#note({ above: version, claims: { ...claims, [key]: term }, removed })
       for (const path of this.#turns.keys()) if (path.startsWith(key)) this.#turns.delete(path)
       this.#begun.delete(key)
       return done
@@ -173,8 +200,8 @@ export class Volume {
   }
 
   async #raise({ version }: Claimed): Promise<void> {
-    const { above, claims } = this.#notes as Notes
-    if (version > above) await this.#note({ above: version, claims })
+    const notes = this.#notes as Notes
+    if (version > notes.above) await this.#note({ ...notes, above: version })
   }
 
   #refusal({ version, key, term }: Claimed): Answer | undefined {
@@ -198,11 +225,11 @@ export class Volume {
       const turn = { turn: words.turn, isDone: false }
       for (const path of paths) this.#noteTurn(path, turn)
       try {
-        const reply = await this.#change(words, bytes)
-        turn.isDone = reply === done
+        const reply = await change(this.#options, words, bytes)
+        turn.isDone = reply.reply.is === 'done'
         return reply
       } finally {
-        for (const path of paths) this.#forgetDigests(path)
+        for (const path of paths) this.#digests.forget(path)
       }
     })
   }
@@ -214,36 +241,6 @@ export class Volume {
     for (const old of this.#turns.keys())
       if (this.#turns.size > turnsMax) this.#turns.delete(old)
       else break
-  }
-
-  async #change(words: Change, bytes: Uint8Array): Promise<Answer> {
-    const { disk } = this.#options
-    const path = this.#path(words.path)
-    const isThere = async (one: string): Promise<boolean> => (await disk.walk(one)).length > 0
-    switch (words.do) {
-      case 'write': {
-        const { at, sync } = words
-        if (at > 0 && !(await isThere(path))) return behind
-        if (at === 0) await disk.makeFolder(dirname(path))
-        if (!(await writeAt(disk, path, at, bytes, sync))) return behind
-        if (at === 0) await disk.syncFolder(dirname(path))
-        return done
-      }
-      case 'rename': {
-        const to = this.#path(words.to)
-        // done before, by the same words
-        if (!(await isThere(path))) return (await isThere(to)) ? done : behind
-        await disk.makeFolder(dirname(to))
-        await disk.rename(path, to)
-        for (const folder of new Set([dirname(path), dirname(to)])) await disk.syncFolder(folder)
-        return done
-      }
-      case 'remove':
-        if (!(await isThere(path))) return done
-        await disk.remove(path)
-        await disk.syncFolder(dirname(path))
-        return done
-    }
   }
 
   // ----------------------------------------------------------------------------------------------- copying
@@ -262,13 +259,14 @@ export class Volume {
   }
 
   async #follow(words: WordsOf<'follow'>): Promise<Answer> {
-    const { of, version, from, isAnew } = words
+    const { of, version, removed, from, isAnew } = words
     // it is no member: nobody who believes it is one may change anything
     const checked = (work: () => Promise<Answer>): Promise<Answer> =>
       this.#gate.alone(async () => {
-        const { above, claims } = this.#notes ?? { above: 0, claims: {} }
-        if (version < above) return this.#old
-        if (version > above) await this.#note({ above: version, claims })
+        if (version < (this.#notes?.above ?? 0) || removed < this.#removed) return this.#old
+        if (this.#isOfBefore(removed)) await this.#clear(removed)
+        const before = this.#notes ?? { above: 0, claims: {}, removed: 0 }
+        if (version > before.above || removed !== before.removed) await this.#note({ above: version, claims: before.claims, removed })
         return await work()
       })
     const begun = await checked(() => Promise.resolve(done))
@@ -277,10 +275,10 @@ export class Volume {
     return await this.#copy(from, { of, key: '', from }, checked)
   }
 
-  async #adopt({ version, claims }: WordsOf<'adopt'>): Promise<Answer> {
+  async #adopt({ version, removed, claims }: WordsOf<'adopt'>): Promise<Answer> {
     return await this.#gate.alone(async () => {
-      if (version < (this.#notes?.above ?? 0)) return this.#old
-      await this.#note({ above: version + 1, claims })
+      if (version < (this.#notes?.above ?? 0) || removed < this.#removed) return this.#old
+      await this.#note({ above: version + 1, claims, removed })
       this.#turns.clear()
       this.#begun.clear()
       return done
@@ -303,7 +301,7 @@ export class Volume {
         // after a fault all that was brought is gone
         if (this.#copies.get(name) !== copy) throw new Moved('it begins anew')
         copy.isHalf = true
-        for (const path of await copy.copying.apply()) this.#forgetDigests(path)
+        for (const path of await copy.copying.apply()) this.#digests.forget(path)
         copy.isHalf = false
         return done
       })
@@ -336,7 +334,7 @@ export class Volume {
   #newCopy(name: string, what: CopyOf): Copy {
     const { disk, root, notes, member } = this.#options
     const { of, key, from } = what
-    const digest = (path: string, size: number): Promise<string> => this.#digest(path, size)
+    const digest = (path: string, size: number): Promise<string> => this.#digests.get(path, size)
     const folder = join(notes, `copy-${++this.#copyCount}`)
     const copying = new Copying({ disk, root, folder, of, key, source: member(from), digest })
     const copy: Copy = { what, copying, underWay: undefined, isHalf: false }
@@ -376,23 +374,6 @@ export class Volume {
     return [...new Set(below.map((one) => one.split('/')[0] as string))].filter((name) => name !== '').sort()
   }
 
-  async #digest(path: string, size: number): Promise<string> {
-    const name = `${path}\n${size}`
-    const known = this.#digests.get(name)
-    if (known !== undefined) return known
-    const turn = this.#chains.has(path) ? undefined : (this.#turns.get(path)?.turn ?? 0)
-    const digest = await digestOf(this.#options.disk, this.#path(path), size)
-    // of a file that changes meanwhile it says nothing
-    if (turn !== (this.#turns.get(path)?.turn ?? 0) || this.#chains.has(path)) return digest
-    if (this.#digests.size >= digestsMax) this.#digests.clear()
-    this.#digests.set(name, digest)
-    return digest
-  }
-
-  #forgetDigests(path: string): void {
-    for (const name of this.#digests.keys()) if (name.startsWith(`${path}\n`) || name.startsWith(`${path}/`)) this.#digests.delete(name)
-  }
-
   // ------------------------------------------------------------------------------------------------- notes
 
   get #old(): Answer {
@@ -418,17 +399,35 @@ export class Volume {
   }
 
   async #finish(folder: string): Promise<void> {
-    const { disk, root, notes } = this.#options
+    const { disk, root } = this.#options
     try {
       await finishCopy(disk, root, folder)
     } catch (error) {
       if (!(error instanceof Moved)) throw error
       // bytes that it was to keep are gone: this is no copy any more, until a member brings it in
-      await disk.remove(join(notes, 'claims.json'))
-      await disk.syncFolder(notes)
+      if (this.#notes !== undefined) await this.#note({ ...this.#notes, isLost: true })
       await disk.remove(folder)
-      this.#notes = undefined
     }
+  }
+
+  get #isCopy(): boolean {
+    return this.#notes !== undefined && this.#notes.isLost !== true
+  }
+
+  /** Without notes nothing here was ever a copy. */
+  #isOfBefore(removed: number): boolean {
+    return this.#notes !== undefined && this.#notes.removed < removed
+  }
+
+  /** Nobody changes anything here any more. Whoever comes after a crash does the rest. */
+  async #clear(removed: number): Promise<void> {
+    const { disk, root, notes } = this.#options
+    const { above, removed: before } = this.#notes as Notes
+    await this.#note({ above: Math.max(above, removed), claims: {}, removed: before })
+    for (const known of [this.#turns, this.#begun, this.#digests, this.#copies]) known.clear()
+    for (const name of await disk.list(notes)) if (name.startsWith('copy-')) await removeCopy(disk, join(notes, name))
+    await disk.remove(root)
+    await disk.syncFolder(dirname(root))
   }
 
   async #note(notes: Notes): Promise<void> {

@@ -39,6 +39,8 @@ const versioned = { of: Name, version: Version }
 const claimed = { ...versioned, key: Key, term: Term }
 const change = { ...claimed, turn: z.int().min(1) }
 const between = { of: Name }
+/** `removed`: what is of before that version was removed */
+const joining = { ...versioned, removed: Version }
 
 export const Words = z.discriminatedUnion('do', [
   /** from now on the files below `key` are this writer's; nobody before it changes them any more */
@@ -59,13 +61,13 @@ export const Words = z.discriminatedUnion('do', [
   z.object({ do: z.literal('digest'), ...between, path: Path, size: z.int().min(0) }),
   z.object({ do: z.literal('part'), ...between, path: Path, at: z.int().min(0), max: z.int().min(1).max(partBytesMax) }),
   /** to one that is to be a member: become as `from` is; to be asked again while there is `more`. `isAnew`: as it is from now on, whatever was brought before */
-  z.object({ do: z.literal('follow'), ...versioned, from: Id, isAnew: z.boolean() }),
+  z.object({ do: z.literal('follow'), ...joining, from: Id, isAnew: z.boolean() }),
   /** it is as `from` is, and will be a member from a version after this one on */
-  z.object({ do: z.literal('adopt'), ...versioned, claims: Claims }),
+  z.object({ do: z.literal('adopt'), ...joining, claims: Claims }),
 
   // to the supervisor of a member, or of a host with a worker of the topology
-  /** the set, in a version of at least `above`, which should have so many members */
-  z.object({ do: z.literal('set'), of: Name, above: Version, copies: z.int().min(1).max(9) }),
+  /** the set, in a version of at least `above`, which should have so many members; as it was when the assignment `epoch` was made, or later */
+  z.object({ do: z.literal('set'), of: Name, above: Version, epoch: Version, copies: z.int().min(1).max(9) }),
   /** that member does not answer: without it */
   z.object({ do: z.literal('drop'), ...versioned, member: Id }),
 ])

@@ -1,6 +1,4 @@
 /** `squall up` and what is deployed on it, as users have them: real processes, ended and killed. */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,8 +7,9 @@ import { main } from '../../../lib/cli/main.ts'
 import type { TopologyDescription } from '../../../lib/cluster/nimbus/views.ts'
 import { isAlive, startOf } from '../../../lib/std/processes.ts'
 import { folderOf } from '../../fixtures/files.ts'
-import { bin, squall } from '../command.ts'
+import { squall } from '../command.ts'
 import { fakeIo } from '../fake.ts'
+import { up } from './running.ts'
 
 const patience = { timeout: 60_000, interval: 100 }
 
@@ -28,23 +27,6 @@ const numbers = defineSpout({ output: N, open() { let n = 0; return (out) => { i
 const log = defineBolt({ input: N, execute: ({ n }) => void (n === 7 && console.log('seven')) })
 export default topology('endless', (t) => void t.bolt('log', log).shuffle(t.spout('numbers', numbers)))
 `
-
-interface Up {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly code: Promise<number | null>
-}
-
-async function up(folder: string, ...more: readonly string[]): Promise<Up> {
-  const argv = [bin, 'up', '--dir', folder, '--port', '0', '--json', '--log-level', 'silent', ...more]
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const code = new Promise<number | null>((resolve) => child.on('close', resolve))
-  const line = await new Promise<string>((resolve) => child.stdout.once('data', (text: Buffer) => resolve(text.toString())))
-  const { kind, url } = JSON.parse(line) as { kind: string; url: string }
-  expect(kind).toBe('ready')
-  return { child, url, code }
-}
 
 // a checkout builds itself before its first command
 beforeAll(async () => {

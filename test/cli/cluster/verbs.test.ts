@@ -75,6 +75,44 @@ test('hosts: who leads, what is free, and who takes nothing', async () => {
   expect(JSON.parse((await api.squall('hosts', '--json')).stdout)).toEqual(cluster)
 })
 
+describe('states', () => {
+  const copies = [
+    { supervisor: 's1', host: 'a.example', isThere: true },
+    { supervisor: 's2', host: 's2', isThere: false },
+  ]
+  const kept = { name: 'words', copies, copiesWanted: 2 }
+
+  test('where the copies are, also of what runs no more', async () => {
+    const joining = { supervisor: 's3', host: 'c.example', isThere: true }
+    const running = { name: 'counts', topology: 'active', copies: copies.slice(0, 1), copiesWanted: 2, joining }
+    const api = await fakeApi({ 'GET /v1/states': [kept, running] })
+    expect((await api.squall('states')).stdout).toBe(
+      ['state   topology  copies', 'counts  active    a.example, soon c.example', 'words   killed    a.example, s2 (away)', ''].join('\n'),
+    )
+    expect(JSON.parse((await api.squall('states', '--json')).stdout)).toEqual([kept, running])
+  })
+
+  test('removed, and who will do so later', async () => {
+    const api = await fakeApi({ 'GET /v1/states': [kept], 'POST /v1/states/words/remove': { ok: true } })
+    expect((await api.squall('states', '--remove', 'words')).stdout).toBe(
+      'what words has kept is removed; on s2, away now, as soon as it is back\n',
+    )
+    expect(JSON.parse((await api.squall('states', '--remove', 'words', '--json')).stdout)).toEqual({
+      kind: 'removed',
+      name: 'words',
+      copies,
+    })
+    expect(await api.squall('states', '--remove', '')).toMatchObject({ code: 2, stdout: '' })
+    expect(api.asked.filter(({ method }) => method === 'POST')).toHaveLength(2)
+  })
+
+  test('in a description', async () => {
+    const keeps = { copies, copiesWanted: 2 }
+    const api = await fakeApi({ 'GET /v1/topologies/words': { ...words, keeps }, 'GET /v1/topologies/words/snapshot': null })
+    expect((await api.squall('describe', 'words')).stdout).toContain('\ncopies of what it keeps: a.example, s2 (away)\n')
+  })
+})
+
 describe('a description', () => {
   test('components, workers, and what went wrong', async () => {
     const [worker] = words.workers

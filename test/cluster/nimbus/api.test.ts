@@ -179,6 +179,36 @@ describe('the API of nimbus', () => {
     await expect(client.kill('t')).rejects.toMatchObject({ code: 'unknown-topology' })
   })
 
+  test('what topologies keep is told and removed, but not under a topology', async () => {
+    const site = await open()
+    const { cluster, client } = site
+    await cluster.host('a', { host: 'a.example' })
+    await deployed(site, 't')
+    const key = keys.state('t')
+    expect(await client.states()).toEqual([])
+    await cluster.put(key, JSON.stringify({ members: ['a', 'b'], copies: 2 }))
+    const copies = [
+      { supervisor: 'a', host: 'a.example', isThere: true },
+      { supervisor: 'b', host: 'b', isThere: false },
+    ]
+    expect(await client.states()).toEqual([{ name: 't', topology: 'starting', copies, copiesWanted: 2 }])
+    expect((await client.describe('t')).keeps).toEqual({ copies, copiesWanted: 2 })
+    await expect(client.removeState('t')).rejects.toMatchObject({ code: 'state-used' })
+    await client.kill('t', { waitMs: 0 })
+    await cluster.passing(1_000)
+    // the one that does not come back is left out meanwhile, as ever
+    await cluster.put(key, JSON.stringify({ members: ['a'], copies: 2, joining: 'b', removed: 1 }))
+    await expect(client.removeState('s')).rejects.toMatchObject({ code: 'state-missing' })
+    await client.removeState('t')
+    expect(await client.states()).toEqual([])
+    // for hosts that are away
+    expect(cluster.read(key)).toEqual({ members: [], copies: 2 })
+    // it may be sent twice
+    await client.removeState('t')
+    await cluster.passing(10_000)
+    expect(cluster.read(key)).toEqual({ members: [], copies: 2 })
+  })
+
   test('one whose hosts are all away waits', async () => {
     const site = await open()
     const { cluster, client } = site
@@ -310,6 +340,8 @@ describe('the API of nimbus', () => {
       '/v1/topologies/{name}/rebalance',
       '/v1/topologies/{name}/update',
       '/v1/topologies/{name}/kill',
+      '/v1/states',
+      '/v1/states/{name}/remove',
       '/v1/logs/{log}',
       '/v1/blobs',
       '/v1/blobs/{digest}',

@@ -47,6 +47,17 @@ test('one that is lost is left out some seconds after it went, and another one n
   expect(stateOf(cluster)).toEqual({ members: ['a'], copies: 2 })
 })
 
+test('when something was removed is not forgotten with members and newcomers; of the oldest removals of many it is', async () => {
+  const cluster = await standing('a', 'b')
+  await put(cluster, { members: ['a', 'c'], copies: 2, removed: 7 })
+  await cluster.passing(4_000)
+  expect(stateOf(cluster)).toEqual({ members: ['a'], copies: 2, removed: 7, joining: 'b' })
+  const removed = JSON.stringify({ members: [], copies: 2 } satisfies StateRecord)
+  for (let i = 0; i < 1_002; i++) cluster.memory.commit([], [{ key: keys.state(`s${i}`), value: removed }])
+  await cluster.passing(2_000)
+  expect([0, 1, 2, 1_001].map((i) => cluster.read(keys.state(`s${i}`)) !== undefined)).toEqual([false, false, true, true])
+})
+
 test('a host that is not well is not named', async () => {
   const cluster = await standing('a')
   await cluster.host('b', { unhealthy: 'its disk is full' })

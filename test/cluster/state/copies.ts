@@ -41,7 +41,7 @@ export class Copies {
     coordinator.watch('state/', 0, (news) => {
       const entries = news.kind === 'reset' ? news.entries : news.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []))
       for (const { version, value } of entries)
-        for (const host of this.#hosts.values()) host.saw(options.name, version, StateRecord.parse(JSON.parse(value)))
+        for (const [id, host] of this.#hosts) if (!this.down.has(id)) host.saw(options.name, version, StateRecord.parse(JSON.parse(value)))
     })
   }
 
@@ -72,6 +72,21 @@ export class Copies {
     })
   }
 
+  /** As nimbus removes all copies. Writers of before are of a topology that was killed. */
+  async remove(): Promise<void> {
+    const key = keys.state(this.#options.name)
+    const { version = 0 } = (await this.#coordinator.get(key)) ?? {}
+    const outcome = await this.#coordinator.commit([{ key, version }], [{ key, value: JSON.stringify({ members: [], copies: 2 }) }])
+    this.#writers = outcome.ok ? outcome.revision : 0
+  }
+
+  /** It learns what it has missed. */
+  async back(id: string): Promise<void> {
+    this.down.delete(id)
+    const entry = await this.#coordinator.get(keys.state(this.#options.name))
+    if (entry !== undefined) this.#hosts.get(id)?.saw(this.#options.name, entry.version, StateRecord.parse(JSON.parse(entry.value)))
+  }
+
   /** A writer on a host, later than all before it. */
   writer(on: string): ReplicatedFiles {
     const { name: of, folder } = this.#options
@@ -80,6 +95,7 @@ export class Copies {
     const members = new Members({
       of,
       copies: 2,
+      epoch: () => epoch,
       home: this.way(on),
       way: (id) => this.way(id),
       schedule: realSchedule,

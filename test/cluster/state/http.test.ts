@@ -52,7 +52,7 @@ test.each(['../a', 'a/../b', '/a', 'a//b', 'a/', '.', '..', 'a/.', 'a\0b', 'a\\b
 
 test.each(['../x', 'a/b', '.copies', ''])('a topology %j is refused', async (of) => {
   const url = await listening(() => Promise.reject(new Error('it came through')))
-  expect(await rejection(ways().to(url)({ do: 'set', of, above: 0, copies: 2 }))).toMatchObject({ code: 'api-request' })
+  expect(await rejection(ways().to(url)({ do: 'set', of, above: 0, epoch: 0, copies: 2 }))).toMatchObject({ code: 'api-request' })
 })
 
 test('what is no message is refused, and what is too large', async () => {

@@ -14,6 +14,7 @@ import { FaultDisk } from '../../batch/fault-disk.ts'
 import { batch, conformance, contentOf } from '../../batch/state/conformance.ts'
 import { folderOf, rejection } from '../../fixtures/files.ts'
 import { Copies } from './copies.ts'
+import type { ReplicatedFiles } from '../../../lib/cluster/state/replicated-files.ts'
 import { diskOf } from './simulated.ts'
 
 const folder = '/copies'
@@ -120,6 +121,54 @@ test('a writer that was replaced can change nothing, and says so', async () => {
   await third.claim(path)
   await FramedLog.open(third, path, (record) => records.push(record.toString()))
   expect(records).toEqual(['one', 'one', 'two'])
+})
+
+test('what is removed goes everywhere, also where a host was away; its writers change nothing any more, and the next begin anew', async () => {
+  const [a, b] = [new FaultDisk(new Random(1)), new FaultDisk(new Random(2))]
+  const copies = await twoCopies({ a: diskOf(a), b: diskOf(b) })
+  const path = `${folder}/words/log`
+  const open = async (files: ReplicatedFiles): Promise<{ readonly log: FramedLog; readonly records: readonly string[] }> => {
+    const records: string[] = []
+    await files.claim(path)
+    return { log: await FramedLog.open(files, path, (record) => records.push(record.toString())), records }
+  }
+  const zombie = copies.writer('a')
+  const { log } = await open(zombie)
+  await log.append([Buffer.from('one')])
+  copies.down.add('b')
+  await copies.remove()
+  await expect.poll(() => a.paths).toEqual([])
+  expect(b.paths).toContain(path)
+  // its claim was of what is gone
+  expect(await rejection(log.append([Buffer.from('two')]))).toMatchObject({ code: 'state-fenced' })
+  const next = await open(copies.writer('a'))
+  expect(next.records).toEqual([])
+  expect(await rejection(log.append([Buffer.from('three')]))).toMatchObject({ code: 'state-fenced' })
+  await next.log.append([Buffer.from('four')])
+  // the one that was away has what was removed, until it knows
+  await copies.back('b')
+  await expect.poll(() => b.paths).toEqual([])
+  await copies.join('b')
+  copies.down.add('a')
+  expect((await open(copies.writer('b'))).records).toEqual(['four'])
+})
+
+test('a host that was away while all was removed begins with nothing when it is the first to be asked', async () => {
+  const copies = await twoCopies()
+  const path = `${folder}/words/log`
+  const before = copies.writer('a')
+  await before.claim(path)
+  await (await FramedLog.open(before, path)).append([Buffer.from('one')])
+  copies.down.add('b')
+  await copies.remove()
+  copies.down.delete('b')
+  copies.down.add('a')
+  const files = copies.writer('b')
+  await files.claim(path)
+  const records: string[] = []
+  await FramedLog.open(files, path, (record) => records.push(record.toString()))
+  expect(records).toEqual([])
+  expect(await copies.record()).toMatchObject({ members: ['b'], copies: 2 })
 })
 
 test('a copy whose disk is full is left out, and what was written is kept', async () => {

@@ -22,7 +22,7 @@ async function memberWith(
   const replica = new Replica({ disk: diskOf(new FaultDisk(new Random(1))), folder: '/copies', member })
   const rest = { urlOf: () => undefined, isPlaced: () => true, report: () => undefined }
   const sets = new Sets({ id: 'a', coordinator, schedule, replica, member, ...rest })
-  await sets.ask({ do: 'set', of: 'words', above: 0, copies: 2 })
+  await sets.ask({ do: 'set', of: 'words', above: 0, epoch: 0, copies: 2 })
   const record = { members: ['a'], copies: 2, joining: 'b' }
   const outcome = await coordinator.commit([], [{ key, value: JSON.stringify(record) }])
   const version = outcome.ok ? outcome.revision : 0

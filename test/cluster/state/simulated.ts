@@ -52,6 +52,8 @@ interface Host {
 /** What is known of the files of a slot, by whoever opened them last. */
 interface Slot {
   epoch: number
+  /** writers of before wrote what was removed */
+  removed: number
   /** of the writer that opened them last */
   opened: number
   base: readonly string[]
@@ -66,6 +68,7 @@ export interface Outcome {
   readonly acked: number
   readonly crashes: number
   readonly versions: number
+  readonly removed: number
 }
 
 export async function simulate(seed: number): Promise<Outcome> {
@@ -84,7 +87,10 @@ class Simulation implements Outcome {
   opened = 0
   acked = 0
   crashes = 0
+  removed = 0
   readonly #random: Random
+  /** by itself, so that what else happens stays what it is from this seed */
+  readonly #removals: Random
   readonly #schedule = new VirtualSchedule()
   readonly #cluster = new MemoryCluster(this.#schedule)
   readonly #hosts: Host[] = []
@@ -98,10 +104,12 @@ class Simulation implements Outcome {
 
   constructor(seed: number) {
     this.#random = new Random(seed)
+    this.#removals = new Random(seed + 1_000_003)
     this.#copies = 2 + this.#random.below(2)
     for (let i = 0; i < 3 + this.#random.below(2); i++) this.#hosts.push(this.#newHost(`h${i}`))
     this.#slots = Array.from({ length: 1 + this.#random.below(3) }, () => ({
       epoch: 0,
+      removed: 0,
       opened: 0,
       base: [],
       attempts: [],
@@ -122,10 +130,14 @@ class Simulation implements Outcome {
       await this.#schedule.advance(this.#random.below(1_500))
       this.#endCrashed()
       this.#shake()
+      if (this.#removals.below(80) === 0) this.#remove()
     }
     await this.#heal()
     if (this.#fault !== undefined) throw this.#fault
     this.#checkCopies()
+    // whoever waits before the next try has had it
+    await this.#schedule.advance(60_000)
+    this.#checkRemoved()
   }
 
   // ----------------------------------------------------------------------------------------------- what happens
@@ -177,6 +189,8 @@ class Simulation implements Outcome {
       const host = this.#hosts.find((one) => one.id === id) as Host
       return !host.isUp && this.#schedule.now() - host.downSinceMs > 3_000
     }
+    // nobody has anything
+    if (record.members.length === 0) return
     let members = record.members.filter((id) => !isGone(id))
     if (this.#isRough && random.below(10) === 0 && members.length > 1) members = members.slice(1)
     if (members.length === 0) members = record.members
@@ -184,10 +198,25 @@ class Simulation implements Outcome {
     const wantsMore = members.length < this.#copies && others.length > 0
     const isWaiting = record.joining !== undefined && others.includes(record.joining) && random.below(4) > 0
     const joining = wantsMore ? (isWaiting ? record.joining : others[random.below(others.length)]) : undefined
-    const next: StateRecord = { members, copies: this.#copies, ...(joining !== undefined && { joining }) }
+    const { joining: _, ...rest } = record
+    const next: StateRecord = { ...rest, members, copies: this.#copies, ...(joining !== undefined && { joining }) }
     if (JSON.stringify(StateRecord.parse(next)) === JSON.stringify(record)) return
     this.#say(`members ${members.join(' ')}, joining ${joining ?? 'none'}`)
     this.#cluster.commit([{ key: keys.state(name), version: entry.version }], [{ key: keys.state(name), value: JSON.stringify(next) }])
+  }
+
+  /** As nimbus does when its topology was killed: the writers there are do not know it yet. */
+  #remove(): void {
+    const key = keys.state(name)
+    const { version = 0 } = this.#cluster.store.get(key) ?? {}
+    if (version === 0) return
+    const value = JSON.stringify({ members: [], copies: this.#copies } satisfies StateRecord)
+    this.#cluster.commit([{ key, version }], [{ key, value }])
+    this.removed++
+    const removed = this.versions
+    this.#say(`all is removed as of ${removed}`)
+    for (const of of this.#slots) Object.assign(of, { removed, opened: removed, base: [], attempts: [], current: '', currents: [] })
+    this.#slots.forEach((_, slot) => void this.#write(slot))
   }
 
   #cutOff(one: Host, other: Host): void {
@@ -241,6 +270,18 @@ class Simulation implements Outcome {
         const short = (all: readonly string[]): string => all.map((one) => one.slice(0, 200)).join('\n')
         throw new Error(`${members[i]} differs from ${members[0]}:\n${short(content)}\nand\n${short(contents[0] as string[])}`)
       }
+  }
+
+  /** Nobody has anything any more of what was removed, wherever it was. */
+  #checkRemoved(): void {
+    const { removed } = this.#slots[0] as Slot
+    for (const { id, disk } of this.#hosts)
+      for (const path of disk.paths.filter((one) => one.startsWith(`${root}/`)))
+        for (const [record, epoch] of disk
+          .bytesOf(path)
+          .toString('latin1')
+          .matchAll(/\d\.(\d+)\.\d+/g))
+          if (Number(epoch) < removed) throw new Error(`${id} has ${record} in ${path}, which was removed as of ${removed}`)
   }
 
   #say(what: string): void {
@@ -354,7 +395,9 @@ class Simulation implements Outcome {
   async #write(slot: number): Promise<void> {
     const random = this.#random
     const of = this.#slots[slot] as Slot
-    const epoch = ++of.epoch
+    // as of which assignment it is placed
+    this.#cluster.commit([], [{ key: keys.assignment(name), value: '' }])
+    const epoch = (of.epoch = this.versions)
     const host = this.#hosts[random.below(this.#hosts.length)] as Host
     const writer = `w${++this.#writers}`
     const diesAtMs = this.#isRough && random.below(2) === 0 ? this.#schedule.now() + random.below(20_000) : Infinity
@@ -363,6 +406,7 @@ class Simulation implements Outcome {
     const members = new Members({
       of: name,
       copies: this.#copies,
+      epoch: () => epoch,
       home: this.#way(host.id, host.id, isAlive),
       way: (id) => this.#way(host.id, id, isAlive),
       schedule: this.#schedule,
@@ -400,7 +444,7 @@ class Simulation implements Outcome {
           if (of.opened === epoch) {
             of.current = id
             of.currents = of.currents.slice(of.currents.indexOf(id))
-          } else this.#ackedLate(slot, epoch, of.current, id)
+          } else if (epoch > of.removed) this.#ackedLate(slot, epoch, of.current, id)
         } else if (random.below(10) === 0) await log.roll()
         else {
           const attempt = { id, isAcked: false }
@@ -408,7 +452,7 @@ class Simulation implements Outcome {
           await log.append([Buffer.from(id.padEnd(random.below(300)))])
           this.acked++
           attempt.isAcked = true
-          if (of.opened !== epoch && !of.base.includes(id))
+          if (of.opened !== epoch && epoch > of.removed && !of.base.includes(id))
             this.#wrong(`${writer} was told that ${id} is kept, and ${of.opened} has not found it`)
         }
       } catch (error) {

@@ -16,7 +16,7 @@ test(
   'whatever fails, what was acknowledged is there for the next writer, and nothing else',
   { timeout: 1_000 * seeds.length + 60_000 },
   async () => {
-    const sum = { opened: 0, acked: 0, crashes: 0, versions: 0 }
+    const sum = { opened: 0, acked: 0, crashes: 0, versions: 0, removed: 0 }
     const failed: string[] = []
     for (const seed of seeds) {
       try {
@@ -32,6 +32,7 @@ test(
     expect(failed.slice(0, 3).join('\n'), `${failed.length} of ${seeds.length} seeds`).toBe('')
     // it would say nothing if nothing happened
     expect(Math.min(sum.opened, sum.acked, sum.versions)).toBeGreaterThan(seeds.length)
+    expect(sum.removed).toBeGreaterThan(SQUALL_SEED === undefined ? count / 10 : -1)
   },
 )
 

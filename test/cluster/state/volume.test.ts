@@ -26,7 +26,7 @@ test('what is made as another copy was, and comes when its writer has gone on, u
   }
   const volume = new Volume({ disk, root: '/root', notes: '/notes', member: () => source })
   const level = { do: 'level', ...claim, from: 'a' } as const
-  await volume.ask({ do: 'adopt', of: 'words', version: 1, claims: {} }, none)
+  await volume.ask({ do: 'adopt', of: 'words', version: 1, removed: 0, claims: {} }, none)
   await volume.ask({ do: 'claim', ...claim }, none)
   expect((await volume.ask(level, none)).reply).toEqual({ is: 'done' })
 
@@ -43,14 +43,15 @@ test('what is made as another copy was, and comes when its writer has gone on, u
 })
 
 test('a copy that cannot finish what it was told, as bytes that it was to keep are gone, is no copy any more, and can become one again', async () => {
-  const disk = diskOf(new FaultDisk(new Random(1)))
+  const faulty = new FaultDisk(new Random(1))
+  const disk = diskOf(faulty)
   const options = { disk, root: '/root', notes: '/notes' }
   const source = (words: Words): Promise<Answer> => {
     if (words.do === 'files') return Promise.resolve(answer({ is: 'files', files: [{ path: 'k/log', size: 3 }] }))
     return Promise.resolve(words.do === 'part' ? answer({ is: 'bytes' }, Buffer.from('one')) : answer({ is: 'digest', digest: '' }))
   }
   const before = new Volume({ ...options, member: () => source })
-  await before.ask({ do: 'adopt', of: 'words', version: 1, claims: {} }, none)
+  await before.ask({ do: 'adopt', of: 'words', version: 1, removed: 0, claims: {} }, none)
   await before.ask({ do: 'claim', ...claim }, none)
   await before.ask({ do: 'write', ...claim, turn: 1, path: 'k/log', at: 0, sync: true }, Buffer.from('o'))
   // it was to have five bytes, and more
@@ -60,8 +61,13 @@ test('a copy that cannot finish what it was told, as bytes that it was to keep a
   const volume = new Volume({ ...options, member: () => source })
   const read = { do: 'read', of: 'words', version: 3, path: 'k/log', at: 0, max: 100 } as const
   expect((await volume.ask(read, none)).reply).toEqual({ is: 'behind' })
-  expect((await volume.ask({ do: 'follow', of: 'words', version: 3, from: 'a', isAnew: false }, none)).reply).toEqual({ is: 'done' })
-  await volume.ask({ do: 'adopt', of: 'words', version: 3, claims: {} }, none)
+  // where it was removed meanwhile, what is left of it goes as well
+  const other = new Volume({ ...options, disk: diskOf(faulty.killed()), member: () => source })
+  await other.begin(3)
+  expect((await other.ask({ ...read, do: 'size' }, none)).reply).toEqual({ is: 'size', size: undefined })
+  const follow = { do: 'follow', of: 'words', version: 3, removed: 0, from: 'a', isAnew: false } as const
+  expect((await volume.ask(follow, none)).reply).toEqual({ is: 'done' })
+  await volume.ask({ do: 'adopt', of: 'words', version: 3, removed: 0, claims: {} }, none)
   const { bytes } = await volume.ask({ ...read, version: 4 }, none)
   expect(Buffer.from(bytes).toString()).toBe('one')
 })
@@ -81,7 +87,7 @@ test('a copy goes on where it was interrupted, and what was brought for nothing 
   }
   const volume = new Volume({ disk, root: '/root', notes: '/notes', member: () => source })
   const follow = (version: number, isAnew = false): Promise<Answer> =>
-    volume.ask({ do: 'follow', of: 'words', version, from: 'a', isAnew }, none)
+    volume.ask({ do: 'follow', of: 'words', version, removed: 0, from: 'a', isAnew }, none)
   expect((await follow(1)).reply).toEqual({ is: 'apart' })
   left = 1
   // under a later version of the set as well
