@@ -1,9 +1,9 @@
 /** Tuples into batches and out again in real threads, from the built package. */
 import { expect, test } from 'vitest'
 import type { TopologyDefinition } from '../../lib/topology/draft.ts'
+import { built } from '../fixtures/built.ts'
 
-const built = new URL('../../dist/lib/engine/run.js', import.meta.url).href
-const { startRun } = (await import(built)) as typeof import('../../lib/engine/run.ts')
+const { startRun } = await built<typeof import('../../lib/engine/run.ts')>('engine/run.js')
 const module = new URL('../fixtures/threads/bridges.mjs', import.meta.url).href
 const { default: definition } = (await import(module)) as { default: TopologyDefinition }
 

@@ -6,11 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Run } from '../../lib/engine/run-types.ts'
 import type { TopologyDefinition } from '../../lib/topology/draft.ts'
+import { built } from '../fixtures/built.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const built = new URL('../../dist/lib/engine/run.js', import.meta.url).href
-const { startRun } = (await import(built)) as typeof import('../../lib/engine/run.ts')
+const { startRun } = await built<typeof import('../../lib/engine/run.ts')>('engine/run.js')
 const module = new URL('../fixtures/threads/batches.mjs', import.meta.url).href
 const { default: definition, keys } = (await import(module)) as { default: TopologyDefinition; keys: number }
 

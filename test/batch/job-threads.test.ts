@@ -4,12 +4,12 @@ import type { Worker } from 'node:worker_threads'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Run } from '../../lib/engine/run-types.ts'
 import type { TopologyDefinition } from '../../lib/topology/draft.ts'
+import { built } from '../fixtures/built.ts'
 
 // threads start slowly on a busy machine
 vi.setConfig({ testTimeout: 60_000 })
 
-const built = new URL('../../dist/lib/engine/run.js', import.meta.url).href
-const { startRun } = (await import(built)) as typeof import('../../lib/engine/run.ts')
+const { startRun } = await built<typeof import('../../lib/engine/run.ts')>('engine/run.js')
 const module = new URL('../fixtures/threads/job.mjs', import.meta.url).href
 const { default: definition } = (await import(module)) as { default: TopologyDefinition }
 

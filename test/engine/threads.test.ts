@@ -7,12 +7,12 @@ import type { Worker } from 'node:worker_threads'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Run, RunOptions } from '../../lib/engine/run-types.ts'
 import type { TopologyDefinition } from '../../lib/topology/draft.ts'
+import { built } from '../fixtures/built.ts'
 
 // threads start slowly on a busy machine
 vi.setConfig({ testTimeout: 60_000 })
 
-const built = new URL('../../dist/lib/engine/run.js', import.meta.url).href
-const { startRun } = (await import(built)) as typeof import('../../lib/engine/run.ts')
+const { startRun } = await built<typeof import('../../lib/engine/run.ts')>('engine/run.js')
 const module = new URL('../fixtures/threads/numbers.mjs', import.meta.url).href
 const { default: definition, keys } = (await import(module)) as { default: TopologyDefinition; keys: number }
 

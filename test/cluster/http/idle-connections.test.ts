@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { HttpClient } from '../../../lib/cluster/http/client.ts'
 import { dial } from '../../../lib/cluster/worker/sockets.ts'
 import { upgradeHead } from '../hostile.ts'
+import { builtUrl } from '../../fixtures/built.ts'
 
 const token = 'secret'
 const connectionsMax = 1_024
@@ -15,8 +16,7 @@ const wanted = 10_000
 const filesNeeded = wanted + connectionsMax + 500
 const times = { beginMs: 2_000, idleMs: 500, checkMs: 100 }
 
-// processes run what is built
-const built = (path: string): string => JSON.stringify(new URL(`../../../dist/lib/${path}`, import.meta.url).href)
+const built = (path: string): string => JSON.stringify(builtUrl(path))
 const servers = {
   api: `
     import { apiOf, serve } from ${built('cluster/http/server.js')}

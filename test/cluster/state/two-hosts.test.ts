@@ -13,14 +13,13 @@ import { keys } from '../../../lib/cluster/records.ts'
 import type { AssignmentRecord, ResultRecord, StateRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
 import type { HostSupervisor } from '../../../lib/cluster/supervisor/host-supervisor.ts'
 import { realSchedule } from '../../../lib/std/schedule.ts'
+import { built } from '../../fixtures/built.ts'
 import { deploymentOf } from '../nimbus/cluster.ts'
 
-// processes run what is built
-const built = (path: string): string => new URL(`../../../dist/lib/${path}`, import.meta.url).href
-const { HostSupervisor: BuiltHost } = (await import(
-  built('cluster/supervisor/host-supervisor.js')
-)) as typeof import('../../../lib/cluster/supervisor/host-supervisor.ts')
-const { loadTopology } = (await import(built('topology/load/load.js'))) as typeof import('../../../lib/topology/load/load.ts')
+const { HostSupervisor: BuiltHost } = await built<typeof import('../../../lib/cluster/supervisor/host-supervisor.ts')>(
+  'cluster/supervisor/host-supervisor.js',
+)
+const { loadTopology } = await built<typeof import('../../../lib/topology/load/load.ts')>('topology/load/load.js')
 
 const token = 'a token'
 const name = 'exact-count'

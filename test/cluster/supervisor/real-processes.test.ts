@@ -14,12 +14,11 @@ import type { ResultRecord, SupervisorRecord, WorkerRecord } from '../../../lib/
 import type { HostSupervisor } from '../../../lib/cluster/supervisor/host-supervisor.ts'
 import type { LifeTimes } from '../../../lib/cluster/supervisor/worker-life.ts'
 import { assignmentOf, topologyOf } from './scenes.ts'
+import { built, builtUrl } from '../../fixtures/built.ts'
 
-// processes run what is built
-const built = (path: string): string => new URL(`../../../dist/lib/${path}`, import.meta.url).href
-const hostModule = built('cluster/supervisor/host-supervisor.js')
-const { HostSupervisor: BuiltHost } = (await import(hostModule)) as typeof import('../../../lib/cluster/supervisor/host-supervisor.ts')
-const { loadTopology } = (await import(built('topology/load/load.js'))) as typeof import('../../../lib/topology/load/load.ts')
+const hostModule = 'cluster/supervisor/host-supervisor.js'
+const { HostSupervisor: BuiltHost } = await built<typeof import('../../../lib/cluster/supervisor/host-supervisor.ts')>(hostModule)
+const { loadTopology } = await built<typeof import('../../../lib/topology/load/load.ts')>('topology/load/load.js')
 
 const lines = 40_000
 let folder: string
@@ -189,8 +188,8 @@ test('a supervisor that is killed leaves its workers to the next one, also the r
   const address = `embedded:${join(folder, 'records')}`
   const script = `
     import { readFileSync } from 'node:fs'
-    import { HostSupervisor } from ${JSON.stringify(hostModule)}
-    import { connect } from ${JSON.stringify(built('cluster/coordination/connect.js'))}
+    import { HostSupervisor } from ${JSON.stringify(builtUrl(hostModule))}
+    import { connect } from ${JSON.stringify(builtUrl('cluster/coordination/connect.js'))}
     const coordinator = await connect(${JSON.stringify(address)})
     const more = { coordinator, blob: () => readFileSync(${JSON.stringify(join(folder, 'bundle'))}), report: console.error }
     await new HostSupervisor({ ...${JSON.stringify(optionsOf(folder))}, ...more }).start()

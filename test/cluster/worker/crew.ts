@@ -3,13 +3,12 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RunningWorker } from '../../../lib/cluster/supervisor/processes.ts'
 import type { FromWorker, Outcome } from '../../../lib/cluster/worker/assignment.ts'
+import { built } from '../../fixtures/built.ts'
 
-// processes run what is built
-const built = (path: string): string => new URL(`../../../dist/lib/${path}`, import.meta.url).href
-const { nodeProcesses } = (await import(
-  built('cluster/supervisor/node-processes.js')
-)) as typeof import('../../../lib/cluster/supervisor/node-processes.ts')
-const { loadTopology } = (await import(built('topology/load/load.js'))) as typeof import('../../../lib/topology/load/load.ts')
+const { nodeProcesses } = await built<typeof import('../../../lib/cluster/supervisor/node-processes.ts')>(
+  'cluster/supervisor/node-processes.js',
+)
+const { loadTopology } = await built<typeof import('../../../lib/topology/load/load.ts')>('topology/load/load.js')
 
 interface Post {
   incarnation: number

@@ -11,13 +11,12 @@ import { nodeProcesses } from '../../../lib/cluster/supervisor/node-processes.ts
 import type { RunningWorker } from '../../../lib/cluster/supervisor/processes.ts'
 import { isAlive, startOf } from '../../../lib/std/processes.ts'
 import { RawSocket, upgradeHead, webFrame } from '../hostile.ts'
+import { built } from '../../fixtures/built.ts'
 
-// processes run what is built
-const built = (path: string): string => new URL(`../../../dist/lib/${path}`, import.meta.url).href
-const { nodeProcesses: builtProcesses } = (await import(
-  built('cluster/supervisor/node-processes.js')
-)) as typeof import('../../../lib/cluster/supervisor/node-processes.ts')
-const { loadTopology } = (await import(built('topology/load/load.js'))) as typeof import('../../../lib/topology/load/load.ts')
+const { nodeProcesses: builtProcesses } = await built<typeof import('../../../lib/cluster/supervisor/node-processes.ts')>(
+  'cluster/supervisor/node-processes.js',
+)
+const { loadTopology } = await built<typeof import('../../../lib/topology/load/load.ts')>('topology/load/load.js')
 
 const token = 'a token that nobody else knows'
 let folder: string
