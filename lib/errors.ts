@@ -436,6 +436,10 @@ const table = {
   'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },
   // -- workers on a cluster
   'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
+  'ports-taken': {
+    what: 'no port from {first} to {last} is free on {host}',
+    help: 'give workers of this host more ports (supervisor --worker-ports), or end what listens on them',
+  },
   'worker-ended': { what: 'a worker ended: {reason}', help: 'see its log (squall logs); it is started again' },
   'worker-memory': {
     what: 'a worker used {used} MB of memory; it may have {max} MB',

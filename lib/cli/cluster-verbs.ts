@@ -71,6 +71,7 @@ export function addClusterVerbs({ verb, fileVerb, collect }: Makers, io: Io, don
     .option('--memory <mb>', 'megabytes that workers may use, for the schedule (all)')
     .option('--worker-memory <mb>', 'a worker that has more is ended and started again (no limit)')
     .option('--worker-heap <mb>', 'the heap of an executor (what Node takes)')
+    .option('--worker-ports <first-last>', 'the ports that workers listen on, as in 40000-40099 (any that are free)')
     .option('--worker-env <name>', 'a variable of the environment that workers get (may be repeated)', collect)
     .option('--check <command>', 'while this command fails the host takes no workers')
     .action(async (flags: SupervisorFlags) => done(await (await import('./host.ts')).supervisor(flags, io)))

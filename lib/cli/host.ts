@@ -13,7 +13,7 @@ import { inForeground } from './foreground.ts'
 import type { Service } from './foreground.ts'
 import type { Io } from './io.ts'
 import { usualPort } from './remote.ts'
-import { levelOf, pathFrom, portFrom, wholeNumber } from './settings.ts'
+import { levelOf, pathFrom, portFrom, portsFrom, wholeNumber } from './settings.ts'
 import { usualSlots } from './up.ts'
 import { version } from './version.ts'
 
@@ -38,6 +38,7 @@ export interface SupervisorFlags extends HostFlags {
   readonly memory?: string
   readonly workerMemory?: string
   readonly workerHeap?: string
+  readonly workerPorts?: string
   readonly workerEnv?: readonly string[]
   readonly check?: string
 }
@@ -54,9 +55,11 @@ export async function nimbus(flags: HostFlags, io: Io): Promise<number> {
 /** The same. */
 export async function supervisor(flags: SupervisorFlags, io: Io): Promise<number> {
   const log = logOf(flags, io)
+  const slots = wholeNumber('--slots', flags.slots, 1) ?? usualSlots
   const options = {
     ...optionsOf(flags, usualSupervisorPort, log),
-    slots: wholeNumber('--slots', flags.slots, 1) ?? usualSlots,
+    slots,
+    ports: portsFrom(flags.workerPorts, slots),
     endsWorkers: flags.endWorkers === true,
     cores: wholeNumber('--cores', flags.cores, 1),
     memoryMb: wholeNumber('--memory', flags.memory, 1),

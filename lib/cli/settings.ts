@@ -76,6 +76,18 @@ export function portFrom(text: string | undefined, usual: number): number {
   return wholeNumber('--port', text, 0, 65_535) ?? usual
 }
 
+/** `40000-40099`: at least as many as there may be workers. */
+export function portsFrom(text: string | undefined, workersMax: number): readonly [number, number] | undefined {
+  if (text === undefined) return undefined
+  const [, first, last] = (/^(\d{1,5})-(\d{1,5})$/.exec(text) ?? []).map(Number)
+  const hint = `write the first and the last port, as in 40000-40099; there should be some more than slots`
+  if (first === undefined || last === undefined || first < 1 || last > 65_535 || first > last)
+    throw new SquallError('usage', { problem: `--worker-ports is ${JSON.stringify(text)}`, hint })
+  if (last - first + 1 < workersMax)
+    throw new SquallError('usage', { problem: `--worker-ports ${text} are fewer than the ${workersMax} slots`, hint })
+  return [first, last]
+}
+
 /** A folder or file from an option, which cannot be empty. */
 export function pathFrom(option: string, text: string): string {
   if (text === '') throw new SquallError('usage', { problem: `${option} is empty`, hint: 'give it a path, or leave it out' })

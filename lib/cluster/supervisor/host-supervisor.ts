@@ -33,7 +33,7 @@ import type { Processes } from './processes.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 import { foldersBelow } from './worker-folders.ts'
 
-type OfWorkers = Pick<SupervisorOptions, 'heapMb' | 'rssMaxMb' | 'environment' | 'logBytesMax' | 'times'>
+type OfWorkers = Pick<SupervisorOptions, 'ports' | 'heapMb' | 'rssMaxMb' | 'environment' | 'logBytesMax' | 'times'>
 
 export interface HostSupervisorOptions extends SocketsOptions, OfWorkers, Omit<HealthOptions, 'folder'> {
   readonly coordinator: Coordinator

@@ -2,7 +2,7 @@
 import type { FromWorker, Launch, ToWorker } from '../worker/assignment.ts'
 
 export interface WorkerSpec {
-  /** what the worker is for; its port is chosen by the system */
+  /** what the worker is for */
   readonly launch: Launch
   /** of this worker alone, and there already: its launch file, and what finds it again */
   readonly folder: string

@@ -10,6 +10,7 @@ import type { Schedule } from '../../std/schedule.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import type { AssignmentRecord, PositionsRecord } from '../records.ts'
 import type { Assignment, Launch, Positions } from '../worker/assignment.ts'
+import type { Ports } from '../worker/ports.ts'
 import type { SocketsOptions } from '../worker/sockets.ts'
 import type { KnownRecords, Read } from './known-records.ts'
 import { Logs } from './logs.ts'
@@ -37,6 +38,8 @@ export interface SupervisorOptions extends SocketsOptions {
     /** the others are not needed */
     keep(used: ReadonlySet<string>): void
   }
+  /** where they listen (any that are free) */
+  readonly ports?: Ports | undefined
   /** of an executor, in JavaScript's heap */
   readonly heapMb?: number | undefined
   /** of a worker, all in all; one that has more is killed and started again */
@@ -202,7 +205,7 @@ export class Supervisor {
     if (topology?.id !== id || assignment?.id !== id) throw new SquallError('worker-ended', { reason: `the topology ${name} is gone` })
     if (topology.changes !== assignment.changes)
       throw new SquallError('worker-ended', { reason: `the topology ${name} is being changed, and not placed again yet` })
-    const { host, token, tls, heapMb, bundles, folders, stateFolder, homeFile, environment = [] } = this.#options
+    const { host, token, tls, ports, heapMb, bundles, folders, stateFolder, homeFile, environment = [] } = this.#options
     resident.bundle = assignment.bundle
     const module = await bundles.module(assignment.bundle)
     // nobody may want it any more
@@ -211,9 +214,14 @@ export class Supervisor {
     const config = { ...topology.config, stateDir: join(stateFolder, name), ...(stateGenerations !== undefined && { stateGenerations }) }
     const { params } = topology
     const folder = folders.pathOf(key)
-    const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, port: 0, token }
+    const launch: Launch = { topology: name, id, worker, incarnation, module, params, config, host, token }
     return {
-      launch: { ...launch, ...(tls !== undefined && { tls }), ...(homeFile !== undefined && { homeFile }) },
+      launch: {
+        ...launch,
+        ...(ports !== undefined && { ports }),
+        ...(tls !== undefined && { tls }),
+        ...(homeFile !== undefined && { homeFile }),
+      },
       folder,
       logFile: this.#logFile(key),
       startFolder: topology.folder,

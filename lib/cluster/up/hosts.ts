@@ -45,7 +45,9 @@ export interface HostOptions {
 }
 
 export interface SupervisorHostOptions
-  extends HostOptions, Pick<HostSupervisorOptions, 'slots' | 'cores' | 'memoryMb' | 'heapMb' | 'rssMaxMb' | 'environment' | 'command'> {
+  extends
+    HostOptions,
+    Pick<HostSupervisorOptions, 'slots' | 'cores' | 'memoryMb' | 'ports' | 'heapMb' | 'rssMaxMb' | 'environment' | 'command'> {
   /** When it stops, its workers end as well. */
   readonly endsWorkers: boolean
 }

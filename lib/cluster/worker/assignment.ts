@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { ConfigInput } from '../../config.ts'
 import { ResultRecord } from '../records.ts'
 import { garbled, wordsOf } from './frames.ts'
+import { Ports } from './ports.ts'
 
 const WorkerPlace = z.object({
   worker: z.int().min(0).max(9_999),
@@ -40,7 +41,8 @@ export const Launch = z.object({
   params: z.record(z.string(), z.unknown()),
   config: z.custom<ConfigInput>((value) => typeof value === 'object' && value !== null),
   host: z.string(),
-  port: z.int().min(0).max(65_535),
+  /** where its links may listen (any that is free) */
+  ports: Ports.optional(),
   token: z.string().min(1),
   tls: TlsFiles.optional(),
   /** holds the address of the supervisor's API, another one after it was started again; without it, state stays on this host's disk */

@@ -10,11 +10,13 @@ import { createLogger } from '../../std/log.ts'
 import type { LogOptions } from '../../std/log.ts'
 import { printableLine } from '../../std/printable.ts'
 import { sparingly } from '../../std/sparingly.ts'
+import type { Listening } from '../http/listen.ts'
 import { Launch, toWorkerFrom } from './assignment.ts'
 import type { FromWorker, Outcome, ToWorker } from './assignment.ts'
 import { wordsMessage } from './frames.ts'
 import type { Connection } from './link.ts'
 import { Peers } from './peers.ts'
+import { listenWithin } from './ports.ts'
 import { listen } from './sockets.ts'
 import { Worker } from './worker.ts'
 
@@ -26,7 +28,7 @@ await main(process.argv[2] ?? '')
 
 async function main(file: string): Promise<void> {
   const launch = Launch.parse(JSON.parse(readFileSync(file, 'utf8')))
-  const { id: topology, worker, incarnation, token, tls, host, port } = launch
+  const { id: topology, worker, incarnation, token, tls, host, ports } = launch
   const session = randomBytes(8).toString('hex')
   const log: LogOptions = { level: 'info' }
   const logger = createLogger(log)
@@ -55,7 +57,7 @@ async function main(file: string): Promise<void> {
   }
   opening.catch(failed)
 
-  const sockets = await listen({ host, port, token, tls, report }, (connection, path) => {
+  const open = (connection: Connection, path: string): void => {
     if (path === '/link') peers.accept(connection)
     else if (path === '/control') {
       control?.close()
@@ -75,6 +77,11 @@ async function main(file: string): Promise<void> {
       // the supervisor that was there when the run ended may not have heard it
       if (over !== undefined) tell(over)
     } else connection.close()
+  }
+  const listenOn = (port: number): Promise<Listening> => listen({ host, port, token, tls, report }, open)
+  const sockets = await (ports === undefined ? listenOn(0) : listenWithin(ports, host, listenOn)).catch((error: unknown): never => {
+    new ErrorLog(log).fatal(error)
+    process.exit(1)
   })
   setInterval(beat, beatMs)
   endUnlessNoted()

@@ -13,6 +13,7 @@ import { keys } from '../../../lib/cluster/records.ts'
 import type { ResultRecord, SupervisorRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
 import type { HostSupervisor } from '../../../lib/cluster/supervisor/host-supervisor.ts'
 import type { LifeTimes } from '../../../lib/cluster/supervisor/worker-life.ts'
+import { freePort } from '../../cli/cluster/fake-api.ts'
 import { assignmentOf, topologyOf } from './scenes.ts'
 import { built, builtUrl } from '../../fixtures/built.ts'
 
@@ -58,10 +59,10 @@ const optionsOf = (at: string): object => ({
   diskFreeMinMb: 1,
 })
 
-async function start(times: Partial<LifeTimes> = {}): Promise<Coordinator> {
+async function start(times: Partial<LifeTimes> = {}, more: Partial<ConstructorParameters<typeof BuiltHost>[0]> = {}): Promise<Coordinator> {
   coordinator ??= await connect('memory:')
   const options = { ...(optionsOf(folder) as ConstructorParameters<typeof BuiltHost>[0]), times, coordinator }
-  host = new BuiltHost({ ...options, blob: () => Promise.resolve(bundle), report: () => undefined })
+  host = new BuiltHost({ ...options, blob: () => Promise.resolve(bundle), report: () => undefined, ...more })
   await host.start()
   return coordinator
 }
@@ -128,6 +129,19 @@ test('a worker that is killed is started again, says why, and the run comes to i
   expect(again.pid).not.toBe(pid)
   expect(again.error).toMatchObject({ code: 'worker-ended', message: 'a worker ended: SIGKILL' })
   expect(await result(on)).toMatchObject({ state: 'finished', deadLettered: 0 })
+})
+
+test('workers listen on the ports that they may; one that finds none free does not start, and says so', async () => {
+  write(50 * lines)
+  const port = await freePort()
+  const on = await start({}, { ports: [port, port] })
+  await deploy(on, 2)
+  const records = (fits: (one: WorkerRecord) => boolean): Promise<WorkerRecord> => until<WorkerRecord>(on, 'workers/', fits)
+  const { worker, url } = await records((one) => one.url !== undefined)
+  expect(url).toBe(`ws://127.0.0.1:${port}`)
+  const failed = await records((one) => one.error !== undefined)
+  expect(failed.worker).toBe(1 - worker)
+  expect(failed.error?.message).toContain(`no port from ${port} to ${port} is free on 127.0.0.1`)
 })
 
 test('a worker that hangs is killed and started again', async () => {

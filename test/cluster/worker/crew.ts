@@ -152,7 +152,6 @@ export class WorkerCrew {
       params,
       config,
       host: '127.0.0.1',
-      port: 0,
       token: 'test',
     }
     post.worker = await nodeProcesses.start(

@@ -50,7 +50,7 @@ test('a worker lives on whatever is said to it, and says in its log what that wa
   let look = (): void => undefined
   const ends: string[] = []
   worker = await builtProcesses.start(
-    { launch: { ...launch, host: '127.0.0.1', port: 0, token }, folder, logFile, heapMb: undefined, environment: [] },
+    { launch: { ...launch, host: '127.0.0.1', token }, folder, logFile, heapMb: undefined, environment: [] },
     {
       said: (words) => {
         heard.push(words)
@@ -124,7 +124,6 @@ test('a supervisor lives on when its worker, or what listens in its place, says 
     params: {},
     config: {},
     host: '127.0.0.1',
-    port: 0,
     token,
   }
   writeFileSync(join(folder, 'launch.json'), JSON.stringify(launch))
