@@ -154,13 +154,13 @@ export class EtcdCommits {
     while (this.#noteCount >= notesMax && this.#notes.length === 0) {
       if (this.#waiting.length >= requestsMax)
         throw new SquallError('coordinator-busy', { address: this.#gateway.address, max: requestsMax })
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      if (!(await this.#turn(untilMs))) throw this.#tooMany()
     }
     const free = this.#notes.pop()
     this.#noteCount += free === undefined ? 1 : 0
     try {
       this.#gateway.checkOpen()
-      if (this.#schedule.now() >= untilMs) throw this.#gateway.away(`more than ${notesMax} commits are under way`)
+      if (this.#schedule.now() >= untilMs) throw this.#tooMany()
       if (free !== undefined && free.session.untilMs > this.#schedule.now()) return free
       const session = await this.#openSession()
       return { key: this.#keys.note(session.id, ++this.#named), session, version: 0, last: 0, isOpen: false }
@@ -170,6 +170,25 @@ export class EtcdCommits {
       this.#waiting.shift()?.()
       throw error
     }
+  }
+
+  /** Whether somebody is done with a note before it is too late. */
+  async #turn(untilMs: number): Promise<boolean> {
+    return await new Promise<boolean>((resolve) => {
+      const woken = (): void => {
+        cancel()
+        resolve(true)
+      }
+      const cancel = this.#schedule.after(this.#left(untilMs), () => {
+        this.#waiting.splice(this.#waiting.indexOf(woken), 1)
+        resolve(false)
+      })
+      this.#waiting.push(woken)
+    })
+  }
+
+  #tooMany(): SquallError {
+    return this.#gateway.away(`more than ${notesMax} commits are under way`)
   }
 
   #give(note: Note): void {

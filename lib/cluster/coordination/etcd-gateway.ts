@@ -29,9 +29,9 @@ export interface TlsOptions {
 }
 
 /** The codes of gRPC that mean something here. */
-const grpc = { notFound: 5, outOfRange: 11, unauthenticated: 16 } as const
+const grpc = { notFound: 5, denied: 7, outOfRange: 11, unauthenticated: 16 } as const
 /** A server may get over these: cancelled, unknown, deadline, aborted, internal, unavailable. */
-const passing: readonly number[] = [1, 2, 4, 10, 13, 14]
+const passing = [1, 2, 4, 10, 13, 14] as const
 
 /** How long one server is waited for, and between rounds in which none answered. */
 const attemptMsMax = 3_000
@@ -54,6 +54,11 @@ export class Refusal extends Error {
     this.code = code
   }
 
+  /** A watch that a server has ended, with no code. */
+  static ofWatch(reason: string): Refusal {
+    return new Refusal(/permission denied/.test(reason) ? grpc.denied : passing[0], reason)
+  }
+
   get isLeaseGone(): boolean {
     return this.code === grpc.notFound
   }
@@ -68,7 +73,7 @@ export class Refusal extends Error {
   }
 
   get isPassing(): boolean {
-    return passing.includes(this.code) || /too many requests/.test(this.message)
+    return passing.some((code) => code === this.code) || /too many requests/.test(this.message)
   }
 }
 
@@ -174,6 +179,11 @@ export class EtcdGateway {
     return error
   }
 
+  /** What a server says is not what is understood here, or what it was asked for: a person should know. */
+  tell(error: unknown): void {
+    this.#options.report?.(error instanceof SquallError ? error : this.#refusal(error))
+  }
+
   checkOpen(): void {
     if (this.#isClosed) throw this.closedError()
   }
@@ -196,6 +206,10 @@ export class EtcdGateway {
   /** What a caller can do something about stays a refusal. */
   #refused(error: unknown): Error {
     if (error instanceof Refusal && (error.isLeaseGone || error.isCompacted)) return error
+    return this.#refusal(error)
+  }
+
+  #refusal(error: unknown): SquallError {
     return new SquallError('coordinator-refused', { address: this.address, reason: reasonOf(error) }, {}, { cause: error })
   }
 

@@ -4,8 +4,12 @@
  * The stream may end at any time; another one is opened, at the next server, after what the last told watch has been told. That a server is
  * alive, and one of the majority, is asked of it every two seconds: a stream by itself says nothing for as long as nothing changes.
  */
+import { z } from 'zod'
+import { SquallError, reasonOf } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
-import type { Change, Listener, Listing, Watch } from './coordinator.ts'
+import type { Change, Listener, Listing, News, Watch } from './coordinator.ts'
+import { Refusal } from './etcd-gateway.ts'
 import type { EtcdGateway, Stream } from './etcd-gateway.ts'
 import { RangeAnswer, WatchLine } from './etcd-words.ts'
 import type { Keys, WatchEvent } from './etcd-words.ts'
@@ -35,6 +39,8 @@ export class EtcdWatch {
   #isBehind = false
   #failures = 0
   #isRunning = false
+  /** what was told last of what a server says: it is told once, until one is understood again */
+  #trouble: string | undefined
 
   constructor(gateway: EtcdGateway, keys: Keys, schedule: Schedule, list: () => Promise<Listing>) {
     this.#gateway = gateway
@@ -68,7 +74,7 @@ export class EtcdWatch {
     this.#isRunning = true
     while (this.#followers.size > 0) {
       const { host } = this.#gateway
-      await this.#follow(host).catch(() => undefined)
+      await this.#follow(host).catch((error: unknown) => this.#tellOnce(error))
       if (this.#isBehind || this.#followers.size === 0) continue
       this.#gateway.leave(host)
       const waitMs = Math.min(backOffMs.max, backOffMs.first * 2 ** Math.min(this.#failures++, 10))
@@ -86,21 +92,32 @@ export class EtcdWatch {
     const stream = await this.#gateway.stream(host, 'watch', { create_request: create }, (line) => {
       const { compact_revision, canceled, cancel_reason, events } = WatchLine.parse(line).result
       forgotten = compact_revision
-      if (canceled) throw new Error(cancel_reason)
+      if (canceled) throw Refusal.ofWatch(cancel_reason)
       if (events.length > 0) this.#tell(events)
     })
     const probe = this.#probe(host, stream)
     this.#stream = stream
     if (this.#isBehind || this.#followers.size === 0) stream.stop()
-    await stream.ended.catch(() => undefined)
+    await stream.ended.catch((error: unknown) => this.#tellOnce(error))
     this.#stream = undefined
     probe.stop()
     if (probe.hasLostRevisions()) await this.#reset(Infinity)
     else if (forgotten > 0) await this.#reset(forgotten)
   }
 
+  /** Lines break, and a gateway tells itself when no server answers; what a server says is another matter. */
+  #tellOnce(error: unknown): void {
+    const isRefused =
+      error instanceof Refusal ? !error.isPassing && !error.isToken && !error.isCompacted : isOf(error, 'coordinator-refused')
+    if (!isRefused && !(error instanceof z.ZodError) && !(error instanceof SyntaxError)) return
+    const trouble = reasonOf(error)
+    if (trouble !== this.#trouble) this.#gateway.tell(error)
+    this.#trouble = trouble
+  }
+
   #tell(events: readonly WatchEvent[]): void {
     this.#failures = 0
+    this.#trouble = undefined
     for (let from = 0; from < events.length;) {
       const revision = (events[from] as WatchEvent).kv.mod_revision
       let to = from + 1
@@ -119,7 +136,7 @@ export class EtcdWatch {
       if (revision <= follower.told) continue
       follower.told = revision
       const own = changes.filter((change) => keyOf(change).startsWith(follower.prefix))
-      if (own.length > 0) follower.listener({ kind: 'changes', revision, changes: own })
+      if (own.length > 0) hears(follower, { kind: 'changes', revision, changes: own })
     }
   }
 
@@ -129,7 +146,7 @@ export class EtcdWatch {
     for (const follower of this.#followers) {
       if (follower.told + 1 >= forgotten) continue
       follower.told = revision
-      follower.listener({ kind: 'reset', revision, entries: entries.filter(({ key }) => key.startsWith(follower.prefix)) })
+      hears(follower, { kind: 'reset', revision, entries: entries.filter(({ key }) => key.startsWith(follower.prefix)) })
     }
   }
 
@@ -149,7 +166,8 @@ export class EtcdWatch {
         this.#failures = 0
         if (isBehind) stream.stop()
         else if (!isOver) cancel = this.#schedule.after(probeMs, () => void ask())
-      } catch {
+      } catch (error) {
+        this.#tellOnce(error)
         stream.stop()
       }
     }
@@ -162,4 +180,19 @@ export class EtcdWatch {
       },
     }
   }
+}
+
+/** What a listener throws is a mistake of ours: it ends the process, as anywhere else, and no other listener misses anything. */
+function hears({ listener }: Follower, news: News): void {
+  try {
+    listener(news)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}
+
+function isOf(error: unknown, code: ErrorCode): boolean {
+  return error instanceof SquallError && error.code === code
 }

@@ -3,6 +3,7 @@
  * in: what was assigned to somebody else meanwhile is theirs to write.
  */
 import { SquallError, reasonOf } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import type { Schedule } from '../../std/schedule.ts'
 import { commitBytesMax } from '../coordination/coordinator.ts'
 import type { Coordinator, Entry, Guard, Write } from '../coordination/coordinator.ts'
@@ -78,16 +79,17 @@ export class RecordWriter {
 
   /** Of workers of any topologies, in as few commits as will do; what does not come through is old a second later. */
   async positions(all: readonly PositionsOf[]): Promise<void> {
-    try {
-      for (const some of groupsOf(all)) {
+    for (const some of groupsOf(all))
+      try {
         if (await this.#commitPositions(some)) continue
         // one of the assignments has changed, and the others' positions count all the same
         const names = new Set(some.map(({ name }) => name))
         if (names.size > 1) for (const name of names) await this.#commitPositions(some.filter((one) => one.name === name))
+      } catch (error) {
+        this.#tellOnce(error)
+        // the next ones would wait for it as long
+        if (isOf(error, 'coordinator-away')) return
       }
-    } catch (error) {
-      this.#tellOnce(error)
-    }
   }
 
   async #commitPositions(some: readonly PositionsOf[]): Promise<boolean> {
@@ -178,6 +180,10 @@ export class RecordWriter {
     }
     throw new SquallError('coordinator-busy', { address: keys.assignment(author.name), max: triesMax })
   }
+}
+
+function isOf(error: unknown, code: ErrorCode): boolean {
+  return error instanceof SquallError && error.code === code
 }
 
 interface Commit {

@@ -3,6 +3,7 @@ import { MemoryCluster } from '../../../lib/cluster/coordination/memory.ts'
 import { keys } from '../../../lib/cluster/records.ts'
 import { RecordWriter } from '../../../lib/cluster/supervisor/record-writer.ts'
 import type { PositionsOf } from '../../../lib/cluster/supervisor/record-writer.ts'
+import { SquallError } from '../../../lib/errors.ts'
 import { VirtualSchedule } from '../../../lib/std/schedule.ts'
 import { passing } from '../coordination/virtual.ts'
 
@@ -11,8 +12,9 @@ const schedule = new VirtualSchedule()
 /** Positions of a worker of each topology, and what was written of them. */
 function scene(names: readonly string[]) {
   const cluster = new MemoryCluster(schedule)
+  const client = cluster.client()
   const told: string[] = []
-  const writer = new RecordWriter({ supervisor: 'here', coordinator: cluster.client(), schedule, report: (message) => told.push(message) })
+  const writer = new RecordWriter({ supervisor: 'here', coordinator: client, schedule, report: (message) => told.push(message) })
   cluster.commit(
     [],
     names.map((name) => ({ key: keys.assignment(name), value: name })),
@@ -24,7 +26,7 @@ function scene(names: readonly string[]) {
     record: { id: name, positions: Object.fromEntries(Array.from({ length: tasks }, (_, task) => [task, [7, 1] as [number, number]])) },
   })
   const isWritten = (name: string): boolean => cluster.store.get(keys.positions(name, 2)) !== undefined
-  return { cluster, writer, told, of, isWritten }
+  return { cluster, client, writer, told, of, isWritten }
 }
 
 test('positions of many topologies are written together', async () => {
@@ -42,6 +44,20 @@ test('where an assignment has changed, the positions of the others are written',
   cluster.commit([], [{ key: keys.assignment('b'), value: 'changed' }])
   await passing(schedule, writer.positions(all))
   expect(['a', 'b', 'c'].map(isWritten)).toEqual([true, false, true])
+})
+
+test('a commit that is refused keeps the next ones from nothing', async () => {
+  const names = Array.from({ length: 70 }, (_, i) => `t${i}`)
+  const { writer, client, told, of, isWritten } = scene(names)
+  const commit = client.commit.bind(client)
+  let commits = 0
+  client.commit = async (guards, writes) => {
+    if (++commits === 1) throw new SquallError('coordinator-refused', { address: 'here', reason: 'it is full' })
+    return await commit(guards, writes)
+  }
+  await passing(schedule, writer.positions(names.map((name) => of(name))))
+  expect(names.filter((name) => !isWritten(name))).toEqual(names.slice(0, 32))
+  expect(told).toEqual([expect.stringContaining('it is full')])
 })
 
 test('positions of a great many tasks do not make a commit too large', async () => {
