@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { schedule } from '../../../lib/cluster/nimbus/schedule.ts'
 import type { Scene, Scheduled } from '../../../lib/cluster/nimbus/schedule.ts'
-import type { AssignmentRecord, SupervisorRecord, TopologyRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
+import type { SeenHost } from '../../../lib/cluster/nimbus/hosts.ts'
+import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../../../lib/cluster/records.ts'
 import { assignmentsOf, supervisorOf, topologyOf, workerOf } from './scenes.ts'
 
 const hostNames = ['a', 'b', 'c', 'd', 'e'] as const
@@ -44,10 +45,13 @@ const event = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), name: fc.constantFrom(...names) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail' as const), name: fc.constantFrom(...names), worker: fc.nat(4) }) },
 )
-type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
+/** A host whose record went a moment ago: it is not called lost yet. */
+const absence = fc.record({ kind: fc.constantFrom('away' as const, 'back' as const), id: fc.constantFrom(...hostNames) })
+type EventOf<A> = A extends fc.Arbitrary<infer T> ? T : never
+type Event = EventOf<typeof event> | EventOf<typeof absence>
 
 class World {
-  readonly supervisors = new Map<string, SupervisorRecord>()
+  readonly supervisors = new Map<string, SeenHost>()
   readonly topologies = new Map<string, TopologyRecord>()
   assignments: readonly AssignmentRecord[] = []
   workers: readonly WorkerRecord[] = []
@@ -62,7 +66,9 @@ class World {
     if (one.kind === 'host') this.supervisors.set(one.id, supervisorOf(one.id, { slots: one.slots }))
     else if (one.kind === 'gone') this.supervisors.delete(one.id)
     else if (one.kind === 'sick' && this.supervisors.has(one.id))
-      this.supervisors.set(one.id, { ...(this.supervisors.get(one.id) as SupervisorRecord), unhealthy: 'the disk is full' })
+      this.supervisors.set(one.id, { ...(this.supervisors.get(one.id) as SeenHost), unhealthy: 'the disk is full' })
+    else if ((one.kind === 'away' || one.kind === 'back') && this.supervisors.has(one.id))
+      this.supervisors.set(one.id, { ...(this.supervisors.get(one.id) as SeenHost), isAway: one.kind === 'away' })
     else if (one.kind === 'deploy' && !this.topologies.has(one.name)) {
       const { name, workers, executors, isolatedHosts } = one
       const deployedAtMs = this.#deployed++
@@ -118,6 +124,79 @@ test('what holds of every schedule', () => {
         })
         expect(new Map([...mirrored].sort())).toEqual(new Map([...found].sort()))
         world.assignments = after
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('hosts that are away keep what they have and get nothing; failing workers that rest stay; hosts of one topology are of no other', () => {
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: event }, { weight: 1, arbitrary: absence }), { maxLength: 40 }), (events) => {
+      const world = new World()
+      for (const one of events) {
+        const before = world.assignments
+        world.happen(one)
+        const scene: Scene = { ...world.scene, supervisors: [...world.supervisors.values()], isResting: ({ worker }) => worker % 2 === 0 }
+        const after = assignmentsOf(schedule(scene))
+        for (const { id, name, workers } of after) {
+          const last = before.find((assignment) => assignment.id === id)
+          for (const { worker, supervisor } of workers)
+            if (world.supervisors.get(supervisor)?.isAway === true)
+              expect([name, last?.workers.find((place) => place.worker === worker)?.supervisor]).toEqual([name, supervisor])
+        }
+        isAlone(world, after)
+        expect(assignmentsOf(schedule({ ...scene, assignments: after }))).toEqual(after)
+        world.assignments = after
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
+const room = fc.record({ slots: fc.nat(4), cores: fc.nat(4), memoryMb: fc.nat(2_048) })
+const asking = fc.record({
+  kind: fc.constant('deploy' as const),
+  name: fc.constantFrom(...names),
+  workers: fc.integer({ min: 1, max: 5 }),
+  executors: fc.integer({ min: 1, max: 9 }),
+  hints: fc.record({ cpu: fc.constantFrom(0, 0.25, 0.5, 1), memoryMb: fc.constantFrom(0, 100, 300, 1_000) }),
+})
+const leaving = fc.record({ kind: fc.constant('remove' as const), name: fc.constantFrom(...names) })
+
+test('what is new gets no more of a host than it has, and one that would fit on a host runs', () => {
+  fc.assert(
+    fc.property(fc.array(room, { maxLength: 5 }), fc.array(fc.oneof(asking, leaving), { maxLength: 20 }), (rooms, events) => {
+      const supervisors = rooms.map((one, i) => supervisorOf(`h${i}`, one))
+      const topologies = new Map<string, TopologyRecord>()
+      let assignments: readonly AssignmentRecord[] = []
+      for (const [deployedAtMs, one] of events.entries()) {
+        if (one.kind === 'remove') {
+          topologies.delete(one.name)
+          assignments = assignments.filter(({ name }) => name !== one.name)
+        } else if (!topologies.has(one.name)) {
+          const { name, workers, executors, hints } = one
+          // a task on each executor
+          const components: TopologyRecord['components'] = [{ id: 'source', kind: 'spout', tasks: executors, hints }]
+          topologies.set(name, topologyOf(name, { id: `${name}-${deployedAtMs}`, deployedAtMs, workers, executors, components }))
+        }
+        const found = schedule({ supervisors, topologies: [...topologies.values()], assignments, workers: [] })
+        assignments = assignmentsOf(found)
+        const free = supervisors.map((host) => {
+          const here = assignments.flatMap(({ name, workers }) =>
+            workers.filter(({ supervisor }) => supervisor === host.id).map(({ executors }) => ({ name, tasks: executors.length })),
+          )
+          const asked = (of: 'cpu' | 'memoryMb'): number =>
+            here.reduce((sum, { name, tasks }) => sum + tasks * (topologies.get(name)?.components[0]?.hints?.[of] ?? 0), 0)
+          return { slots: host.slots - here.length, cpu: host.cores - asked('cpu'), memoryMb: host.memoryMb - asked('memoryMb') }
+        })
+        for (const { slots, cpu, memoryMb } of free) expect(Math.min(slots, cpu, memoryMb)).toBeGreaterThanOrEqual(0)
+        for (const { name, executors, components } of topologies.values()) {
+          if ((found.get(name)?.assignment?.workers.length ?? 0) > 0) continue
+          const { cpu = 0, memoryMb = 0 } = components[0]?.hints ?? {}
+          expect(free.filter((host) => host.slots > 0 && host.cpu >= cpu * executors && host.memoryMb >= memoryMb * executors)).toEqual([])
+          expect(found.get(name)?.problem).toBeDefined()
+        }
       }
     }),
     { numRuns: 300 },
