@@ -4,10 +4,11 @@
  *     FOLDER/SHA256        as it was deployed, the same on every host
  *     FOLDER/SHA256.mjs    with the URL of the library
  */
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { withLibrary } from '../../topology/load/bundle.ts'
 import { checkBytes, checkDigest, digestOf } from '../blobstore/blobs.ts'
+import { replaceWhole } from './files.ts'
 
 export class Bundles {
   readonly #folder: string
@@ -51,11 +52,11 @@ export class Bundles {
     if (bytes === undefined) {
       bytes = await this.#fetch(sha256)
       checkBytes(sha256, bytes, 'as it was fetched')
-      write(path, bytes)
+      replaceWhole(path, bytes)
     }
     // the library may be elsewhere than it was for the last supervisor
     const code = Buffer.from(withLibrary(Buffer.from(bytes).toString()))
-    if (contentOf(`${path}.mjs`)?.equals(code) !== true) write(`${path}.mjs`, code)
+    if (contentOf(`${path}.mjs`)?.equals(code) !== true) replaceWhole(`${path}.mjs`, code)
     return `${path}.mjs`
   }
 
@@ -71,9 +72,4 @@ function contentOf(path: string): Buffer | undefined {
   } catch {
     return undefined
   }
-}
-
-function write(path: string, bytes: string | Uint8Array): void {
-  writeFileSync(`${path}.new`, bytes, { mode: 0o600 })
-  renameSync(`${path}.new`, path)
 }

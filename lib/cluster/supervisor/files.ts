@@ -2,8 +2,8 @@
 import { closeSync, openSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs'
 
 /** There whole or not at all, and only its user can read it. */
-export function replaceWhole(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 })
+export function replaceWhole(path: string, content: string | Uint8Array): void {
+  writeFileSync(`${path}.new`, content, { mode: 0o600 })
   renameSync(`${path}.new`, path)
 }
 
