@@ -39,7 +39,8 @@ function spread(draft: Draft, hosts: ReadonlyMap<string, Host>): void {
   const { name } = draft
   const owned = [...hosts.values()].filter(({ owner }) => owner === name)
   const spare = draft.lost.length + Math.max(0, draft.wanted - draft.kept.length - draft.lost.length)
-  const empty = owned.filter((host) => host.workersOf(name) === 0).length
+  // one that is full of what is being killed has no room yet
+  const empty = owned.filter((host) => host.workersOf(name) === 0 && host.free > 0).length
   for (let missing = empty - spare; missing > 0; missing--) {
     const fullest = owned.reduce((a, b) => (b.workersOf(name) > a.workersOf(name) ? b : a))
     const goes = draft.kept.findLast((place) => place.supervisor === fullest.id && !isLead(place))

@@ -236,3 +236,18 @@ describe('components that ask for memory and cores', () => {
     expect(placesOf(second)).toEqual(['0@a.1:0', '1@a.2:1'])
   })
 })
+
+test('a host that is full of what is being killed is waited for, and what runs elsewhere meanwhile goes on', () => {
+  const killed = topologyOf('w', { id: 'w-0', wanted: 'killed' })
+  const place = { worker: 0, supervisor: 'a', incarnation: 1, executors: [0, 1, 2, 3] }
+  const dying = { name: 'w', id: 'w-0', epoch: 1, changes: 0, bundle: killed.bundle, executors: 4, isActive: false, workers: [place] }
+  const scene = {
+    supervisors: [supervisorOf('a', { slots: 1 }), supervisorOf('b', { slots: 2 })],
+    topologies: [killed, topologyOf('t', { isolatedHosts: 2, deployedAtMs: 1 })],
+    workers: [],
+  }
+  const first = assignmentsOf(schedule({ ...scene, assignments: [dying] }))
+  const assignment = first.find(({ name }) => name === 't')
+  expect(assignment?.workers.map(({ supervisor }) => supervisor)).toEqual(['b', 'b'])
+  expect(assignmentsOf(schedule({ ...scene, assignments: first })).find(({ name }) => name === 't')).toBe(assignment)
+})
