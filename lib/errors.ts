@@ -343,6 +343,10 @@ const table = {
     what: 'executor {executor} died: {reason}',
     help: 'a thread dies of what it cannot catch, such as memory without end; what its components had under way here is not done',
   },
+  'executors-die': {
+    what: 'executors of this worker died {times} times within a minute, the last time executor {executor}: {reason}',
+    help: 'see its log (squall logs) for what they died of, such as memory without end; the worker is started again, and elsewhere when that does not help',
+  },
   'executor-hangs': {
     what: 'executor {executor} did not answer within {ms} ms when the run had to end, and was ended by force',
     help: 'one of its components ({components}) never returns: look for a loop without an end; closeTimeoutMs is the limit',

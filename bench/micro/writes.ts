@@ -56,7 +56,7 @@ function processesOf(host: { isLost: boolean }): Processes {
       const beat = (): void => {
         if (isOver || host.isLost) return
         const positions = arePositionsSaid ? { [launch.worker]: ++position } : {}
-        ears.said({ kind: 'beat', pid: 1, epoch: 1, state: 'running', positions, rssBytes: 1 << 27, links: 0 })
+        ears.said({ kind: 'beat', pid: 1, epoch: 1, state: 'running', positions, rssBytes: 1 << 27 })
         schedule.after(beatMs, beat)
       }
       running++

@@ -44,6 +44,9 @@ function lines(topology: TopologyDescription, snapshot: Snapshot | null): readon
     ...(workers.length === 0 ? [] : ['', ...workerLines(topology)]),
     ...(result === undefined ? [] : ['', summaryLine({ topology: name, components: snapshot?.components ?? [] }, result)]),
     ...(result?.error === undefined ? [] : [`[${result.error.code}] ${result.error.message}`]),
+    ...workers.flatMap(({ id, executorRestarts: deaths }) =>
+      deaths === 0 ? [] : ['', `worker ${id}: executors of it died and were started anew ${deaths === 1 ? 'once' : `${deaths} times`}`],
+    ),
     ...workers.flatMap(({ id, error }) =>
       error === undefined ? [] : ['', `worker ${id}, ${new Date(error.atMs).toISOString()}: [${error.code}] ${error.message}`],
     ),

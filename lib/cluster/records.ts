@@ -145,7 +145,9 @@ export const WorkerRecord = z.object({
   /** names its log to the supervisor's API; says nothing else */
   log: Id.optional(),
   restarts: Count,
-  /** what ended it last */
+  /** executors of it that died and were started anew, over all its processes */
+  executorRestarts: Count.optional(),
+  /** what ended it last, or an executor of it */
   error: z.object({ code: z.string().max(100), message: z.string().max(4_000), atMs: z.number() }).optional(),
   startedAtMs: z.number(),
 })

@@ -2,7 +2,8 @@
  * The executors of a run in threads: those of this process, and on a cluster those of other workers.
  *
  * An executor that dies is started anew: everyone gets fresh lanes to it, then all fail every tree they have under way, for each may
- * have had a part in the dead one; then it starts, and its spouts go on from where they said (`savePosition`).
+ * have had a part in the dead one; then it starts, and its spouts go on from where they said (`savePosition`). On a cluster, where as many may die as will,
+ * one that dies again waits longer each time before it starts.
  */
 import { errorFrom } from '../errors.ts'
 import type { SquallError } from '../errors.ts'
@@ -43,15 +44,24 @@ export class CrewOfSites implements Crew {
   readonly #options: SitesOptions
   #sites: readonly Site[]
   #lanes = 1
-  #starting: Promise<void> | undefined
+  /** all were tried to be started, for better or worse */
+  #tried: Promise<void> = Promise.resolve()
+  /** executors were moved */
+  #placing: Promise<void> = Promise.resolve()
   #hasStarted = false
   /** executors are elsewhere than at first */
   #hasMoved = false
   #isActive = false
   /** the run is to end: who dies now is not started anew */
   #isEnding = false
-  /** executors being started anew */
+  /** executors being started anew, or moved */
   #restarting = 0
+  /** executors that have fresh lanes and do not run yet; whoever said so last starts them */
+  readonly #toStart = new Map<number, symbol>()
+  /** executors leave where they are: those that die meanwhile are started with them */
+  #areLeaving = false
+  /** how long to wait until all are started again, for some died while they were: `undefined` if none did */
+  #lostMs: number | undefined
 
   constructor(options: SitesOptions) {
     this.#options = options
@@ -62,24 +72,27 @@ export class CrewOfSites implements Crew {
         else if (word.kind === 'fatal') this.#fatal(errorFrom(word.error))
         else this.#deaths.count(word.counters)
       },
-      died: (executors, reason) => void this.#revive(executors, reason),
+      died: (executors, reason, of) => void this.#revive(executors, reason, of === 'thread'),
     })
   }
 
-  start(): Promise<void> {
-    this.#starting = this.#start()
-    return this.#starting
+  async start(): Promise<void> {
+    while (!this.#hasStarted && !this.#isEnding) {
+      for (let placing: unknown; placing !== this.#placing; await placing) placing = this.#placing
+      this.#tried = this.#tryToStart()
+      await this.#tried
+      if (!this.#hasStarted) await pause(this.#lostMs ?? 0)
+    }
   }
 
-  async #start(): Promise<void> {
-    while (!this.#hasStarted && !this.#isEnding) {
-      try {
-        await this.#startAll()
-        this.#hasStarted = true
-      } catch (error) {
-        // whoever died while all were starting will be there again
-        if (this.#options.bearsLosses !== true || !isDead(error)) throw error
-      }
+  async #tryToStart(): Promise<void> {
+    this.#lostMs = undefined
+    try {
+      await this.#startAll()
+      this.#hasStarted = this.#options.bearsLosses !== true || this.#lostMs === undefined
+    } catch (error) {
+      // whoever died while all were starting will be there again, or others will
+      if (this.#options.bearsLosses !== true || !isDead(error)) throw error
     }
   }
 
@@ -111,7 +124,7 @@ export class CrewOfSites implements Crew {
     const sinceMs = clock.now()
     while (!this.#isEnding && !this.#isQuiet) {
       const ms = Math.max(lookMs, Math.min(lookMaxMs, (clock.now() - sinceMs) / 100))
-      await new Promise((resolve) => setTimeout(resolve, ms))
+      await pause(ms)
     }
   }
 
@@ -158,12 +171,20 @@ export class CrewOfSites implements Crew {
    * Moves executors between sites; those that stay where they are go on, and fail what they had under way with those that move. Sites without any
    * are let go. `left` is called when they have left where they were and have begun nowhere yet. To be called again only when it is done.
    */
-  async place(placings: readonly Placing[], left: () => void): Promise<void> {
-    await this.#starting?.catch(() => undefined) // whoever asked for the start is told
+  place(placings: readonly Placing[], left: () => void): Promise<void> {
+    const placed = this.#place(placings, left)
+    this.#placing = placed.catch(() => undefined)
+    return placed
+  }
+
+  async #place(placings: readonly Placing[], left: () => void): Promise<void> {
+    // while all start nobody moves; when that fails, for who was to start was taken away, they move before it is tried again
+    await this.#tried.catch(() => undefined)
     const moved = placings.flatMap(({ site, executors }) => executors.filter((executor) => this.#siteOf(executor) !== site))
     const gone = this.#sites.filter((site) => !placings.some((placing) => placing.site === site))
     if (this.#isEnding || (moved.length === 0 && gone.length === 0)) return
     this.#restarting++
+    this.#areLeaving = true
     try {
       if (this.#isActive) await this.#pause()
       for (const { site, executors } of placings) {
@@ -176,11 +197,11 @@ export class CrewOfSites implements Crew {
       await Promise.all(placings.map(({ site, executors }) => site.adopt(executors).catch(this.#unlessBorne)))
       this.#hasMoved = true
       if (!this.#hasStarted) return
-      for (const executor of moved) this.#deaths.forget(executor)
-      await this.#renew(moved)
-      await this.#all((site) => site.start(site.executors).catch(this.#unlessBorne))
+      this.#areLeaving = false
+      await this.#startAnew([...new Set([...moved, ...this.#toStart.keys()])])
       if (this.#isActive) await this.#all((site) => site.setActive(true).catch(unlessDead))
     } finally {
+      this.#areLeaving = false
       this.#restarting--
     }
   }
@@ -192,7 +213,7 @@ export class CrewOfSites implements Crew {
     const isPending = (): boolean => plan.tasks.some(({ task }) => (cells[layout.head(task) + cell.pending] as number) > 0)
     const startedMs = clock.now()
     await this.#all((site) => site.setActive(false).catch(unlessDead))
-    while (isPending() && clock.now() - startedMs < pauseMs) await new Promise((resolve) => setTimeout(resolve, lookMs))
+    while (isPending() && clock.now() - startedMs < pauseMs) await pause(lookMs)
   }
 
   get #executors(): readonly number[] {
@@ -222,9 +243,14 @@ export class CrewOfSites implements Crew {
     this.#options.onFatal(error)
   }
 
-  async #revive(executors: readonly number[], reason: string): Promise<void> {
-    // who asked for its start is told
-    if (this.#isEnding || !this.#hasStarted) return
+  async #revive(executors: readonly number[], reason: string, isThread: boolean): Promise<void> {
+    if (this.#isEnding) return
+    const restMs = isThread ? Math.max(...executors.map((index) => this.#deaths.restMs(index))) : 0
+    if (!this.#hasStarted) {
+      // who asked for its start is told, unless it had begun
+      this.#lostMs = Math.max(this.#lostMs ?? 0, restMs)
+      return
+    }
     for (const index of executors) {
       const error = this.#deaths.note(index, reason)
       if (error === undefined) continue
@@ -233,21 +259,32 @@ export class CrewOfSites implements Crew {
     }
     this.#restarting++
     try {
-      for (const index of executors) this.#deaths.forget(index)
-      await this.#renew(executors)
-      if (this.#isEnding) return
-      await this.#all(async (site) => {
-        const own = executors.filter((index) => site.executors.includes(index))
-        if (own.length === 0) return
-        await site.start(own)
-        if (this.#isActive) await site.setActive(true)
-      })
+      await this.#startAnew(executors, restMs)
     } catch (error) {
-      // one that died again is started anew again
-      if (!this.#isEnding && !isDead(error)) this.#fatal(executorFailed(error))
+      if (!this.#isEnding) this.#fatal(executorFailed(error))
     } finally {
       this.#restarting--
     }
+  }
+
+  /** Fresh lanes first, then lost trees, then the executors themselves: those of them that nobody else has begun to start since. */
+  async #startAnew(executors: readonly number[], restMs = 0): Promise<void> {
+    const ours = Symbol('start')
+    for (const index of executors) this.#toStart.set(index, ours)
+    if (this.#areLeaving) return
+    for (const index of executors) this.#deaths.forget(index)
+    await this.#renew(executors)
+    if (restMs > 0) await pause(restMs)
+    if (this.#isEnding || this.#areLeaving) return
+    const due = executors.filter((index) => this.#toStart.get(index) === ours)
+    for (const index of due) this.#toStart.delete(index)
+    await this.#all(async (site) => {
+      const own = due.filter((index) => site.executors.includes(index))
+      if (own.length === 0) return
+      // one that died again is started anew again
+      await site.start(own).catch(unlessDead)
+      if (this.#isActive) await site.setActive(true).catch(unlessDead)
+    })
   }
 
   async #renew(executors: readonly number[]): Promise<void> {
@@ -256,6 +293,11 @@ export class CrewOfSites implements Crew {
     // only now, for until then any of them could still hand a part of anyone's tree to the dead one
     await this.#all((site) => site.lose(executors).catch(unlessDead))
   }
+}
+
+/** Holds no process that has nothing else to do. */
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function parted<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {

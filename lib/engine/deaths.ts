@@ -7,6 +7,11 @@ import type { Plan } from '../topology/plan.ts'
 import { CellLayout, cell } from './cells.ts'
 import type { CrewOptions } from './run.ts'
 
+/** One that dies is started anew at once, but not again and again: after 1, 2, 4 ... 30 s when it has died before within this time. */
+const diedWithinMs = 60_000
+const rest = { firstMs: 1_000, maxMs: 30_000 }
+const timesMax = 10
+
 type Counters = Readonly<Record<string, number>>
 
 export class Deaths {
@@ -19,6 +24,8 @@ export class Deaths {
   readonly #countedBefore = new Map<number, Counters>()
   readonly #options: CrewOptions
   readonly #areBorne: boolean
+  /** by executor, when its thread died of late */
+  readonly #times = new Map<number, readonly number[]>()
 
   /** `areBorne`: however many die, and whenever, the run goes on. */
   constructor(options: CrewOptions, areBorne = false) {
@@ -43,6 +50,15 @@ export class Deaths {
       tuple: undefined,
     })
     return undefined
+  }
+
+  /** The thread of an executor died: how long it is to wait before it is started anew, where as many as it takes are. */
+  restMs(index: number): number {
+    if (!this.#areBorne) return 0
+    const now = this.#options.clock.now()
+    const before = (this.#times.get(index) ?? []).filter((ms) => now - ms < diedWithinMs)
+    this.#times.set(index, [...before, now].slice(-timesMax))
+    return before.length === 0 ? 0 : Math.min(rest.maxMs, rest.firstMs * 2 ** (before.length - 1))
   }
 
   /** What the dead executor said of itself no longer holds. */

@@ -40,7 +40,8 @@ export interface SiteState {
 /** What a site tells without being asked. */
 export interface SiteEars {
   said(word: Word): void
-  died(executors: readonly number[], reason: string): void
+  /** `of` what: of their own thread each, or of their process, which is another's to look after. */
+  died(executors: readonly number[], reason: string, of: 'thread' | 'process'): void
 }
 
 /** The words of a run with so many executors; `relay`, one more to wake than there are executors, is whoever moves frames to other processes. */

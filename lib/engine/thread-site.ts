@@ -167,7 +167,7 @@ export class ThreadSite implements Site {
     const thread = new Thread(data, {
       message: (message) => ears.said(message),
       // one that was dropped is no loss
-      died: (reason) => this.#threads.get(index) === thread && ears.died([index], reason),
+      died: (reason) => this.#threads.get(index) === thread && ears.died([index], reason, 'thread'),
     })
     return thread
   }

@@ -189,6 +189,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
           counts: nimbus.counts,
           cluster: clusterOf(seen, nimbus.blacklist, version),
           topologies: records.map((record) => summaryOf(record, seen)),
+          workers: new Map(records.map((record) => [record.name, descriptionOf(record, seen, new Map()).workers])),
           components: nimbus.isLeading
             ? await countsOfAll(hosts, schedule, seen.known, records)
             : new Map<string, ReadonlyMap<string, Counts>>(),

@@ -1,6 +1,6 @@
 /** Figures of a cluster in the text format of Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 import type { NimbusCounts } from './nimbus.ts'
-import type { ClusterSummary, Counts, TopologySummary } from './views.ts'
+import type { ClusterSummary, Counts, TopologyDescription, TopologySummary } from './views.ts'
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 
@@ -9,15 +9,19 @@ export interface Figures {
   readonly counts: NimbusCounts
   readonly cluster: ClusterSummary
   readonly topologies: readonly TopologySummary[]
+  /** by topology */
+  readonly workers: ReadonlyMap<string, TopologyDescription['workers']>
   /** by topology, then by component */
   readonly components: ReadonlyMap<string, ReadonlyMap<string, Counts>>
 }
 
-export function metricsOf({ isLeading, counts, cluster, topologies, components }: Figures): string {
+export function metricsOf({ isLeading, counts, cluster, topologies, workers, components }: Figures): string {
   const byTopology = (value: (topology: TopologySummary) => number): readonly Sample[] =>
     topologies.map((topology) => [{ topology: topology.name }, value(topology)])
   const byHost = (value: (host: ClusterSummary['supervisors'][number]) => number): readonly Sample[] =>
     cluster.supervisors.map((host) => [{ supervisor: host.id, host: host.host }, value(host)])
+  const byWorker = (value: (worker: TopologyDescription['workers'][number]) => number): readonly Sample[] =>
+    [...workers].flatMap(([topology, all]) => all.map((worker): Sample => [{ topology, worker: String(worker.id) }, value(worker)]))
   const byComponent = (key: keyof Counts): readonly Sample[] =>
     [...components].flatMap(([topology, all]) => [...all].map(([component, one]): Sample => [{ topology, component }, one[key]]))
   const once = (value: number): readonly Sample[] => [[{}, value]]
@@ -76,6 +80,18 @@ export function metricsOf({ isLeading, counts, cluster, topologies, components }
       'gauge',
       'since it was deployed',
       byTopology(({ uptimeS }) => uptimeS),
+    ),
+    metric(
+      'squall_worker_restarts_total',
+      'counter',
+      'how often a worker was started again where it is',
+      byWorker(({ restarts }) => restarts),
+    ),
+    metric(
+      'squall_worker_executor_restarts_total',
+      'counter',
+      'executors of a worker that died and were started anew',
+      byWorker(({ executorRestarts }) => executorRestarts),
     ),
     ...counters.map((key) =>
       metric(

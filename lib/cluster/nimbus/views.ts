@@ -45,6 +45,8 @@ export const TopologyDescription = TopologySummary.extend({
       executors: z.array(z.int()),
       state: z.enum(['starting', 'running', 'waiting', 'failing', 'stopping', 'ended']),
       restarts: z.int(),
+      /** executors of it that died and were started anew */
+      executorRestarts: z.int(),
       /** names its log: GET /v1/logs/{log} */
       log: z.string().optional(),
       error: z.object({ code: z.string(), message: z.string(), atMs: z.number() }).optional(),
@@ -144,7 +146,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
           const record = known.workers.get(`${name}/${worker}`)?.record
           const current = record?.id === id && record.incarnation === incarnation ? record : undefined
           const host = known.supervisors.get(supervisor)?.record.host ?? record?.host ?? supervisor
-          const { pid, state = 'starting', restarts = 0, log, error } = current ?? {}
+          const { pid, state = 'starting', restarts = 0, executorRestarts = 0, log, error } = current ?? {}
           return {
             id: worker,
             supervisor,
@@ -152,6 +154,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
             executors,
             state,
             restarts,
+            executorRestarts,
             ...(pid !== undefined && { pid }),
             ...(log !== undefined && { log }),
             ...(error !== undefined && { error }),
@@ -215,9 +218,10 @@ function lastEnd({ name, id }: TopologyRecord, known: Known): string | undefined
 /** Workers of a run that is over, for their logs. */
 function endedIn({ name, id }: TopologyRecord, known: Known): TopologyDescription['workers'] {
   return [...known.workers.values()].flatMap(({ record }) => {
-    const { worker, supervisor, host, restarts, log } = record
+    const { worker, supervisor, host, restarts, executorRestarts = 0, log } = record
     if (record.name !== name || record.id !== id) return []
-    return [{ id: worker, supervisor, host, executors: [], state: 'ended' as const, restarts, ...(log !== undefined && { log }) }]
+    const counts = { restarts, executorRestarts }
+    return [{ id: worker, supervisor, host, executors: [], state: 'ended' as const, ...counts, ...(log !== undefined && { log }) }]
   })
 }
 

@@ -23,7 +23,7 @@ import type { SocketsOptions } from '../worker/sockets.ts'
 import { readPart, replaceWhole, sizeOf } from './files.ts'
 import type { Processes, RunningWorker, WorkerEars, WorkerSpec } from './processes.ts'
 
-const Ready = z.object({ kind: z.literal('ready'), port: z.int().min(1).max(65_535), session: z.string() })
+const Ready = z.object({ kind: z.literal('ready'), port: z.int().min(1).max(65_535) })
 
 /** What finds a worker again. */
 const Saved = z.object({ pid: z.int().min(1), started: z.string(), url: z.string() })

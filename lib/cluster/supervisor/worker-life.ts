@@ -47,6 +47,8 @@ const largeBeatsMax = 3
 const snapshotMs = 5_000
 const snapshotsMax = 16
 const messageMax = 4_000
+/** What a record has room for. */
+const restartsMax = 1_000_000
 
 type State = 'fetching' | 'starting' | 'running' | 'waiting' | 'failing' | 'stopping' | 'gone'
 
@@ -105,6 +107,9 @@ export class WorkerLife {
   /** starts that failed for want of code, in a row */
   #misses = 0
   #restarts: number
+  #executorRestarts: number
+  /** deaths of executors that its process has told of, if it has; what it had before an earlier supervisor ended is counted already */
+  #toldDeaths: number | undefined
   #error: Failure | undefined
   /** why we ended its process, if we did */
   #verdict: Failure | undefined
@@ -129,6 +134,7 @@ export class WorkerLife {
     this.place = place
     this.log = log
     this.#restarts = before?.restarts ?? 0
+    this.#executorRestarts = before?.executorRestarts ?? 0
     this.#error = before?.error
     this.#startedMs = before?.startedAtMs ?? schedule.date()
     this.gone = new Promise((resolve) => (this.#tellGone = resolve))
@@ -162,6 +168,7 @@ export class WorkerLife {
       ...(this.#process !== undefined && { pid: this.#process.pid, url: this.#process.url }),
       log,
       restarts: this.#restarts,
+      ...(this.#executorRestarts > 0 && { executorRestarts: this.#executorRestarts }),
       ...(this.#error !== undefined && { error: this.#error }),
       startedAtMs: this.#startedMs,
     }
@@ -236,6 +243,7 @@ export class WorkerLife {
       this.#misses = 0
       this.#startedMs = schedule.date()
       this.#become('starting')
+      this.#toldDeaths = 0
       const early = { isHere: false, end: undefined as string | undefined }
       this.#launching = processes.start(what, {
         said: (words) => this.#said(words),
@@ -286,7 +294,14 @@ export class WorkerLife {
     }
   }
 
-  #beat({ state, positions, epoch, rssBytes }: FromWorker & { kind: 'beat' }): void {
+  #beat({ state, positions, epoch, rssBytes, executors = { deaths: 0 } }: FromWorker & { kind: 'beat' }): void {
+    const deaths = executors.deaths - (this.#toldDeaths ?? executors.deaths)
+    this.#toldDeaths = executors.deaths
+    if (deaths > 0) {
+      this.#executorRestarts = Math.min(this.#executorRestarts + deaths, restartsMax)
+      if (executors.last !== undefined) this.#error = executors.last
+      this.#options.changed()
+    }
     if (state === 'running' && this.#state === 'starting' && this.#process !== undefined) this.#become('running')
     // until its executors have started they say nothing of where they are, and what was known before holds
     if (Object.keys(positions).length > 0) this.#knowsPositions = true

@@ -75,7 +75,13 @@ const FromWorker = z.discriminatedUnion('kind', [
     state: z.enum(['starting', 'running', 'stopping']),
     positions: Positions,
     rssBytes: z.number(),
-    links: z.int(),
+    /** how many executors have died in this process, and of what the last one */
+    executors: z
+      .object({
+        deaths: z.int().min(0),
+        last: z.object({ code: z.string().max(100), message: z.string().max(4_000), atMs: z.number() }).optional(),
+      })
+      .optional(),
   }),
   z.object({ kind: z.literal('over'), outcome: Outcome }),
   z.object({ kind: z.literal('snapshot'), id: z.int(), snapshot: z.unknown() }),

@@ -43,9 +43,8 @@ async function main(file: string): Promise<void> {
   }
   // its supervisor may come before the bundle has been read
   let part: Worker | undefined
-  const opening = Worker.open(launch, peers, tell).then((opened) => (part = opened))
   const beat = (): void => {
-    const unread = { epoch: 0, state: 'starting', positions: {}, links: 0 } as const
+    const unread = { epoch: 0, state: 'starting', positions: {} } as const
     tell(part?.beat() ?? { kind: 'beat', pid: process.pid, rssBytes: process.memoryUsage.rss(), ...unread })
   }
   const failed = (error: unknown): void => {
@@ -55,6 +54,7 @@ async function main(file: string): Promise<void> {
     // its supervisor says that it has heard it by ending it
     setTimeout(() => process.exit(1), heardMs)
   }
+  const opening = Worker.open(launch, peers, { tell, failed }).then((opened) => (part = opened))
   opening.catch(failed)
 
   const open = (connection: Connection, path: string): void => {
@@ -85,7 +85,7 @@ async function main(file: string): Promise<void> {
   })
   setInterval(beat, beatMs)
   endUnlessNoted()
-  process.send?.({ kind: 'ready', port: sockets.port, session })
+  process.send?.({ kind: 'ready', port: sockets.port })
 
   async function obey(opened: Worker, connection: Connection, words: ToWorker): Promise<void> {
     switch (words.kind) {

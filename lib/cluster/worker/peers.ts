@@ -121,10 +121,6 @@ export class Peers {
     return [...this.#peers.values()].filter(({ worker }) => this.#places.has(worker))
   }
 
-  get connected(): number {
-    return [...this.#peers.values()].filter(({ link }) => link.isConnected).length
-  }
-
   peer(worker: number): Peer {
     const known = this.#peers.get(worker)
     if (known !== undefined) return known

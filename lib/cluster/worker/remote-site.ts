@@ -122,7 +122,7 @@ export class RemoteSite implements Site {
     this.#rejectAll(reason)
     // it may have been told of an older assignment than this one has
     void this.#ask(this.#adoption).catch(() => undefined)
-    this.#options.ears.died(this.executors, reason)
+    this.#options.ears.died(this.executors, reason, 'process')
   }
 
   /** The worker is placed nowhere any more, and ends: what it has not answered after a while it never will. */
@@ -161,7 +161,7 @@ export class RemoteSite implements Site {
         this.#options.ears.said({ kind: 'counters', counters: new Map(words.counters) })
         break
       case 'died':
-        this.#options.ears.died(words.executors, words.reason)
+        this.#options.ears.died(words.executors, words.reason, 'thread')
         break
       case 'rests':
         // what it said before it did what it was told last may no longer hold: after that is what comes after its answer

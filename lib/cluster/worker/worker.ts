@@ -8,33 +8,26 @@
  * Its supervisor connects to `/control` and says what the assignment is; when that connection ends, the worker goes on as it is. Other workers connect to
  * `/link`. The worker that has executor 0 is the lead: it has the run, and the others' executors are sites of its crew.
  */
-import { pathToFileURL } from 'node:url'
 import { CellLayout } from '../../engine/cells.ts'
 import { CrewOfSites } from '../../engine/crew-of-sites.ts'
 import { ErrorLog } from '../../engine/error-log.ts'
 import { startRunWith } from '../../engine/run.ts'
 import type { CrewOptions } from '../../engine/run.ts'
-import type { Run, RunResult, Runnable } from '../../engine/run-types.ts'
-import { sharedWords } from '../../engine/site.ts'
-import type { Site, SiteEars } from '../../engine/site.ts'
-import { ThreadSite } from '../../engine/thread-site.ts'
-import type { ThreadSiteOptions } from '../../engine/thread-site.ts'
-import type { Prelude, SharedWords } from '../../engine/thread-messages.ts'
+import type { Run, RunResult } from '../../engine/run-types.ts'
+import type { Site } from '../../engine/site.ts'
 import { SquallError, inShort } from '../../errors.ts'
-import { libraryUrl } from '../../std/library.ts'
-import { anySeed } from '../../std/random.ts'
+import { realClock } from '../../std/clock.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
-import type { Plan } from '../../topology/plan.ts'
 import { importTopology } from '../../topology/load/load.ts'
 import { draftOf } from '../../topology/draft.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
-import type { KeptElsewhere } from '../state/in-thread.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
+import { ExecutorDeaths } from './executor-deaths.ts'
 import { messageKinds, cellsOf } from './frames.ts'
 import type { Peer, Peers } from './peers.ts'
-import { Relay } from './relay.ts'
 import { RemoteSite } from './remote-site.ts'
-import { positionsOf, tasksOf } from './site-cells.ts'
+import { Share } from './share.ts'
+import type { Counts } from './share.ts'
 import { SiteHost } from './site-host.ts'
 import { wordsFrom } from './words.ts'
 
@@ -43,24 +36,34 @@ const leadMs = 1_500
 /** An error that comes again is told in full so often, and counted meanwhile. */
 const errorsMs = 60_000
 
+/** Whoever has the process. */
+interface WorkerEars {
+  /** for its supervisor */
+  readonly tell: (words: FromWorker) => void
+  /** The process is to end. */
+  readonly failed: (error: SquallError) => void
+}
+
 export class Worker {
   readonly #launch: Launch
   readonly #definition: TopologyDefinition
   readonly #peers: Peers
-  readonly #tell: (words: FromWorker) => void
+  readonly #ears: WorkerEars
+  readonly #deaths: ExecutorDeaths
   #assignment: Assignment | undefined
   #part: Lead | Member | undefined
   #state: 'starting' | 'running' | 'stopping' = 'starting'
 
-  private constructor(launch: Launch, definition: TopologyDefinition, peers: Peers, tell: (words: FromWorker) => void) {
+  private constructor(launch: Launch, definition: TopologyDefinition, peers: Peers, ears: WorkerEars) {
     this.#launch = launch
     this.#definition = definition
     this.#peers = peers
-    this.#tell = tell
+    this.#ears = ears
+    this.#deaths = new ExecutorDeaths(realClock, ears.failed)
   }
 
-  static async open(launch: Launch, peers: Peers, tell: (words: FromWorker) => void): Promise<Worker> {
-    return new Worker(launch, await importTopology(launch.module), peers, tell)
+  static async open(launch: Launch, peers: Peers, ears: WorkerEars): Promise<Worker> {
+    return new Worker(launch, await importTopology(launch.module), peers, ears)
   }
 
   /** What its supervisor says; an older one than is known says nothing, the same again may know where more workers are. */
@@ -86,7 +89,7 @@ export class Worker {
       state: this.#state,
       positions: this.#part?.positions ?? {},
       rssBytes: process.memoryUsage.rss(),
-      links: this.#peers.connected,
+      executors: this.#deaths.said,
     }
   }
 
@@ -97,119 +100,11 @@ export class Worker {
   async #join(assignment: Assignment, positions: Positions): Promise<void> {
     const place = assignment.workers.find(({ worker }) => worker === this.#launch.worker)
     if (place === undefined) return
-    const share = new Share(this.#launch, this.#definition, assignment, positions, this.#peers)
-    this.#part = place.executors.includes(0) ? new Lead(share, (outcome) => this.#tell({ kind: 'over', outcome })) : new Member(share)
+    const share = new Share(this.#launch, this.#definition, assignment, positions, this.#peers, this.#deaths)
+    this.#part = place.executors.includes(0) ? new Lead(share, (outcome) => this.#ears.tell({ kind: 'over', outcome })) : new Member(share)
     await this.#part.begin()
-    this.#state = 'running'
-  }
-}
-
-/** Where the tasks of a run count. */
-interface Counts {
-  readonly plan: Plan
-  readonly layout: CellLayout
-  readonly cells: Float64Array
-  readonly placement: readonly number[]
-}
-
-/** What lead and members have in common: the executors here, and the way to the others. */
-class Share {
-  readonly launch: Launch
-  readonly definition: TopologyDefinition
-  readonly positions: Positions
-  readonly peers: Peers
-  readonly words: SharedWords
-  readonly relay: Relay
-  /** by executor: the last assignment that places it here */
-  readonly #fences: BigInt64Array
-  assignment: Assignment
-  here: readonly number[]
-  readonly #workerOf = new Map<number, number>()
-
-  constructor(launch: Launch, definition: TopologyDefinition, assignment: Assignment, positions: Positions, peers: Peers) {
-    this.launch = launch
-    this.definition = definition
-    this.assignment = assignment
-    this.positions = positions
-    this.peers = peers
-    this.words = sharedWords(assignment.executors)
-    this.#fences = new BigInt64Array(new SharedArrayBuffer(8 * assignment.executors))
-    this.fence(assignment)
-    this.place(assignment)
-    this.here = assignment.workers.find(({ worker }) => worker === launch.worker)?.executors ?? []
-    this.relay = new Relay({
-      words: this.words,
-      executors: assignment.executors,
-      here: () => this.here,
-      linkTo: (executor) => peers.peer(this.workerOf(executor)),
-      links: () => peers.present,
-    })
-  }
-
-  /** The worker with executor 0. */
-  get lead(): number {
-    return this.workerOf(0)
-  }
-
-  readonly workerOf = (executor: number): number => this.#workerOf.get(executor) as number
-
-  readonly placed = (workers: readonly number[]): void => {
-    workers.forEach((worker, executor) => this.#workerOf.set(executor, worker))
-  }
-
-  place({ workers }: Assignment): void {
-    for (const { worker, executors } of workers) for (const executor of executors) this.#workerOf.set(executor, worker)
-  }
-
-  readonly have = (executors: readonly number[]): void => {
-    this.here = executors
-    this.relay.moved()
-  }
-
-  /** Where the spouts here would go on. */
-  positionsOf(counts: Counts | undefined): Positions {
-    if (counts === undefined) return {}
-    const { plan, layout, cells, placement } = counts
-    return positionsOf(plan, layout, cells, tasksOf(placement, this.here))
-  }
-
-  get runnable(): Runnable {
-    const { module, topology: name } = this.launch
-    return { definition: this.definition, module: pathToFileURL(module).href, name }
-  }
-
-  threads(options: Omit<ThreadSiteOptions, 'words' | 'here' | 'ears' | 'seed' | 'relay'>, ears: SiteEars): ThreadSite {
-    const { words, here, relay } = this
-    return new ThreadSite({ ...options, words, here, relay, ears, seed: anySeed, prelude: this.#prelude(options.plan) })
-  }
-
-  /** The executors here write as of this assignment, and those elsewhere as of the last that placed them here: whoever has them now is later. */
-  fence({ fence, workers }: Assignment): void {
-    const place = workers.find(({ worker }) => worker === this.launch.worker)
-    for (const executor of place?.executors ?? []) Atomics.store(this.#fences, executor, BigInt(fence))
-  }
-
-  #prelude({ config: { stateCopies: copies } }: Plan): Prelude | undefined {
-    const { topology: of, config, homeFile, token, tls } = this.launch
-    const root = config['stateDir']
-    if (typeof root !== 'string' || homeFile === undefined) return undefined
-    const data: KeptElsewhere = { of, copies, root, homeFile, token, tls, epochs: this.#fences }
-    return { module: libraryUrl('cluster/state/in-thread'), data }
-  }
-
-  /** Tuples and pressure are the relay's; anything else is for whoever is at this end. */
-  hear(peer: Peer, part: { heard(peer: Peer, message: Uint8Array): void; renewed(peer: Peer): void }): void {
-    peer.ears = {
-      message: (message) => {
-        const [kind] = message
-        if (kind === messageKinds.tuples || kind === messageKinds.credit) this.relay.receive(message)
-        else part.heard(peer, message)
-      },
-      renewed: () => {
-        this.relay.renewed(new Set([...this.#workerOf].flatMap(([executor, worker]) => (worker === peer.worker ? [executor] : []))))
-        part.renewed(peer)
-      },
-    }
+    // it may have been told to stop meanwhile
+    if (this.#state === 'starting') this.#state = 'running'
   }
 }
 
@@ -223,7 +118,10 @@ class Lead {
   #newSite: (worker: number, executors: readonly number[]) => RemoteSite = () => {
     throw new Error('there is no run yet')
   }
-  #changing: Promise<void> = Promise.resolve()
+  /** settles when there is a crew: who runs what can change before all have started */
+  #made: () => void = () => undefined
+  #changing: Promise<void> = new Promise((resolve) => (this.#made = resolve))
+  #activating: Promise<void> = Promise.resolve()
   #counts: Counts | undefined
   #isActive: boolean
 
@@ -236,7 +134,7 @@ class Lead {
   begin(): Promise<void> {
     const begun = this.#begin()
     // whoever asked for it is told when it cannot begin
-    this.#changing = begun.catch(() => undefined)
+    this.#activating = begun.catch(() => undefined)
     return begun
   }
 
@@ -244,7 +142,7 @@ class Lead {
     const { assignment, positions, launch, runnable, relay } = this.#share
     void relay.run()
     const errors = new ErrorLog({ level: 'info' })
-    const run = await startRunWith((options) => Promise.resolve(this.#made(options)), runnable, {
+    const run = await startRunWith((options) => Promise.resolve(this.#crewOf(options)), runnable, {
       params: launch.params,
       config: launch.config,
       executors: assignment.executors,
@@ -268,15 +166,15 @@ class Lead {
     this.#share.assignment = assignment
     this.#share.fence(assignment)
     for (const worker of this.#sites.keys()) if (!assignment.workers.some((place) => place.worker === worker)) this.#remote(worker)?.leave()
-    this.#changing = this.#changing.then(async () => {
-      if (this.#share.assignment !== assignment) return
-      await this.#place(assignment)
-      // those that were taken away before the run has begun need not begin
+    const isOutdated = (): boolean => this.#share.assignment !== assignment
+    this.#changing = this.#changing.then(() => (isOutdated() ? undefined : this.#place(assignment)))
+    this.#activating = Promise.all([this.#activating, this.#changing]).then(async () => {
       const { isActive } = assignment
-      if (isActive !== this.#isActive) await (isActive ? this.run?.activate() : this.run?.deactivate())
+      if (isOutdated() || isActive === this.#isActive) return
       this.#isActive = isActive
+      await (isActive ? this.run?.activate() : this.run?.deactivate())
     })
-    return this.#changing
+    return this.#activating
   }
 
   async stop(drainMs: number): Promise<void> {
@@ -288,7 +186,7 @@ class Lead {
     return this.#share.positionsOf(this.#counts)
   }
 
-  #made(options: CrewOptions): CrewOfSites {
+  #crewOf(options: CrewOptions): CrewOfSites {
     const { words, assignment, launch, peers, workerOf } = this.#share
     const { plan, placement, cells } = options
     this.#counts = { plan, layout: new CellLayout(plan), cells, placement }
@@ -311,6 +209,7 @@ class Lead {
         return [...this.#sites.values()]
       },
     })
+    this.#made()
     return this.#crew
   }
 

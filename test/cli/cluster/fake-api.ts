@@ -101,7 +101,19 @@ export const words: TopologyDescription = {
   uptimeS: 62,
   executors: 2,
   tasks: 3,
-  workers: [{ id: 0, supervisor: 'h1', host: '10.0.0.1', pid: 4711, executors: [0, 1], state: 'running', restarts: 0, log: 'aa' }],
+  workers: [
+    {
+      id: 0,
+      supervisor: 'h1',
+      host: '10.0.0.1',
+      pid: 4711,
+      executors: [0, 1],
+      state: 'running',
+      restarts: 0,
+      executorRestarts: 0,
+      log: 'aa',
+    },
+  ],
   components: [
     { id: 'lines', kind: 'spout', tasks: 1, counts: { ...counts, emitted: 1_200, acked: 1_000, pending: 200 } },
     { id: 'count', kind: 'bolt', tasks: 2, counts: { ...counts, executed: 1_100, acked: 1_100 } },

@@ -138,6 +138,15 @@ describe('a description', () => {
     )
   })
 
+  test('executors that died', async () => {
+    const [worker] = words.workers
+    const api = await fakeApi({
+      'GET /v1/topologies/words': { ...words, workers: [{ ...worker, executorRestarts: 7 }] },
+      'GET /v1/topologies/words/snapshot': null,
+    })
+    expect((await api.squall('describe', 'words')).stdout).toContain('\nworker 0: executors of it died and were started anew 7 times\n')
+  })
+
   test('what it asks for', async () => {
     const hints = { cpu: 0.25, memoryMb: 0 }
     const asking = { ...words, isolatedHosts: 1, components: words.components.map((component) => ({ ...component, hints })) }

@@ -363,11 +363,14 @@ describe('the API of nimbus', () => {
     await site.cluster.host('a', { url: await supervisorApi() })
     await deployed(site, 't')
     await site.cluster.passing(0)
-    for (const worker of [0, 1]) await site.cluster.say('t', worker, 'running', { log: `log${worker}` })
+    for (const worker of [0, 1])
+      await site.cluster.say('t', worker, 'running', { log: `log${worker}`, ...(worker === 1 && { executorRestarts: 3 }) })
     const { text } = await raw(site.url, 'GET', '/metrics')
     expect(text).toContain('# TYPE squall_nimbus_leading gauge\nsquall_nimbus_leading 1\n')
     expect(text).toContain('squall_supervisor_slots_used{supervisor="a",host="a"} 2\n')
     expect(text).toContain('squall_topology_state{topology="t",state="active"} 1\n')
+    expect(text).toContain('squall_worker_restarts_total{topology="t",worker="0"} 0\n')
+    expect(text).toContain('squall_worker_executor_restarts_total{topology="t",worker="1"} 3\n')
     expect(text).toContain('squall_component_acked_total{topology="t",component="source"} 8\n')
     // each line is a comment or a sample
     expect(

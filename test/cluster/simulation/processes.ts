@@ -176,7 +176,7 @@ export class SimProcess {
   #beatOnce(): void {
     const { pid, state, assignment } = this
     const positions = state === 'running' ? { ...this.positions } : {}
-    this.#say({ kind: 'beat', pid, epoch: assignment?.epoch ?? 0, state, positions, rssBytes: 1, links: 0 })
+    this.#say({ kind: 'beat', pid, epoch: assignment?.epoch ?? 0, state, positions, rssBytes: 1 })
   }
 
   #say(words: FromWorker): void {

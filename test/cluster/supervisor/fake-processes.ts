@@ -13,6 +13,7 @@ export class FakeProcess implements RunningWorker {
   positions: Positions = {}
   epoch = 1
   rssMb = 100
+  executors: (FromWorker & { kind: 'beat' })['executors'] = { deaths: 0 }
   /** says nothing, and hears nothing but SIGKILL */
   hangs = false
   /** does not end when it is asked to */
@@ -68,8 +69,8 @@ export class FakeProcess implements RunningWorker {
   }
 
   beat(): void {
-    const { pid, state, epoch, positions } = this
-    if (!this.hangs) this.say({ kind: 'beat', pid, epoch, state, positions, rssBytes: this.rssMb * 2 ** 20, links: 0 })
+    const { pid, state, epoch, positions, executors } = this
+    if (!this.hangs) this.say({ kind: 'beat', pid, epoch, state, positions, rssBytes: this.rssMb * 2 ** 20, executors })
   }
 
   over(outcome: Partial<Outcome> = {}): void {

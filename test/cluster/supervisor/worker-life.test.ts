@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { WorkerSpec } from '../../../lib/cluster/supervisor/processes.ts'
+import type { FoundWorker, WorkerSpec } from '../../../lib/cluster/supervisor/processes.ts'
 import { WorkerLife } from '../../../lib/cluster/supervisor/worker-life.ts'
 import type { LifeOptions } from '../../../lib/cluster/supervisor/worker-life.ts'
 import type { Assignment, Outcome, Positions } from '../../../lib/cluster/worker/assignment.ts'
@@ -122,6 +122,32 @@ describe('a worker', () => {
     expect(processes.all).toHaveLength(5)
     await passing(schedule, one.stop(0))
     expect(one.state).toBe('gone')
+  })
+
+  test('tells how often executors of it died, in all its processes, and of what the last one', async () => {
+    const one = await running()
+    const died = (message: string): object => ({ code: 'executor-died', message, atMs: 7 })
+    const tell = async (deaths: number, message: string): Promise<void> => {
+      processes.last.executors = { deaths, last: { code: 'executor-died', message, atMs: 7 } }
+      await schedule.advance(1_000)
+    }
+    expect(one.record).not.toHaveProperty('executorRestarts')
+    await tell(2, 'too much')
+    expect(one.record).toMatchObject({ state: 'running', restarts: 0, executorRestarts: 2, error: died('too much') })
+    processes.last.end('SIGSEGV')
+    await schedule.advance(1_000)
+    expect(one.record).toMatchObject({ restarts: 1, executorRestarts: 2, error: { code: 'worker-ended' } })
+    await tell(1, 'again')
+    expect(one.record).toMatchObject({ restarts: 1, executorRestarts: 3, error: died('again') })
+    // the next supervisor of the host goes on from there
+    const before = one.record
+    await one.release()
+    const next = life({ before })
+    next.takeOver(processes.find('/f', 'secret') as FoundWorker)
+    await schedule.advance(2_000)
+    expect(next.record).toMatchObject({ executorRestarts: 3 })
+    await tell(3, 'and again')
+    expect(next.record).toMatchObject({ executorRestarts: 5, error: died('and again') })
   })
 
   test('that dies now and then is never failing', async () => {

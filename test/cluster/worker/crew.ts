@@ -29,6 +29,9 @@ export interface CrewOptions {
 
 export class WorkerCrew {
   readonly outcome: Promise<Outcome>
+  /** the first that has ended by itself, and why */
+  readonly ended: Promise<{ worker: number; reason: string }>
+  #tellEnded: (end: { worker: number; reason: string }) => void = () => undefined
   readonly #options: CrewOptions
   readonly #posts: Post[]
   /** that were taken away, and end in their own time */
@@ -47,6 +50,7 @@ export class WorkerCrew {
     this.#isActive = options.isResting !== true
     this.#posts = options.placing.map((executors) => ({ incarnation: 1, executors, worker: undefined }))
     this.outcome = new Promise((resolve) => (this.#over = resolve))
+    this.ended = new Promise((resolve) => (this.#tellEnded = resolve))
   }
 
   static async start(options: CrewOptions): Promise<WorkerCrew> {
@@ -156,7 +160,7 @@ export class WorkerCrew {
     }
     post.worker = await nodeProcesses.start(
       { launch, folder: own, logFile: join(own, 'worker.log'), heapMb: undefined, environment: [] },
-      { said: (words) => this.#hear(words), ended: () => undefined },
+      { said: (words) => this.#hear(words), ended: (reason) => this.#tellEnded({ worker, reason }) },
     )
   }
 

@@ -110,6 +110,13 @@ test('a worker that is taken away and placed anew while executors move is anothe
   expect(await crew.outcome).toMatchObject({ state: 'finished', acked: 9 })
 })
 
+test('a worker whose executors die again and again ends, and says of what', async () => {
+  crew = await WorkerCrew.start({ folder, file: 'test/fixtures/threads/dying.mjs', params: {}, placing: [[0], [1]] })
+  const { worker, reason } = await crew.ended
+  expect(worker).toBe(1)
+  expect(reason).toMatch(/executors of this worker died 5 times within a minute, the last time executor 1: its thread ended/)
+})
+
 test.each([0, 1])('when worker %i is killed, what it had under way is done again', async (victim) => {
   const two = await start('topologies/word-count.ts', [[0], [1]])
   await two.until(({ totals }) => totals.acked > lines / 10)
