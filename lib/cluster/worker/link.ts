@@ -34,8 +34,8 @@ export interface LinkEars {
   message(message: Uint8Array): void
   /** The other side is another process than before: all that was sent to the old one and not acknowledged is lost, and so is what it sent. */
   renewed(): void
-  /** The link has a connection, or has none. */
-  changed(isConnected: boolean): void
+  /** There is a connection anew, or the other side has more of what it was sent: who held something back may look whether there is room. */
+  moved(): void
   /** The other side said what no worker says; its connection is closed. */
   broken(error: unknown): void
 }
@@ -96,7 +96,7 @@ export class Link {
     }
     connection.onClose = () => this.#lose(connection)
     for (let at = this.#head; at < this.#unacknowledged.length; at++) connection.send(this.#unacknowledged[at] as Uint8Array)
-    this.#ears.changed(true)
+    this.#ears.moved()
   }
 
   /** Goes over this connection or a later one. The bytes must not be changed afterwards. */
@@ -139,8 +139,10 @@ export class Link {
 
   #hear(message: Uint8Array, connection: Connection): void {
     try {
-      if (message[0] === messageKinds.received) this.#acknowledge(receivedOf(message))
-      else {
+      if (message[0] === messageKinds.received) {
+        this.#acknowledge(receivedOf(message))
+        this.#ears.moved()
+      } else {
         this.#received++
         this.#bytesSince += message.length
         if (this.#bytesSince >= acknowledgeBytes) this.#sayReceived()
@@ -180,6 +182,5 @@ export class Link {
   #lose(connection: Connection): void {
     if (this.#connection !== connection) return
     this.#connection = undefined
-    this.#ears.changed(false)
   }
 }

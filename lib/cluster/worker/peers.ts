@@ -57,6 +57,8 @@ export class Peer {
   /** until someone listens, messages wait */
   #ears: PeerEars | undefined
   readonly #waiting: Uint8Array[] = []
+  /** what is to be said of the state of things and has no room now, by what it is of */
+  readonly #states = new Map<number, Uint8Array>()
   #incarnation: number | undefined
 
   constructor(worker: number, session: string, broken: (error: unknown) => void) {
@@ -65,9 +67,10 @@ export class Peer {
       message: (message) => (this.#ears === undefined ? this.#waiting.push(message) : this.#ears.message(message)),
       renewed: () => {
         this.#waiting.length = 0
+        this.#states.clear()
         this.#ears?.renewed()
       },
-      changed: () => undefined,
+      moved: () => this.#sayStates(),
       broken,
     })
   }
@@ -94,6 +97,19 @@ export class Peer {
     const isWell = this.link.isConnected && this.link.unacknowledged < tellMax
     if (isWell) this.link.send(message)
     return isWell
+  }
+
+  /** Arrives, unless the other side's process ends or something newer of the same thing is to be said by the time there is room. */
+  state(of: number, message: Uint8Array): void {
+    this.#states.set(of, message)
+    this.#sayStates()
+  }
+
+  #sayStates(): void {
+    for (const [of, message] of this.#states) {
+      if (!this.tell(message)) return
+      this.#states.delete(of)
+    }
   }
 }
 

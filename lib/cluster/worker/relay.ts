@@ -17,6 +17,7 @@ import type { Rings, SharedWords } from '../../engine/thread-messages.ts'
 import { RingReader, RingWriter } from '../../wire/ring.ts'
 import { creditMessage, creditOf, garbled, laneHeadOf, messageKinds, tuplesHeadBytes, tuplesMessage, wordsMessage } from './frames.ts'
 import type { LaneHead, LaneName } from './frames.ts'
+import type { Words } from './words.ts'
 
 /** Bytes of a lane that may be on their way. One frame always may. */
 const windowBytes: Readonly<Record<LaneName, number>> = { data: 1 << 20, system: 256 << 10 }
@@ -29,6 +30,12 @@ const laneNames = ['data', 'system'] as const
 /** What a relay needs of a link. */
 export interface RelayLink {
   send(message: Uint8Array): void
+}
+
+/** And what it needs to say how things are here. */
+interface StateLink {
+  /** What is `of` an executor, as it is now: a newer state may take its place. */
+  state(of: number, message: Uint8Array): void
 }
 
 interface LaneOut {
@@ -55,7 +62,7 @@ export interface RelayOptions {
   /** the link to the worker of an executor elsewhere, if there is one now */
   readonly linkTo: (executor: number) => RelayLink | undefined
   /** the links to all other workers */
-  readonly links: () => Iterable<RelayLink>
+  readonly links: () => Iterable<StateLink>
 }
 
 export class Relay implements Connector {
@@ -98,6 +105,9 @@ export class Relay implements Connector {
   /** Executors are here or elsewhere that were not: lanes that do not lead from here to elsewhere, or back, are none. */
   moved(): void {
     const here = new Set(this.#options.here())
+    this.#toldPressure.forEach((_, executor) => {
+      if (!here.has(executor)) this.#toldPressure[executor] = 0
+    })
     for (const lanes of [this.#out, this.#in])
       for (const [key, { head }] of lanes) if (here.has(head.from) === here.has(head.to)) lanes.delete(key)
   }
@@ -263,8 +273,15 @@ export class Relay implements Connector {
       const parked = Atomics.load(words.pressure, executor)
       if ((parked === 0) === (this.#toldPressure[executor] === 0)) continue
       this.#toldPressure[executor] = parked
-      for (const link of this.#options.links()) link.send(wordsMessage({ kind: 'pressure', executor, parked }))
+      for (const link of this.#options.links()) link.state(executor, pressureMessage(executor, parked))
     }
+  }
+
+  /** Says to a process that does not know it which executors here are under pressure. */
+  statePressure(link: StateLink): void {
+    this.#toldPressure.forEach((parked, executor) => {
+      if (parked !== 0) link.state(executor, pressureMessage(executor, parked))
+    })
   }
 
   /** Something waits that nobody will wake the relay for: room in a ring here, or an executor that is under pressure until it is not. */
@@ -295,6 +312,10 @@ export class Relay implements Connector {
       })
     })
   }
+}
+
+function pressureMessage(executor: number, parked: number): Uint8Array {
+  return wordsMessage({ kind: 'pressure', executor, parked } satisfies Words)
 }
 
 /** One lane between two executors has one at each end, whatever its number. */

@@ -14,10 +14,12 @@ import type { Plan } from '../../topology/plan.ts'
 import type { KeptElsewhere } from '../state/in-thread.ts'
 import type { Assignment, Launch, Positions } from './assignment.ts'
 import type { ExecutorDeaths } from './executor-deaths.ts'
-import { messageKinds } from './frames.ts'
+import { cellsOf, messageKinds } from './frames.ts'
 import type { Peer, Peers } from './peers.ts'
 import { Relay } from './relay.ts'
 import { positionsOf, tasksOf } from './site-cells.ts'
+import { wordsFrom } from './words.ts'
+import type { Words } from './words.ts'
 
 /** Where the tasks of a run count. */
 export interface Counts {
@@ -128,17 +130,37 @@ export class Share {
   }
 
   /** Tuples and pressure are the relay's; anything else is for whoever is at this end. */
-  hear(peer: Peer, part: { heard(peer: Peer, message: Uint8Array): void; renewed(peer: Peer): void }): void {
+  hear(peer: Peer, part: Part): void {
     peer.ears = {
       message: (message) => {
         const [kind] = message
         if (kind === messageKinds.tuples || kind === messageKinds.credit) this.relay.receive(message)
-        else part.heard(peer, message)
+        else if (kind === messageKinds.cells) part.heardCells(peer, cellsOf(message))
+        else this.#heard(peer, wordsFrom(message), part)
       },
       renewed: () => {
         this.relay.renewed(new Set([...this.#workerOf].flatMap(([executor, worker]) => (worker === peer.worker ? [executor] : []))))
+        this.relay.statePressure(peer)
         part.renewed(peer)
       },
     }
+    this.relay.statePressure(peer)
   }
+
+  #heard(peer: Peer, words: Words, part: Part): void {
+    if (words.kind !== 'pressure') {
+      part.heard(peer, words)
+      return
+    }
+    // what comes late of an executor that has left its worker would never be taken back
+    const worker = this.#workerOf.get(words.executor)
+    if (worker === undefined || worker === peer.worker) this.relay.pressed(words.executor, words.parked)
+  }
+}
+
+/** Who hears what other workers say, besides the relay. */
+interface Part {
+  heard(peer: Peer, words: Words): void
+  heardCells(peer: Peer, cells: Float64Array): void
+  renewed(peer: Peer): void
 }

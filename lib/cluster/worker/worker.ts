@@ -23,13 +23,12 @@ import { draftOf } from '../../topology/draft.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
 import { ExecutorDeaths } from './executor-deaths.ts'
-import { messageKinds, cellsOf } from './frames.ts'
 import type { Peer, Peers } from './peers.ts'
 import { RemoteSite } from './remote-site.ts'
 import { Share } from './share.ts'
 import type { Counts } from './share.ts'
 import { SiteHost } from './site-host.ts'
-import { wordsFrom } from './words.ts'
+import type { Words } from './words.ts'
 
 /** How long the end of a run takes its lead, about, besides what it lets be done. */
 const leadMs = 1_500
@@ -233,14 +232,12 @@ class Lead {
     return site instanceof RemoteSite ? site : undefined
   }
 
-  heard({ worker }: Peer, message: Uint8Array): void {
-    const site = this.#remote(worker)
-    if (message[0] === messageKinds.cells) site?.heardCells(cellsOf(message))
-    else {
-      const words = wordsFrom(message)
-      if (words.kind === 'pressure') this.#share.relay.pressed(words.executor, words.parked)
-      else site?.hear(words)
-    }
+  heard({ worker }: Peer, words: Words): void {
+    this.#remote(worker)?.hear(words)
+  }
+
+  heardCells({ worker }: Peer, cells: Float64Array): void {
+    this.#remote(worker)?.heardCells(cells)
   }
 
   renewed({ worker }: Peer): void {
@@ -315,13 +312,12 @@ class Member {
     return this.#share.positionsOf(this.#counts)
   }
 
-  heard(_: Peer, message: Uint8Array): void {
-    if (message[0] === messageKinds.cells) this.#host?.heardCells(cellsOf(message))
-    else {
-      const words = wordsFrom(message)
-      if (words.kind === 'pressure') this.#share.relay.pressed(words.executor, words.parked)
-      else this.#host?.hear(words)
-    }
+  heard(_: Peer, words: Words): void {
+    this.#host?.hear(words)
+  }
+
+  heardCells(_: Peer, cells: Float64Array): void {
+    this.#host?.heardCells(cells)
   }
 
   renewed(peer: Peer): void {

@@ -19,7 +19,7 @@ class Side {
         this.renewals++
         this.heard.length = 0
       },
-      changed: () => undefined,
+      moved: () => undefined,
       broken: (error) => this.broken.push(error),
     })
   }

@@ -1,8 +1,11 @@
 /** Who connects to whom, over real sockets. */
 import { afterEach, expect, test, vi } from 'vitest'
+import type { Connection, Greeting } from '../../../lib/cluster/worker/link.ts'
 import type { WorkerPlace } from '../../../lib/cluster/worker/assignment.ts'
 import { wordsMessage, wordsOf } from '../../../lib/cluster/worker/frames.ts'
-import { Peers } from '../../../lib/cluster/worker/peers.ts'
+import { Peer, Peers } from '../../../lib/cluster/worker/peers.ts'
+import { pipe } from './connections.ts'
+import type { Pipe } from './connections.ts'
 import { listen } from '../../../lib/cluster/worker/sockets.ts'
 
 afterEach(() => {
@@ -74,4 +77,37 @@ test('what is for a worker that is placed anew goes to the new one only', async 
   expect(renewals).toBe(1)
   for (const peers of [lead, old, fresh]) peers.close()
   await sockets.close()
+})
+
+test('of what only matters as it is no more waits than there is, and the last of it arrives when there is room', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const peers = [new Peer(1, 'a', () => undefined), new Peer(0, 'b', () => undefined)] as const
+  const heard: unknown[] = []
+  peers[0].ears = { message: () => undefined, renewed: () => undefined }
+  peers[1].ears = { message: (message) => void heard.push(wordsOf(message)), renewed: () => undefined }
+  const connect = (): Pipe => {
+    const between = pipe()
+    const greetings = peers.map(({ link }) => link.greet())
+    peers.forEach(({ link }, at) => link.attach(between.ends[at] as Connection, greetings[1 - at] as Greeting))
+    return between
+  }
+  const change = (): void => {
+    for (let n = 0; n <= 10_000; n++) for (const of of [0, 1]) peers[0].state(of, wordsMessage(`${of} is ${n}`))
+  }
+  const drain = (between: Pipe): void => {
+    while (between.step(0) || between.step(1));
+  }
+  change()
+  expect(peers[0].link.unacknowledged).toBe(0)
+  const between = connect()
+  drain(between)
+  expect(heard.splice(0)).toEqual(['0 is 10000', '1 is 10000'])
+  // connected, and the other side says nothing for a while
+  change()
+  expect(peers[0].link.unacknowledged).toBe(1_000)
+  drain(between)
+  vi.advanceTimersByTime(1_000)
+  drain(between)
+  expect(heard.slice(-2)).toEqual(['0 is 10000', '1 is 10000'])
+  for (const { link } of peers) link.close()
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Relay } from '../../../lib/cluster/worker/relay.ts'
-import { tuplesMessage } from '../../../lib/cluster/worker/frames.ts'
+import { tuplesMessage, wordsOf } from '../../../lib/cluster/worker/frames.ts'
 import { sharedWords } from '../../../lib/engine/site.ts'
 import type { Rings, SharedWords } from '../../../lib/engine/thread-messages.ts'
 import { RingReader, RingWriter, createRing } from '../../../lib/wire/ring.ts'
@@ -23,7 +23,8 @@ class TwoProcesses {
   }
 
   #relay(here: 0 | 1): Relay {
-    const link = { send: (message: Uint8Array) => void this.wire[here].push(message) }
+    const send = (message: Uint8Array): void => void this.wire[here].push(message)
+    const link = { send, state: (_: number, message: Uint8Array) => send(message) }
     return new Relay({ words: this.words[here], executors: 2, here: () => [here], linkTo: () => link, links: () => [link] })
   }
 
@@ -178,6 +179,22 @@ describe('a relay', () => {
     Atomics.store(two.words[0].pressure, 0, 0)
     two.relays[0].turn()
     expect(told()).toEqual([{ kind: 'pressure', executor: 0, parked: 0 }])
+  })
+
+  test('tells who comes which executors here are under pressure, and none that has left', () => {
+    const words = sharedWords(3)
+    let here = [0, 1]
+    const told: unknown[] = []
+    const link = { send: () => undefined, state: (of: number, message: Uint8Array) => told.push([of, wordsOf(message)]) }
+    const relay = new Relay({ words, executors: 3, here: () => here, linkTo: () => link, links: () => [] })
+    for (const executor of [0, 1]) Atomics.store(words.pressure, executor, 3)
+    relay.turn()
+    relay.statePressure(link)
+    expect(told.splice(0)).toEqual([0, 1].map((executor) => [executor, { kind: 'pressure', executor, parked: 3 }]))
+    here = [0]
+    relay.moved()
+    relay.statePressure(link)
+    expect(told).toEqual([[0, { kind: 'pressure', executor: 0, parked: 3 }]])
   })
 
   test('refuses tuples for an executor that is not here, more than there is credit for, and credit for what was not sent', () => {

@@ -107,7 +107,7 @@ const memory: Transport = {
       new Link(session, {
         message: (message) => half().hear(message),
         renewed: () => half().connect(++lives),
-        changed: () => undefined,
+        moved: () => undefined,
         broken: (error) => {
           throw error
         },
@@ -168,8 +168,8 @@ function webSocket(name: string, tlsOf?: () => Tls): Transport {
       const peersOf = (worker: number, session: string): Peers =>
         new Peers({ topology: 't', worker, incarnation: 1, session, token, tls, report: () => undefined })
       // the one with the higher number connects
-      const near: Side = { peers: peersOf(1, 'near'), half: new Half(0, () => near.peers.peer(0).link) }
-      const far: Side = { peers: peersOf(0, 'far 1'), half: new Half(1, () => far.peers.peer(1).link) }
+      const near: Side = { peers: peersOf(1, 'near'), half: new Half(0, () => near.peers.peer(0)) }
+      const far: Side = { peers: peersOf(0, 'far 1'), half: new Half(1, () => far.peers.peer(1)) }
       const sockets = await listen({ host: '127.0.0.1', port: 0, token, tls }, (connection) => far.peers.accept(connection))
       const lines = await TcpLines.to([`127.0.0.1:${sockets.port}`])
       const places = [0, 1].map((worker) => ({ worker, incarnation: 1, executors: [1 - worker], url: `${scheme}://${lines.hosts[0]}` }))
@@ -203,7 +203,7 @@ function webSocket(name: string, tlsOf?: () => Tls): Transport {
         renew: async () => {
           far.peers.close()
           far.peers = peersOf(0, 'far 2')
-          far.half = new Half(1, () => far.peers.peer(1).link)
+          far.half = new Half(1, () => far.peers.peer(1))
           far.half.connect(2)
           const met = new Promise<void>((resolve) => (renewed = resolve))
           meet(far, 1)
