@@ -202,6 +202,10 @@ const byStormName: ReadonlyMap<string, string> = new Map(
   Object.entries(table).flatMap(([key, setting]) => (setting.storm === undefined ? [] : [[setting.storm, key] as const])),
 )
 
+/** What streams of batches have each of its own: as a setting it would do nothing. */
+const streamOptions: readonly string[] = ['batchInterval', 'maxRatePerPartition', 'watermarkPolicy', 'noDataBatches']
+const streamHint = 'it is an option of a stream, in the definition: t.stream(ID, SOURCE, { ... }); with t.param it can be set from outside'
+
 /** `base` with `input` over it; faults go to `faults`. With `component`, settings that are only for a whole topology are faults. */
 export function resolveConfig(input: ConfigInput, base: Config = defaults, faults: SquallError[] = [], where: Place = {}): Config {
   const resolved: Record<string, unknown> = { ...base }
@@ -220,7 +224,8 @@ export function resolveConfig(input: ConfigInput, base: Config = defaults, fault
     const setting = Object.hasOwn(table, key) ? table[key] : undefined
     if (setting === undefined) {
       const meant = nearest(given)
-      if (meant !== undefined) faults.push(new SquallError('unknown-config', { key: given, hint: `did you mean ${meant}?` }, where))
+      if (streamOptions.includes(given)) faults.push(new SquallError('unknown-config', { key: given, hint: streamHint }, where))
+      else if (meant !== undefined) faults.push(new SquallError('unknown-config', { key: given, hint: `did you mean ${meant}?` }, where))
       else resolved[given] = value
     } else if (where.component !== undefined && setting.perComponent !== true) {
       faults.push(

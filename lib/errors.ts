@@ -439,7 +439,7 @@ const table = {
   'topologies-full': { what: 'there are {max} topologies already', help: 'kill those that are not needed any more, finished ones too' },
   'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },
   // -- workers on a cluster
-  'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: 'choose another port, or end what listens there' },
+  'listen-failed': { what: 'cannot listen on {host}:{port}: {reason}', help: '{hint}' },
   'ports-taken': {
     what: 'no port from {first} to {last} is free on {host}',
     help: 'give workers of this host more ports (supervisor --worker-ports), or end what listens on them',
@@ -479,6 +479,10 @@ const table = {
     help: 'it starts by itself as soon as there is room: kill another topology, or have more slots (squall up --slots N)',
   },
   'unknown-worker': { what: 'the topology {name} has no worker {worker} now', help: 'it has {known}; squall describe {name} shows them' },
+  'no-cluster': {
+    what: 'there is no cluster here: squall up has never run in {folder}',
+    help: 'start one with squall up; for one elsewhere say where it is (--url, or SQUALL_URL) and give its token (--token-file)',
+  },
   'token-missing': {
     what: 'there is no token in {file}',
     help: 'squall up makes one in its folder, SQUALL_DIR; for several hosts: openssl rand -hex 32 > FILE, the same for all, and --token-file FILE',

@@ -1,4 +1,5 @@
 /** The cluster that a command talks to: where it is, and what its token is. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ClusterClient } from '../cluster/client.ts'
 import { tokenFrom, urlIn, usualFolder } from '../cluster/home/home.ts'
@@ -26,6 +27,7 @@ export async function withRemote(
   io: Pick<Io, 'err'>,
   ask: (cluster: ClusterClient) => Promise<number>,
 ): Promise<number> {
+  checkHome(flags)
   const urls = urlsOf(flags)
   const tls = urls.some((url) => url.startsWith('https:')) ? readTls(tlsFolder(flags)) : undefined
   const waiting = (): void => io.err('no nimbus leads now: waiting for one\n')
@@ -45,6 +47,13 @@ export async function found(cluster: ClusterClient, name: string): Promise<Topol
 export function unlessGone(error: unknown): undefined {
   if (error instanceof SquallError && error.code === 'unknown-topology') return undefined
   throw error
+}
+
+/** Who names no cluster means that of the usual folder. */
+function checkHome({ url, tokenFile }: RemoteFlags): void {
+  const folder = usualFolder()
+  if ((url ?? tokenFile ?? (process.env['SQUALL_URL'] || urlIn(folder))) !== undefined || existsSync(join(folder, 'token'))) return
+  throw new SquallError('no-cluster', { folder })
 }
 
 /** `--url` and `SQUALL_URL` may name several nimbus, with commas between: one that answers will do. */

@@ -60,6 +60,7 @@ describe('faults', () => {
     expect(faultsOf({ spoutPendingMx: 5 })[0]?.help).toBe('did you mean spoutPendingMax?')
     // as one writes it who does not know that names end in their unit
     expect(faultsOf({ spoutPending: 5 })[0]?.help).toBe('did you mean spoutPendingMax?')
+    expect(faultsOf({ batchInterval: '300ms' })[0]?.help).toMatch(/^it is an option of a stream/)
     expect(faultsOf({ messageTimeout: '5s' })[0]?.help).toBe('did you mean messageTimeoutMs?')
   })
 })

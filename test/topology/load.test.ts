@@ -96,13 +96,20 @@ describe('a file that cannot be loaded', () => {
   })
 
   test('several mistakes are told at once', async () => {
-    const error = await faultOf({ 'bad.ts': `import './a.ts'\nimport 'not-installed'\nimport 'squall/nothing'\n` }, 'bad.ts')
+    const error = await faultOf(
+      { 'bad.ts': `import './a.ts'\nimport 'not-installed'\nimport 'squall/nothing'\nimport 'squal'\n` },
+      'bad.ts',
+    )
     expect([error, ...error.faults].map(({ code, where }) => [code, where.line])).toEqual([
       ['module-not-found', 1],
       ['module-not-found', 2],
       ['module-not-found', 3],
+      ['module-not-found', 4],
     ])
     expect(renderError(error)).toContain('npm install not-installed')
+    // somebody else's package may have that name
+    expect(renderError(error)).not.toContain('npm install squal')
+    expect(error.faults.at(-1)?.help).toBe('did you mean squall?')
   })
 
   test('an import that the library does not have is found in the source', async () => {

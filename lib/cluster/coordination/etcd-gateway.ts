@@ -107,6 +107,8 @@ export class EtcdGateway {
   #current = 0
   #token: Promise<string> | undefined
   #isAway = false
+  /** it has answered before */
+  #wasThere = false
   #isClosed = false
 
   constructor(options: EtcdOptions, schedule: Schedule) {
@@ -173,7 +175,10 @@ export class EtcdGateway {
   }
 
   away(reason: string, cause?: unknown): SquallError {
-    const error = new SquallError('coordinator-away', { address: this.address, reason }, {}, { cause })
+    // so does a server with TLS answer who comes without
+    const isCut = this.#options.tls === undefined && !this.#wasThere && (cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET'
+    const more = isCut ? '; with TLS it would be etcds://' : ''
+    const error = new SquallError('coordinator-away', { address: this.address, reason: reason + more }, {}, { cause })
     if (!this.#isAway) this.#options.report?.(error)
     this.#isAway = true
     return error
@@ -201,6 +206,7 @@ export class EtcdGateway {
   #isBack(): void {
     if (this.#isAway) this.#options.report?.(undefined)
     this.#isAway = false
+    this.#wasThere = true
   }
 
   /** What a caller can do something about stays a refusal. */

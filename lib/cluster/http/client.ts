@@ -7,7 +7,7 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { z } from 'zod'
-import { SquallError, errorFrom, errorTable, reasonOf } from '../../errors.ts'
+import { SquallError, errorData, errorFrom, errorTable, reasonOf } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { realSchedule } from '../../std/schedule.ts'
 import type { Schedule } from '../../std/schedule.ts'
@@ -161,7 +161,7 @@ export class HttpClient {
     const withinMs = ownMs ?? stillMs
     const isBytes = body instanceof Uint8Array
     const payload = body === undefined ? undefined : isBytes ? body : JSON.stringify(body)
-    const away = (reason: string, cause?: unknown): SquallError => new SquallError('api-away', { url, reason }, {}, { cause })
+    const away = (reason: string, cause?: unknown): SquallError => awayFor(url, reason, cause)
     let cancel = (): void => undefined
     const answered = new Promise<Raw>((resolve, reject) => {
       const giveUp = (reason: string): void => {
@@ -212,6 +212,19 @@ export function jsonOf({ body, type }: Answer): unknown {
   } catch (error) {
     throw new SquallError('api-refused', { reason: `its answer (${type}) is no JSON: ${reasonOf(error)}` }, {}, { cause: error })
   }
+}
+
+/** Nobody there, or somebody who is spoken to in the wrong way: the remedy is another one then. */
+function awayFor(url: string, reason: string, cause: unknown): SquallError {
+  const error = new SquallError('api-away', { url, reason }, {}, { cause })
+  const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException
+  const help =
+    protocolOf(url) === 'https:' && /CERT|SIGNATURE|ERR_TLS|ERR_SSL|EPROTO/.test(code)
+      ? 'use a name that its certificate has, and certificates that the same authority has signed: --tls DIR, or SQUALL_TLS; without TLS it is http://'
+      : protocolOf(url) === 'http:' && /ECONNRESET|HPE_/.test(code)
+        ? 'something is there that does not speak HTTP: with TLS it is https://'
+        : undefined
+  return help === undefined ? error : errorFrom({ ...errorData(error), help })
 }
 
 function protocolOf(url: string): string | undefined {

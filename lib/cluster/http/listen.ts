@@ -54,6 +54,13 @@ const connectionTimes: ConnectionTimes = { beginMs: 10_000, requestMs: 120_000, 
 /** What somebody without the token sends after that is thrown away; for so long, so that they can read why. */
 const refusedMs = 2_000
 
+const hints: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'choose another --port, or end what listens there: another squall, perhaps',
+  EADDRNOTAVAIL: 'this host has no such address: give --host one that it has',
+  ENOTFOUND: 'no address is known for this name: give --host an address of this host, or a name that has one',
+  EACCES: 'this user may not listen there: choose a --port from 1024',
+}
+
 /** Errors: `listen-failed`. */
 export async function listen(options: ListenOptions, handlers: Handlers): Promise<Listening> {
   const { host, port, token, tls, connectionsMax = connectionsMaxDefault, report } = options
@@ -74,7 +81,10 @@ export async function listen(options: ListenOptions, handlers: Handlers): Promis
       else refuseUpgrade(socket)
     })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new SquallError('listen-failed', { host, port, reason: error.message }, {}, { cause: error })))
+    server.once('error', (error) => {
+      const hint = hints[(error as NodeJS.ErrnoException).code ?? ''] ?? 'choose another --host or --port'
+      reject(new SquallError('listen-failed', { host, port, reason: error.message, hint }, {}, { cause: error }))
+    })
     server.listen(port, host, resolve)
   })
   server.removeAllListeners('error')

@@ -13,6 +13,7 @@ import { SquallError, allFaults } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import { libraryUrl } from '../../std/library.ts'
 import { displayPath } from '../../std/stack.ts'
+import { meantBy } from '../../std/words.ts'
 
 /** What is bundled: a file, or a module made up in its place (with the places that its imports stand for). */
 export interface Entry {
@@ -147,11 +148,15 @@ function faultOf({ text, location }: Message, entry: Entry, folder: string): Squ
   const place = placeAt(location, folder)
   if (missing === undefined) return new SquallError('definition-syntax', { reason: text.replace(/\.$/, '') }, place)
   const isFile = /^[./]/.test(missing)
-  const hint = missing.startsWith('squall')
-    ? 'import from squall or squall/testing'
-    : isFile
-      ? 'check the path; it is taken from the folder of the importing file, and includes the extension'
-      : `install the package beside the file: npm install ${missing}`
+  const [first = ''] = missing.split('/')
+  const hint =
+    first === 'squall'
+      ? 'import from squall or squall/testing'
+      : meantBy(first, ['squall']) !== undefined
+        ? 'did you mean squall?'
+        : isFile
+          ? 'check the path; it is taken from the folder of the importing file, and includes the extension'
+          : `install the package beside the file: npm install ${missing}`
   return new SquallError('module-not-found', { module: missing, hint }, entry.places?.get(missing) ?? place)
 }
 

@@ -14,6 +14,7 @@ import { SquallError, reasonOf } from '../../errors.ts'
 import type { Place } from '../../errors.ts'
 import { libraryUrl } from '../../std/library.ts'
 import { displayPath, frameOf } from '../../std/stack.ts'
+import { hintFor } from '../../std/words.ts'
 import { isTopologyDefinition } from '../draft.ts'
 import type { TopologyDefinition } from '../draft.ts'
 import { makeBundle, nativeAddonCode, placeOfImport, withLibrary } from './bundle.ts'
@@ -120,7 +121,7 @@ async function loadError(error: unknown, file: string, inputs: readonly string[]
 /** An import that the library does not have: Node tells the name and the place in the bundle; this finds the place in the source. */
 async function missingExport(name: string, file: string, inputs: readonly string[], cause: unknown): Promise<SquallError> {
   const library = (await import(/* @vite-ignore */ libraryUrl('index'))) as Record<string, unknown>
-  const hint = `it exports ${Object.keys(library).sort().join(', ')}`
+  const hint = hintFor(name, Object.keys(library).sort())
   for (const input of inputs) {
     const place = placeOfImport(await readFile(input, 'utf8').catch(() => ''), name)
     if (place !== undefined)

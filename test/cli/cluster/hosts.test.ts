@@ -187,6 +187,12 @@ describe.runIf(hasEtcd())('several hosts', () => {
   })
 })
 
+test('an address that this host does not have is no matter of the port', async () => {
+  const io = fakeIo()
+  await main(['supervisor', '--coordinator', 'etcd://127.0.0.1:1', '--host', '192.0.2.1', '--insecure', '--dir', folderOf({}), '--token-file', tokenFile(), '--log-level', 'silent'], io) // prettier-ignore
+  expect(io.stderr).toMatch(/^error\[listen-failed\]: .*\nhelp: this host has no such address: /)
+})
+
 describe('a host that cannot be', () => {
   const here = ['--coordinator', 'etcd://127.0.0.1:1', '--port', '0']
   const halfTls = (): string => folderOf({ 'ca.pem': 'no certificate' })

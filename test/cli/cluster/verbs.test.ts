@@ -1,6 +1,6 @@
 /** The verbs of the cluster against an API that says what the test wants: their words, their JSON, their faults. */
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { digestOf } from '../../../lib/cluster/blobstore/blobs.ts'
 import { main } from '../../../lib/cli/main.ts'
 import { SquallError } from '../../../lib/errors.ts'
@@ -187,6 +187,15 @@ describe('what a cluster says that it does not do', () => {
     const { code, stdout, stderr } = await api.squall(verb, 'wrods')
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toBe('error[unknown-topology]: no topology has the name wrods\nhelp: did you mean words?\n')
+  })
+
+  test('no cluster at all', async () => {
+    vi.stubEnv('SQUALL_DIR', join(folderOf({}), 'home'))
+    vi.stubEnv('SQUALL_URL', '')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const io = fakeIo()
+    expect(await main(['list'], io)).toBe(1)
+    expect(io.stderr).toMatch(/^error\[no-cluster\]: there is no cluster here: .*\nhelp: start one with squall up; /)
   })
 
   test('a token that is not there, an address that is none, and nobody there', async () => {

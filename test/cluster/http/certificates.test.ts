@@ -124,6 +124,26 @@ describe.runIf(hasOpenssl()).each(Object.keys(surfaces))('%s', (name) => {
   })
 })
 
+test.runIf(hasOpenssl())('who comes without TLS, or with the wrong name, is told what would help', async () => {
+  const authority = new Authority()
+  const port = await (surfaces['the API of nimbus, or of a supervisor'] as Surface).listen(authority.sign('server'))
+  const client = (url: string): HttpClient => new HttpClient({ urls: [`${url}:${port}`], token, tls: authority.sign('client') })
+  await expect(client('http://127.0.0.1').json('/v1/hello')).rejects.toMatchObject({
+    code: 'api-away',
+    help: expect.stringContaining('https://') as string,
+  })
+  await expect(client('https://localhost').json('/v1/hello')).rejects.toMatchObject({
+    code: 'api-away',
+    help: expect.stringMatching(/^use a name that its certificate has/) as string,
+  })
+  const gateway = new EtcdGateway({ hosts: [`127.0.0.1:${port}`] }, realSchedule)
+  onTestFinished(() => gateway.close())
+  await expect(gateway.call('kv/range', {}, AnyAnswer, { withinMs: 400 })).rejects.toMatchObject({
+    code: 'coordinator-away',
+    what: expect.stringContaining('with TLS it would be etcds://') as string,
+  })
+})
+
 describe.runIf(hasOpenssl())('whoever begins to show certificates and does not go on', () => {
   test.each(Object.keys(surfaces).slice(0, 2))('%s closes it', async (name) => {
     const surface = surfaces[name] as Surface
