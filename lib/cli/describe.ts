@@ -40,7 +40,9 @@ function lines(topology: TopologyDescription, snapshot: Snapshot | null): readon
     '',
     ...(snapshot === null
       ? componentLines(topology)
-      : tableLines({ ...snapshot, topology: name }, ratesBetween(undefined, snapshot), options).map((line) => line.trimEnd())),
+      : tableLines({ ...snapshot, topology: name }, ratesBetween(undefined, snapshot), options)
+          .slice(1) // what it is says the first line already
+          .map((line) => line.trimEnd())),
     ...(workers.length === 0 ? [] : ['', ...workerLines(topology)]),
     ...(result === undefined ? [] : ['', summaryLine({ topology: name, components: snapshot?.components ?? [] }, result)]),
     ...(result?.error === undefined ? [] : [`[${result.error.code}] ${result.error.message}`]),

@@ -28,8 +28,8 @@ export function componentLines({ components }: TopologyDescription): readonly st
   )
 }
 
-export function summaryLines(topologies: readonly TopologySummary[]): readonly string[] {
-  return [...columnLines(summaryColumns, topologies), ...problemLines(topologies)]
+export function summaryLines(topologies: readonly TopologySummary[], widthMax: number): readonly string[] {
+  return [...columnLines(summaryColumns, topologies, widthMax), ...problemLines(topologies)]
 }
 
 const summaryColumns: readonly TextColumn<TopologySummary>[] = [
@@ -42,7 +42,7 @@ const summaryColumns: readonly TextColumn<TopologySummary>[] = [
 ]
 
 /** What topologies do, one a line; rates since the look before. */
-export function activityLines({ atMs, topologies }: Look, before: Look | undefined): readonly string[] {
+export function activityLines({ atMs, topologies }: Look, before: Look | undefined, widthMax: number): readonly string[] {
   const seconds = (atMs - (before?.atMs ?? atMs)) / 1_000
   const figure = (title: string, of: (counts: Counts) => number): TextColumn<TopologyDescription> => ({
     title,
@@ -72,6 +72,7 @@ export function activityLines({ atMs, topologies }: Look, before: Look | undefin
       figure('pending', ({ pending }) => pending),
     ],
     topologies,
+    widthMax,
   )
   return [...lines, ...problemLines(topologies)]
 }

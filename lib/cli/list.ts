@@ -11,7 +11,12 @@ export async function list(flags: RemoteFlags, io: Io): Promise<number> {
   return await withRemote(flags, io, async (cluster) => {
     const topologies = await cluster.list()
     if (flags.json === true) io.out(`${JSON.stringify(topologies)}\n`)
-    else io.out(topologies.length === 0 ? `${noTopologies}\n` : `${printable(summaryLines(topologies).join('\n'))}\n`)
+    else
+      io.out(
+        topologies.length === 0
+          ? `${noTopologies}\n`
+          : `${printable(summaryLines(topologies, io.isTerminal ? io.columns() - 1 : Infinity).join('\n'))}\n`,
+      )
     return exitCodes.fine
   })
 }

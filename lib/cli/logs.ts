@@ -8,10 +8,10 @@ import { hintFor, listed } from '../std/words.ts'
 import { placeTasks } from '../topology/plan.ts'
 import { exitCodes } from './exit.ts'
 import type { Io } from './io.ts'
-import { withRemote } from './remote.ts'
+import { found, withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
 import { wholeNumber } from './settings.ts'
-import { watching } from './watching.ts'
+import { bearing, watching } from './watching.ts'
 
 export interface LogsFlags extends RemoteFlags {
   readonly follow?: boolean
@@ -37,19 +37,26 @@ export async function logs(name: string, flags: LogsFlags, io: Io): Promise<numb
   const lines = wholeNumber('--lines', flags.lines, 0) ?? linesDefault
   return await withRemote(flags, io, async (cluster) => {
     const readers = new Map<string, LogReader>()
+    let hasBegun = false
     const look = async (): Promise<'read' | 'some' | undefined> => {
       let unread = 0
-      const workers = chosen(await cluster.describe(name), number, flags.component)
+      const topology = await (hasBegun ? found(cluster, name) : cluster.describe(name))
+      if (topology === undefined) {
+        io.err(`${name} is gone\n`)
+        return 'read'
+      }
+      hasBegun = true
+      const workers = chosen(topology, number, flags.component)
       for (const { id, log } of workers) {
         if (log === undefined) continue
         const reader = readers.get(log) ?? new LogReader(cluster, log)
         readers.set(log, reader)
-        const { found, trouble } = await reader.read(lines)
+        const { found: more, trouble } = await reader.read(lines)
         if (trouble !== undefined) {
           unread++
           if (trouble.isNew) io.err(`the log of worker ${id} cannot be read: ${printable(trouble.what)}\n`)
         }
-        for (const line of found) {
+        for (const line of more) {
           if (flags.json === true) io.out(`${JSON.stringify({ kind: 'log', worker: id, line })}\n`)
           else io.out(`${workers.length > 1 ? `worker ${id}: ` : ''}${printable(line.replace(/\r$/, ''))}\n`)
         }
@@ -57,7 +64,11 @@ export async function logs(name: string, flags: LogsFlags, io: Io): Promise<numb
       if (flags.follow === true) return undefined
       return unread === 0 ? 'read' : 'some'
     }
-    const seen = await watching(io, lookMs, look)
+    const seen = await watching(
+      io,
+      lookMs,
+      bearing(look, () => io.err('nobody answers now: waiting\n')),
+    )
     if (seen === undefined) return exitCodes.stopped
     return seen === 'read' ? exitCodes.fine : exitCodes.failed
   })

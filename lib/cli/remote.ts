@@ -8,6 +8,7 @@ import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { SquallError } from '../errors.ts'
 import type { Io } from './io.ts'
 import { pathFrom } from './settings.ts'
+import { patienceMs } from './watching.ts'
 
 /** The options of every verb that talks to a cluster. */
 export interface RemoteFlags {
@@ -18,8 +19,6 @@ export interface RemoteFlags {
 }
 
 export const usualPort = 6688
-/** A leader that was killed is replaced within its lease, and a moment. */
-const patienceMs = 15_000
 
 /** Asks the cluster that is meant, and lets go of it. */
 export async function withRemote(

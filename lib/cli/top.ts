@@ -11,7 +11,7 @@ import { found, withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
 import { Screen } from './screen.ts'
 import { RateMeter, cut, tableLines } from './table.ts'
-import { watching } from './watching.ts'
+import { bearing, watching } from './watching.ts'
 
 const lookMs = 1_000
 /** Each is asked for one by one. */
@@ -48,8 +48,10 @@ export async function top(name: string | undefined, flags: TopFlags, io: Io): Pr
       else screen.paint((await view.lines(io.columns() - 1, io.rows(), io.hasColour)).slice(0, io.rows() - 1))
       return isOnce ? true : undefined
     }
+    const waiting = (): void =>
+      screen === undefined ? io.err('nobody answers now: waiting\n') : screen.paint(['nobody answers now: waiting'])
     try {
-      const isDone = (await watching({ onStop }, lookMs, look)) === true
+      const isDone = (await watching({ onStop }, lookMs, bearing(look, waiting))) === true
       return isDone || hasQuit ? exitCodes.fine : exitCodes.stopped
     } finally {
       screen?.end()
@@ -74,7 +76,7 @@ class AllView {
 
   async lines(columns: number): Promise<readonly string[]> {
     const look = { topologies: await this.topologies(), atMs: realClock.now() }
-    const lines = look.topologies.length === 0 ? [noTopologies] : activityLines(look, this.#before)
+    const lines = look.topologies.length === 0 ? [noTopologies] : activityLines(look, this.#before, columns)
     this.#before = look
     return lines.map((line) => cut(line, columns))
   }

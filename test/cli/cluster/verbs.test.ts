@@ -475,6 +475,13 @@ describe('logs', () => {
     ).toEqual(['a', 'b', 'cd', 'e'].map((line) => ({ kind: 'log', worker: 0, line })))
   })
 
+  test('follow a topology until it is gone', async () => {
+    const looks: unknown[] = [words]
+    const gone = new SquallError('unknown-topology', { name: 'words', hint: 'known: none' })
+    const api = await fakeApi({ 'GET /v1/topologies/words': () => looks.shift() ?? gone, 'GET /v1/logs/aa': part('a\n') })
+    expect(await api.squall('logs', 'words', '-f')).toEqual({ code: 0, stdout: 'a\n', stderr: 'words is gone\n' })
+  })
+
   test('of the workers that are meant', async () => {
     const worker = (id: number, executors: number[]): object => ({ ...words.workers[0], id, executors, log: `log${id}` })
     // lines on executor 0; count on both
