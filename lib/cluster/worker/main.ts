@@ -23,6 +23,8 @@ import { Worker } from './worker.ts'
 const beatMs = 1_000
 /** How long a worker that cannot begin is there, for its supervisor to hear why. */
 const heardMs = 2_000
+/** How long the end of a worker may take besides what it lets be done; its supervisor, if there is one, has no more patience either. */
+const endMs = 5_000
 
 await main(process.argv[2] ?? '')
 
@@ -37,6 +39,7 @@ async function main(file: string): Promise<void> {
   const peers = new Peers({ topology, worker, incarnation, session, token, tls, report })
   let control: Connection | undefined
   let over: FromWorker | undefined
+  let lastMoment: NodeJS.Timeout | undefined
   const tell = (words: FromWorker): void => {
     if (words.kind === 'over') over = words
     control?.send(wordsMessage(words))
@@ -66,6 +69,7 @@ async function main(file: string): Promise<void> {
         try {
           const words = toWorkerFrom(message)
           if (words.kind === 'stop' && part === undefined && over !== undefined) process.exit(1)
+          if (words.kind === 'stop') endWithin(words.drainMs + endMs)
           void opening.then((opened) => obey(opened, connection, words)).catch(failed)
         } catch (error) {
           complain(`the connection of a supervisor was closed: ${reasonOf(error)}`)
@@ -86,6 +90,14 @@ async function main(file: string): Promise<void> {
   setInterval(beat, beatMs)
   endUnlessNoted()
   process.send?.({ kind: 'ready', port: sockets.port })
+
+  /** Whoever told it to stop may be gone before it hangs: others are, that it waits for, or a component. */
+  function endWithin(withinMs: number): void {
+    lastMoment ??= setTimeout(() => {
+      report(`it was told to stop, and is not done after ${withinMs / 1_000} s: it ends as it is`)
+      process.exit(1)
+    }, withinMs)
+  }
 
   async function obey(opened: Worker, connection: Connection, words: ToWorker): Promise<void> {
     switch (words.kind) {

@@ -107,6 +107,32 @@ test('a worker lives on whatever is said to it, and says in its log what that wa
   expect(`${log}${proc('cmdline')}${proc('environ')}`).not.toContain(token)
 })
 
+test('a worker that was told to stop ends by itself, also where a component hangs and its supervisor has gone', async () => {
+  const hanging = `
+    import { defineSpout, topology, z } from 'squall'
+    const spout = defineSpout({ output: z.object({ n: z.int() }), open: () => ({ nextTuple: () => undefined, close: () => new Promise(() => undefined) }) })
+    export default topology('hanging', (t) => void t.spout('numbers', spout))
+  `
+  writeFileSync(join(folder, 'hanging.ts'), hanging)
+  const { module } = await loadTopology(join(folder, 'hanging.ts'))
+  const what = { topology: 'test', id: 'test-1', worker: 0, incarnation: 1, module, params: {}, config: { closeTimeoutMs: 600_000 } }
+  const logFile = join(folder, 'worker.log')
+  let joined = (): void => undefined
+  const hasJoined = new Promise<void>((resolve) => (joined = resolve))
+  let ended = (): void => undefined
+  const hasEnded = new Promise<void>((resolve) => (ended = resolve))
+  worker = await builtProcesses.start(
+    { launch: { ...what, host: '127.0.0.1', port: 0, token }, folder, logFile, heapMb: undefined, environment: [] },
+    { said: (words) => void (words.kind === 'beat' && words.state === 'running' && joined()), ended: () => ended() },
+  )
+  const workers = [{ worker: 0, incarnation: 1, executors: [0] }]
+  worker.tell({ kind: 'assignment', assignment: { epoch: 1, fence: 1, executors: 1, workers, isActive: true }, positions: {} })
+  await Promise.race([hasJoined, hasEnded])
+  worker.tell({ kind: 'stop', drainMs: 0 })
+  await hasEnded
+  expect(readFileSync(logFile, 'utf8')).toContain('it was told to stop, and is not done after 5 s: it ends as it is')
+})
+
 test('a supervisor lives on when its worker, or what listens in its place, says what no worker says', async () => {
   const connections: Connection[] = []
   const sockets = await listen({ host: '127.0.0.1', port: 0, token }, (connection) => {
