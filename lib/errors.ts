@@ -406,7 +406,7 @@ const table = {
   },
   'api-token': {
     what: 'the token is missing or wrong',
-    help: 'give the file with the token of this cluster: --token-file; squall up makes one in its folder',
+    help: 'give the file with the token of this cluster: --token-file; over HTTP it is the header Authorization: Bearer TOKEN',
   },
   'other-token': {
     what: 'the token in {file} is not the one of the cluster at {coordinator}',
@@ -420,7 +420,7 @@ const table = {
   'unknown-topology': { what: 'no topology has the name {name}', help: '{hint}' },
   'name-in-use': {
     what: 'a topology with the name {name} is deployed already ({state})',
-    help: 'kill it first, give this one another name (--name), or replace its code: deploy --update',
+    help: '{hint}',
   },
   'state-gone': {
     what: 'the new code of {name} has no place for the state {state}, which {operator} keeps',
@@ -435,7 +435,10 @@ const table = {
     what: 'the state {name} is of a topology that is {state}',
     help: 'kill the topology first (squall kill {name}): only what nothing uses can be removed',
   },
-  'topology-over': { what: 'the topology {name} is {state}', help: 'deploy it again: what has ended cannot be changed' },
+  'topology-over': {
+    what: 'the topology {name} is {state}',
+    help: 'squall kill {name} forgets it, then deploy it again: what has ended cannot be changed',
+  },
   'topologies-full': { what: 'there are {max} topologies already', help: 'kill those that are not needed any more, finished ones too' },
   'unknown-log': { what: 'no worker has the log {log}', help: 'squall describe NAME shows the workers that there are' },
   // -- workers on a cluster

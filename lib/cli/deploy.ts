@@ -6,7 +6,7 @@ import type { Plan } from '../topology/plan.ts'
 import type { ClusterClient } from '../cluster/client.ts'
 import type { TopologyDescription } from '../cluster/nimbus/views.ts'
 import { exitCodes } from './exit.ts'
-import { some } from './figures.ts'
+import { idleExecutors, some } from './figures.ts'
 import type { Io } from './io.ts'
 import { planned } from './planned.ts'
 import { withRemote } from './remote.ts'
@@ -47,7 +47,7 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
       const nameOf = (plan: Plan): string => flags.name ?? plan.name
       // the number of tasks may depend on that of executors: what is updated keeps them, unless others are given
       const executorsOf = async (plan: Plan): Promise<number> =>
-        executors ?? (flags.update === true ? (await cluster.describe(nameOf(plan))).executors : (workers ?? plan.config.workers))
+        executors ?? (flags.update === true ? (await described(cluster, nameOf(plan))).executors : (workers ?? plan.config.workers))
       steps.say(`${file}: reading`)
       const { plan, text, params, config } = await planned(file, flags, io, executorsOf)
       const name = nameOf(plan)
@@ -63,7 +63,7 @@ export async function deploy(file: string, flags: DeployFlags, io: Io): Promise<
         components: componentsOf(plan),
         states: [...(plan.outline?.states ?? [])],
       }
-      const before = flags.update === true ? await cluster.describe(name) : undefined
+      const before = flags.update === true ? await described(cluster, name) : undefined
       if (before !== undefined) await cluster.update(name, { ...code, workers, executors, dropped: [...dropState] })
       else
         await cluster.deploy({
@@ -97,16 +97,28 @@ function running(cluster: ClusterClient, name: string, epoch: number, steps: Ste
       throw new SquallError('start-failed', { name, worker: failed.id, host: failed.host, reason: failed.error.message })
     if (state === 'waiting' && problem !== undefined) throw new SquallError('no-room', { name, reason: problem })
     const up = workers.filter((worker) => worker.state === 'running').length
-    steps.say(isPlaced ? `${name}: ${up} of ${some(workers.length, 'worker')} run` : `${name}: waiting for its place`)
+    steps.say(isPlaced ? `${name}: ${up} of ${some(workers.length, 'worker')} running` : `${name}: waiting for its place`)
     return undefined
   })
 }
 
+/** What is to be updated. */
+async function described(cluster: ClusterClient, name: string): Promise<TopologyDescription> {
+  try {
+    return await cluster.describe(name)
+  } catch (error) {
+    if (!(error instanceof SquallError) || error.code !== 'unknown-topology') throw error
+    throw new SquallError('unknown-topology', { name, hint: `leave out --update to deploy it; ${error.help}` }, {}, { cause: error })
+  }
+}
+
 function tell({ name, id, state, workers, executors, tasks, problem }: TopologyDescription, { json }: DeployFlags, io: Io): void {
+  const warning = idleExecutors(executors, tasks)
   if (json === true) {
-    io.out(`${JSON.stringify({ kind: 'deployed', name, id, state, workers: workers.length, executors, tasks })}\n`)
+    io.out(`${JSON.stringify({ kind: 'deployed', name, id, state, workers: workers.length, executors, tasks, warning })}\n`)
     return
   }
+  if (warning !== undefined) io.err(`warning: ${warning}\n`)
   const size = `${some(workers.length, 'worker')}, ${some(executors, 'executor')}, ${some(tasks, 'task')}`
   io.out(`${name} is ${state}: ${size}\n${problem === undefined ? '' : `${problem}\n`}`)
 }

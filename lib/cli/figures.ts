@@ -14,7 +14,13 @@ export interface Look {
 }
 
 export function headLine({ name, state, uptimeS, executors, tasks, ...rest }: TopologyDescription): string {
-  return `${name}  ${state} ${clock(uptimeS * 1_000)}  ${some(rest.workers.length, 'worker')}, ${some(executors, 'executor')}, ${some(tasks, 'task')}`
+  return `${name}  ${state} ${clock(uptimeS * 1_000)}  ${some(rest.workers.filter((worker) => worker.state !== 'ended').length, 'worker')}, ${some(executors, 'executor')}, ${some(tasks, 'task')}`
+}
+
+/** What a person should know of executors without a task, if there are any: each is a thread. */
+export function idleExecutors(executors: number, tasks: number): string | undefined {
+  if (executors <= tasks) return undefined
+  return `${some(executors, 'executor')} for ${some(tasks, 'task')}: ${executors - tasks} of them have nothing to do`
 }
 
 /** Of a topology of whose run nothing is known. */

@@ -112,6 +112,7 @@ function optionsOf(flags: HostFlags, port: number, log: Logger): HostOptions {
     isInsecure: flags.insecure === true,
     version: version(),
     report: (message) => log.info(message),
+    warn: (message) => log.warn(message),
   }
 }
 

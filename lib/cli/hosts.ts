@@ -26,6 +26,7 @@ function lines({ nimbuses, supervisors }: ClusterSummary): readonly string[] {
       ],
       nimbuses.toSorted((a, b) => (a.url < b.url ? -1 : 1)),
     ),
+    ...(nimbuses.some(({ isLeading }) => isLeading) ? [] : ['no nimbus leads at this moment']),
     '',
     ...columnLines<ClusterSummary['supervisors'][number]>(
       [

@@ -6,7 +6,7 @@ import { componentsOf } from '../topology/hints.ts'
 import { loadBundle } from '../topology/load/load.ts'
 import { planTopology } from '../topology/plan.ts'
 import { exitCodes } from './exit.ts'
-import { some } from './figures.ts'
+import { idleExecutors, some } from './figures.ts'
 import type { Io } from './io.ts'
 import { withRemote } from './remote.ts'
 import type { RemoteFlags } from './remote.ts'
@@ -37,7 +37,9 @@ export async function rebalance(name: string, flags: RebalanceFlags, io: Io): Pr
     await cluster.rebalance(name, { workers, executors, components, isolatedHosts })
     const after = { workers: workers ?? before.workersWanted, executors: executors ?? before.executors }
     const tasks = (components ?? before.components).reduce((sum, component) => sum + component.tasks, 0)
-    if (flags.json === true) io.out(`${JSON.stringify({ kind: 'rebalanced', name, ...after, tasks })}\n`)
+    const warning = idleExecutors(after.executors, tasks)
+    if (warning !== undefined && flags.json !== true) io.err(`warning: ${warning}\n`)
+    if (flags.json === true) io.out(`${JSON.stringify({ kind: 'rebalanced', name, ...after, tasks, warning })}\n`)
     else io.out(`${name} gets ${some(after.workers, 'worker')}, ${some(after.executors, 'executor')}, ${some(tasks, 'task')}\n`)
     return exitCodes.fine
   })

@@ -21,6 +21,11 @@ export function hintFor(word: string, known: readonly string[]): string {
   return meant === undefined ? `known: ${listed(known)}` : `did you mean ${meant}?`
 }
 
+/** `1 worker`, `2 workers` */
+export function numbered(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 const namesMax = 30
 
 /** Names in a row; of very many only the first. */

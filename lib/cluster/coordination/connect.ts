@@ -17,6 +17,8 @@ export interface ConnectOptions {
   readonly password?: string
   /** is told what a person should know; of an etcd that does not answer, once, and when it does again */
   readonly report?: (message: string) => void
+  /** the same, of what is wrong */
+  readonly warn?: (message: string) => void
   readonly schedule?: Schedule
 }
 
@@ -54,7 +56,7 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
 
 /** The same for several hosts, with nothing asked yet: a service begins also while etcd is away. Errors: `coordinator-address`. */
 export function etcdAt(address: string, options: ConnectOptions = {}): EtcdCoordinator {
-  const { schedule = realSchedule, report } = options
+  const { schedule = realSchedule, report, warn = report } = options
   const { scheme, root = '' } = partsOf(address)
   return new EtcdCoordinator(
     {
@@ -63,7 +65,7 @@ export function etcdAt(address: string, options: ConnectOptions = {}): EtcdCoord
       tls: scheme === 'etcds' ? (options.tls ?? {}) : undefined,
       user: options.user,
       password: options.password,
-      report: report && ((trouble) => report(trouble === undefined ? `the coordinator ${address} answers again` : trouble.message)),
+      report: (trouble) => (trouble === undefined ? report?.(`the coordinator ${address} answers again`) : warn?.(trouble.message)),
     },
     root === '' ? undefined : rootOf(address, root),
     schedule,

@@ -38,7 +38,7 @@ const figuresMs = 5_000
 const Deployed = z.object({ name: z.string(), id: z.string() })
 const Done = z.object({ ok: z.literal(true) })
 const done = { ok: true } as const
-const Offset = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const Offset = z.coerce.number({ error: 'it is no whole number' }).int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export function nimbusApi(options: NimbusApiOptions): Fetch {
   const { nimbus, blobs, version, schedule, clientOf, report } = options
@@ -88,7 +88,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
       path: '/v1/cluster',
       summary: 'nimbuses, supervisors, slots',
       answer: ClusterSummary,
-      handle: async () => clusterOf(insight(), nimbus.blacklist, version),
+      handle: async () => clusterOf(insight(), nimbus, version),
     },
     {
       method: 'GET',
@@ -138,14 +138,14 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
         return (await hosts.snapshot(known, topologyIn(known, paramOf(request, 'name')))) ?? null
       },
     },
-    verb('activate', 'lets spouts work', z.object({}), (known, name) => setActive(known, name, true)),
-    verb('deactivate', 'lets spouts rest', z.object({}), (known, name) => setActive(known, name, false)),
+    verb('activate', 'lets spouts work', z.strictObject({}), (known, name) => setActive(known, name, true)),
+    verb('deactivate', 'lets spouts rest', z.strictObject({}), (known, name) => setActive(known, name, false)),
     verb('rebalance', 'another number of workers, executors or hosts of its own', Rebalance, rebalance),
     verb('update', 'other code, put before, with what the components keep', Update, update, {
       before: ({ bundle }) => mustHave(bundle),
       after: ({ bundle }) => nimbus.spread(bundle),
     }),
-    verb('kill', 'lets spouts rest for waitMs (the message timeout), then ends it and forgets it', Kill, kill),
+    verb('kill', 'lets spouts rest for waitMs (0), then ends it and forgets it', Kill, kill),
     {
       method: 'GET',
       path: '/v1/states',
@@ -187,7 +187,7 @@ export function nimbusApi(options: NimbusApiOptions): Fetch {
         return metricsOf({
           isLeading: nimbus.isLeading,
           counts: nimbus.counts,
-          cluster: clusterOf(seen, nimbus.blacklist, version),
+          cluster: clusterOf(seen, nimbus, version),
           topologies: records.map((record) => summaryOf(record, seen)),
           workers: new Map(records.map((record) => [record.name, descriptionOf(record, seen, new Map()).workers])),
           components: nimbus.isLeading
@@ -253,7 +253,7 @@ function blobRoutes(blobs: Blobs, nimbus: Pick<Nimbus, 'mustLead' | 'touch'>): r
       method: 'POST',
       path: '/v1/blobs/{digest}/delete',
       summary: 'forgets a blob',
-      body: z.object({}),
+      body: z.strictObject({}),
       answer: Done,
       handle: async (request) => {
         nimbus.mustLead()

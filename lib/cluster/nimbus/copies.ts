@@ -21,7 +21,8 @@ export function tendCopies({ states, supervisors, assignments }: Known, hosts: r
     const next = tended(record, hosts, there, (id) => [runs.has(id) ? 0 : 1, load.get(id) ?? 0])
     if (next === undefined) return []
     const { members, joining } = next
-    const what = `the state of ${name} has its copies on ${members.join(', ')}${joining === undefined ? '' : `, and soon on ${joining}`}`
+    const nameOf = (id: string): string => supervisors.get(id)?.record.host ?? id
+    const what = `the state of ${name} has its copies on ${members.map(nameOf).join(', ')}${joining === undefined ? '' : `, and soon on ${nameOf(joining)}`}`
     return [{ what, guards: [{ key, version }], writes: [{ key, value: JSON.stringify(next) }] }]
   })
 }

@@ -1,5 +1,6 @@
 /** What the leader does next, as a pure function of what it knows: commits, each whole and guarded by the records that it builds on. */
 import type { Guard, Write } from '../coordination/coordinator.ts'
+import { numbered } from '../../std/words.ts'
 import { isOver, keys } from '../records.ts'
 import type { AssignmentRecord, TopologyRecord, WorkerRecord } from '../records.ts'
 import { forgetRemoved, tendCopies } from './copies.ts'
@@ -69,7 +70,7 @@ export function decide(sight: Sight): Decision {
     const assignment = versionOf(keys.assignment(name), known.assignments.get(name))
     if (after !== undefined)
       return {
-        what: `${name} is placed: epoch ${after.epoch}, ${after.workers.length} workers`,
+        what: `${name} is placed: epoch ${after.epoch}, ${numbered(after.workers.length, 'worker')}`,
         guards: [topology, assignment],
         writes: [{ key: keys.assignment(name), value: JSON.stringify(after) }],
       }
@@ -111,7 +112,7 @@ function removals(known: Known, isCurrent: (key: string, id: string) => boolean)
   for (let from = 0; from < gone.length; from += removedMax) {
     const some = gone.slice(from, from + removedMax)
     steps.push({
-      what: `${some.length} records are removed`,
+      what: `${numbered(some.length, 'record')} removed`,
       guards: some.map(({ key, version }) => ({ key, version })),
       writes: some.map(({ key }) => ({ key, delete: true })),
     })

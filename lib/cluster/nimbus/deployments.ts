@@ -1,6 +1,5 @@
 /** What people ask of topologies, as changes of records: pure, each a step that is guarded by what it was decided on. */
 import { z } from 'zod'
-import { defaults, resolveConfig } from '../../config.ts'
 import { SquallError } from '../../errors.ts'
 import { hintFor } from '../../std/words.ts'
 import { isOver, keys, killWaitMaxMs, stateOf, TopologyRecord } from '../records.ts'
@@ -43,7 +42,8 @@ export const Update = TopologyRecord.pick({
 })
 export type Update = z.infer<typeof Update>
 
-export const Rebalance = z.object({
+/** Strict, as all that people write by hand: a word that nobody knows would be a wish that nobody hears. */
+export const Rebalance = z.strictObject({
   workers: TopologyRecord.shape.workers.optional(),
   /** with them, how many tasks the components have then, as whoever can run the code has planned it */
   executors: TopologyRecord.shape.executors.optional(),
@@ -52,7 +52,7 @@ export const Rebalance = z.object({
 })
 export type Rebalance = z.infer<typeof Rebalance>
 
-export const Kill = z.object({ waitMs: z.number().min(0).max(killWaitMaxMs).optional() })
+export const Kill = z.strictObject({ waitMs: z.number().min(0).max(killWaitMaxMs).optional() })
 export type Kill = z.infer<typeof Kill>
 
 const topologiesMax = 1_000
@@ -63,7 +63,7 @@ export function deploy(known: Known, deployment: Deployment, dateMs: number): St
   const before = known.topologies.get(name)
   if (request !== undefined && before?.record.request === request) return undefined
   if (before !== undefined || known.unreadable.has(keys.topology(name)))
-    throw new SquallError('name-in-use', { name, state: before === undefined ? 'by another version' : stateIn(known, before.record) })
+    throw nameInUse(name, before === undefined ? 'by another version' : stateIn(known, before.record))
   if (known.topologies.size >= topologiesMax) throw new SquallError('topologies-full', { max: topologiesMax })
   const count = (known.deployed?.record.count ?? 0) + 1
   const topology: TopologyRecord = { ...deployment, id: `${name}-${count}`, changes: 0, deployedAtMs: dateMs }
@@ -75,6 +75,14 @@ export function deploy(known: Known, deployment: Deployment, dateMs: number): St
       { key: keys.deployed, value: JSON.stringify({ count }) },
     ],
   }
+}
+
+function nameInUse(name: string, state: string): SquallError {
+  const isOver = state === 'finished' || state === 'killing'
+  const hint = isOver
+    ? `squall kill ${name} ends and forgets it, then deploy it; or give this one another name: --name`
+    : `kill it first (squall kill ${name}), give this one another name (--name), or replace its code: deploy --update`
+  return new SquallError('name-in-use', { name, state, hint })
 }
 
 export function setActive(known: Known, name: string, isActive: boolean): Step {
@@ -127,8 +135,7 @@ function generationsAfter(
 export function kill(known: Known, name: string, { waitMs }: Kill): Step {
   const read = known.topologies.get(name)
   if (read === undefined) throw unknown(known, name)
-  const killWaitMs = waitMs ?? resolveConfig(read.record.config, defaults, []).messageTimeoutMs
-  return changed(read, { wanted: 'killed', killWaitMs }, 'is to be killed')
+  return changed(read, { wanted: 'killed', killWaitMs: waitMs ?? 0 }, 'is to be killed')
 }
 
 function changed({ record, version }: Read<TopologyRecord>, more: Partial<TopologyRecord>, what: string): Step {
@@ -146,7 +153,11 @@ function livingIn(known: Known, name: string): Read<TopologyRecord> {
 }
 
 export function unknown(known: Known, name: string): SquallError {
-  return new SquallError('unknown-topology', { name, hint: hintFor(name, [...known.topologies.keys()]) })
+  const names = [...known.topologies.keys()]
+  return new SquallError('unknown-topology', {
+    name,
+    hint: names.length === 0 ? 'none is deployed: squall deploy FILE brings one' : hintFor(name, names),
+  })
 }
 
 export function stateIn(known: Known, topology: TopologyRecord): ReturnType<typeof stateOf> {

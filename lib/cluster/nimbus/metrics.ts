@@ -15,6 +15,7 @@ export interface Figures {
   readonly components: ReadonlyMap<string, ReadonlyMap<string, Counts>>
 }
 
+/** What is not of one nimbus alone only the leader gives: whoever asks all of them has it once. */
 export function metricsOf({ isLeading, counts, cluster, topologies, workers, components }: Figures): string {
   const byTopology = (value: (topology: TopologySummary) => number): readonly Sample[] =>
     topologies.map((topology) => [{ topology: topology.name }, value(topology)])
@@ -26,13 +27,17 @@ export function metricsOf({ isLeading, counts, cluster, topologies, workers, com
     [...components].flatMap(([topology, all]) => [...all].map(([component, one]): Sample => [{ topology, component }, one[key]]))
   const once = (value: number): readonly Sample[] => [[{}, value]]
   const counters = ['emitted', 'executed', 'acked', 'failed', 'expired', 'replayed', 'deadLettered', 'errors'] as const
-  return [
+  const own = [
     metric('squall_nimbus_leading', 'gauge', 'whether this nimbus leads', once(Number(isLeading))),
     metric('squall_nimbus_elections_total', 'counter', 'how often it was elected', once(counts.elections)),
     metric('squall_nimbus_decisions_total', 'counter', 'schedules that were made', once(counts.decisions)),
     metric('squall_nimbus_decision_seconds_total', 'counter', 'time that took', once(counts.decisionMs / 1_000)),
     metric('squall_nimbus_commits_total', 'counter', 'writes to the coordinator', once(counts.commits)),
     metric('squall_nimbus_conflicts_total', 'counter', 'writes that came too late', once(counts.conflicts)),
+  ]
+  if (!isLeading) return own.join('')
+  return [
+    ...own,
     metric(
       'squall_supervisor_slots',
       'gauge',

@@ -167,6 +167,13 @@ export class Nimbus {
     await this.#bundles.touch(bundle)
   }
 
+  /** Who leads, as far as can be known: nobody, while the coordinator does not answer here. */
+  get leader(): NimbusRecord | undefined {
+    const leader = this.known.leader?.record
+    if (leader === undefined || leader.id === this.id) return this.isLeading ? leader : undefined
+    return (this.#membership?.lease.untilMs ?? 0) > this.#options.schedule.now() ? leader : undefined
+  }
+
   /** Resolves when the other nimbuses have a bundle, or after a moment. */
   async spread(bundle: string): Promise<void> {
     const others = [...this.known.members.values()].filter(({ record }) => record.id !== this.id)
@@ -228,7 +235,7 @@ export class Nimbus {
   }
 
   #lead(leadership: Leadership): void {
-    const { schedule, lostMs, leaseMs, id, report } = this.#options
+    const { schedule, lostMs, leaseMs, url, report } = this.#options
     const nowMs = schedule.now()
     // one that held its own lease all the time has seen who went; otherwise the leases of all may have ended with its own
     const member = this.#membership
@@ -238,14 +245,14 @@ export class Nimbus {
     // what the last leader has done comes before the making of this one's record
     this.#writtenRevision = Math.max(this.#writtenRevision, leadership.created)
     this.counts.elections++
-    report(`${id} leads`)
+    report(`${url} leads`)
     this.#wake()
   }
 
   #follow(): void {
     this.#reign = undefined
     this.#problems = new Map()
-    this.#options.report(`${this.id} does not lead any more`)
+    this.#options.report(`${this.#options.url} does not lead any more`)
   }
 
   // ----------------------------------------------------------------------------------------------- leading

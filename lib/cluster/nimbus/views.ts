@@ -1,6 +1,7 @@
 /** What people see of a cluster: the answers of the API, made from the records. */
 import { z } from 'zod'
 import { Hints, ResultRecord, TopologyRecord, isOver } from '../records.ts'
+import type { NimbusRecord } from '../records.ts'
 import { stateIn } from './deployments.ts'
 import type { Known } from './known.ts'
 import { StateCopies, copiesOf } from './states.ts'
@@ -177,8 +178,11 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
   }
 }
 
-export function clusterOf({ known, dateMs }: Insight, blacklist: readonly string[], version: string): ClusterSummary {
-  const leader = known.leader?.record
+export function clusterOf(
+  { known, dateMs }: Insight,
+  { leader, blacklist }: { readonly leader: NimbusRecord | undefined; readonly blacklist: readonly string[] },
+  version: string,
+): ClusterSummary {
   const places = [...known.assignments.values()].flatMap(({ record }) => record.workers)
   const supervisors = [...known.supervisors.values()].map(({ record }) => {
     const { id, host, slots, cores, memoryMb, unhealthy, startedAtMs } = record

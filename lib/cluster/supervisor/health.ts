@@ -8,6 +8,7 @@ import type { Schedule } from '../../std/schedule.ts'
 const lookMs = 30_000
 const outputBytesMax = 64 << 10
 const reasonMax = 300
+const commandShownMax = 150
 
 export interface HealthOptions {
   /** the folder whose disk is looked at */
@@ -40,11 +41,12 @@ async function commandTrouble({ command = [], commandTimeoutMs = 10_000 }: Healt
   if (program === undefined) return undefined
   return await new Promise((resolve) => {
     const limits = { timeout: commandTimeoutMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax } as const
+    const shown = program === 'sh' && args[0] === '-c' ? JSON.stringify(args[1]?.slice(0, commandShownMax)) : program
     execFile(program, args, limits, (error, stdout) => {
       if (error === null) return resolve(undefined)
       const how = error.killed === true ? `did not end within ${commandTimeoutMs} ms` : howItEnded(error)
       const [line = ''] = stdout.trim().split('\n')
-      resolve(`its check ${program} ${how}${line === '' ? '' : `: ${line}`}`.slice(0, reasonMax))
+      resolve(`its check ${shown} ${how}${line === '' ? '' : `: ${line}`}`.slice(0, reasonMax))
     })
   })
 }

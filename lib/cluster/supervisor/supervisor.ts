@@ -173,7 +173,7 @@ export class Supervisor {
   /** A worker gets a place here: its log, its life. */
   #settle(of: { name: string; id: string; place: Placed }): Resident {
     const { name, id, place } = of
-    const { schedule, processes, folders, host, id: supervisor, rssMaxMb, times } = this.#options
+    const { schedule, processes, folders, host, id: supervisor, rssMaxMb, times, report } = this.#options
     const key = workerKey(id, place)
     const author = { name, id, worker: place.worker, incarnation: place.incarnation }
     const life = new WorkerLife({
@@ -189,6 +189,7 @@ export class Supervisor {
       rssMaxMb,
       times,
       changed: () => this.#changed(key),
+      report,
       finished: (outcome) => this.#writer.result(author, { id, ...outcome, atMs: schedule.date() }),
     })
     const resident: Resident = { ...author, life, key, bundle: undefined }

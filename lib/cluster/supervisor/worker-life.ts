@@ -82,6 +82,8 @@ export interface LifeOptions {
   readonly rssMaxMb?: number | undefined
   readonly times?: Partial<LifeTimes> | undefined
   readonly changed: () => void
+  /** what ends it, for people */
+  readonly report: (message: string) => void
   /** Its run has finished; may be said more than once. */
   readonly finished: (outcome: Outcome) => void
 }
@@ -383,6 +385,7 @@ export class WorkerLife {
       this.#again(failure, this.#ends.length - 1)
     } else {
       this.#error = failure
+      this.#tell(failure, `has ended ${endsMax} times within ${endsWithinMs / 1_000} s, and is given up here`)
       this.#become('failing')
     }
   }
@@ -390,11 +393,16 @@ export class WorkerLife {
   #again(failure: Failure, tries: number): void {
     const { backOffMs } = this.#times
     this.#error = failure
+    this.#tell(failure, 'is started again')
     this.#become('waiting')
     this.#cancelTimer = this.#options.schedule.after(backOffMs[Math.min(tries, backOffMs.length - 1)] as number, () => {
       this.#become('fetching')
       void this.#start()
     })
+  }
+
+  #tell({ message }: Failure, what: string): void {
+    this.#options.report(`worker ${this.place.worker} of ${this.name} ${what}: ${message.split('\n', 1)[0]}`)
   }
 
   #leave(): void {

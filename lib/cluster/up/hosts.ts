@@ -42,6 +42,8 @@ export interface HostOptions {
   readonly isInsecure: boolean
   readonly version: string
   readonly report: (message: string) => void
+  /** of what is wrong */
+  readonly warn: (message: string) => void
 }
 
 export interface SupervisorHostOptions
@@ -150,14 +152,14 @@ function made(folder: string): string {
   }
 }
 
-function coordinatorOf({ coordinator, etcd, report }: HostOptions): EtcdCoordinator {
-  return etcdAt(coordinator, { ...etcd, report })
+function coordinatorOf({ coordinator, etcd, report, warn }: HostOptions): EtcdCoordinator {
+  return etcdAt(coordinator, { ...etcd, report, warn })
 }
 
 /** Resolves when etcd answers, however long it is away, and this one has the token. Errors: `other-token`, and those of the coordinator. */
 function admission(coordinator: Coordinator, options: HostOptions): Promise<void> {
-  const { coordinator: address, report } = options
-  const cancel = realSchedule.after(patienceMs, () => report(`waiting for the coordinator ${address}: it does not answer yet`))
+  const { coordinator: address, warn } = options
+  const cancel = realSchedule.after(patienceMs, () => warn(`waiting for the coordinator ${address}: it does not answer yet`))
   const admitted = async (): Promise<void> => {
     for (;;)
       try {

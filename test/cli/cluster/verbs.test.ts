@@ -338,12 +338,18 @@ export default topology('tiny', (t) => {
   })
 
   test('a name in use', async () => {
-    const api = await fakeApi({ 'POST /v1/topologies': new SquallError('name-in-use', { name: 'tiny', state: 'active' }) })
+    const api = await fakeApi({ 'POST /v1/topologies': new SquallError('name-in-use', { name: 'tiny', state: 'active', hint: 'kill it' }) })
     api.uploads = true
     expect((await api.squall('deploy', file())).stderr).toContain(
       'error[name-in-use]: a topology with the name tiny is deployed already (active)',
     )
   })
+})
+
+test('an update of what is not there says how to deploy it', async () => {
+  const api = await fakeApi({ 'GET /v1/topologies/tiny': new SquallError('unknown-topology', { name: 'tiny', hint: 'known: words' }) })
+  const { code, stderr } = await api.squall('deploy', join(folderOf({ 'tiny.ts': tinyTopology }), 'tiny.ts'), '--update')
+  expect([code, stderr]).toEqual([1, expect.stringContaining('help: leave out --update to deploy it; known: words\n')])
 })
 
 describe('kill, rebalance, top', () => {
@@ -374,6 +380,17 @@ describe('kill, rebalance, top', () => {
       const { code, stderr } = await api.squall('rebalance', 'words', ...argv)
       expect([code, stderr]).toEqual([2, expect.stringMatching(/^error\[usage\]: .*\nhelp: .*\n$/)])
     }
+  })
+
+  test('rebalance warns of executors without a task', async () => {
+    const api = await fakeApi({
+      'GET /v1/topologies/words': { ...words, executors: 9 },
+      'POST /v1/topologies/words/rebalance': { ok: true },
+    })
+    const warning = '9 executors for 3 tasks: 6 of them have nothing to do'
+    expect((await api.squall('rebalance', 'words', '-w', '1')).stderr).toBe(`warning: ${warning}\n`)
+    const { stdout, stderr } = await api.squall('rebalance', 'words', '-w', '1', '--json')
+    expect([JSON.parse(stdout), stderr]).toEqual([{ kind: 'rebalanced', name: 'words', workers: 1, executors: 9, tasks: 3, warning }, ''])
   })
 
   test('top, once where there is no terminal', async () => {

@@ -14,8 +14,9 @@ import { nimbusApi } from '../../../lib/cluster/nimbus/api.ts'
 import { keys } from '../../../lib/cluster/records.ts'
 import { nodeFileSystem } from '../../../lib/batch/log/file-system.ts'
 import { folderOf } from '../../fixtures/files.ts'
+import { repository } from '../../house/repository.ts'
 import { keepsBlobs } from '../blobstore/conformance.ts'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TestCluster, deploymentOf } from './cluster.ts'
 import type { Standing } from './cluster.ts'
@@ -356,6 +357,96 @@ describe('the API of nimbus', () => {
         requestBody: { content: { 'application/json': { schema: { properties: { waitMs: { type: 'number', minimum: 0 } } } } } },
       },
     })
+  })
+
+  test('takes what the lines of the documentation send, and says so', async () => {
+    const { url, cluster, client } = await open()
+    const page = readFileSync(join(repository, 'docs', 'COMMANDS.md'), 'utf8')
+    const lines = [...page.matchAll(/^curl -H "\$AUTH"(?: -d '(.+)')? http:\/\/127\.0\.0\.1:6688(\S+)$/gm)]
+    expect(lines.length).toBeGreaterThan(5)
+    await cluster.host('a')
+    const bundle = await client.blobs.put(Buffer.from('code'))
+    await client.deploy(deploymentOf({ name: 'word-count', bundle }))
+    await cluster.passing(0)
+    for (const [line, body, path = ''] of lines)
+      expect([line, (await raw(url, body === undefined ? 'GET' : 'POST', path, body)).status]).toEqual([line, 200])
+    await cluster.passing(29_000)
+    expect(await client.list()).toMatchObject([{ state: 'killing' }])
+    await client.kill('word-count')
+    await cluster.passing(0)
+    expect(await client.list()).toEqual([])
+  })
+
+  test.each([
+    ['POST', 'activate', { x: 1 }, 'body: Unrecognized key: "x"'],
+    ['POST', 'rebalance', { worker: 2 }, 'body: Unrecognized key: "worker"'],
+    ['POST', 'kill', { wait: 2 }, 'body: Unrecognized key: "wait"'],
+  ])('%s %s with a word that nobody knows is refused by it', async (method, verb, body, reason) => {
+    const { url } = await open()
+    const answer = await raw(url, method, `/v1/topologies/t/${verb}`, JSON.stringify(body))
+    expect([answer.status, answer.json]).toEqual([400, expect.objectContaining({ what: expect.stringContaining(reason) as string })])
+  })
+
+  test('what is no number, and a missing token, are told with the remedy', async () => {
+    const { url } = await open()
+    expect((await raw(url, 'GET', '/v1/logs/aa?max=x')).json).toMatchObject({
+      what: expect.stringMatching(/query.max: it is no whole number$/) as string,
+    })
+    const refused = (await (await fetch(`${url}/v1/cluster`)).json()) as { help: string }
+    expect(refused.help).toContain('Authorization: Bearer TOKEN')
+  })
+
+  test('what stands in the way of a deployment is told with what helps', async () => {
+    const site = await open()
+    await expect(site.client.kill('t')).rejects.toMatchObject({ help: 'none is deployed: squall deploy FILE brings one' })
+    await site.cluster.host('a')
+    await deployed(site, 't')
+    const bundle = await site.client.blobs.put(Buffer.from('t'))
+    const again = site.client.deploy(deploymentOf({ name: 't', bundle, request: 'another' }))
+    await expect(again).rejects.toMatchObject({ code: 'name-in-use', help: expect.stringContaining('deploy --update') as string })
+    await site.cluster.passing(0)
+    await site.cluster.finish('t')
+    await site.cluster.passing(0)
+    const over = site.client.deploy(deploymentOf({ name: 't', bundle, request: 'third' }))
+    await expect(over).rejects.toMatchObject({
+      code: 'name-in-use',
+      help: expect.stringMatching(/^squall kill t ends and forgets it/) as string,
+    })
+    await expect(site.client.activate('t')).rejects.toMatchObject({ help: expect.stringMatching(/^squall kill t forgets it/) as string })
+  })
+
+  test('nobody leads where the coordinator does not answer, whatever was known last', async () => {
+    const cluster = new TestCluster()
+    const first = await open('n1', cluster)
+    const second = await open('n2', cluster)
+    const leaderIn = async (site: Site): Promise<unknown> => {
+      const { leader, nimbuses } = await site.client.cluster()
+      return [leader?.id, nimbuses.filter(({ isLeading }) => isLeading).length]
+    }
+    expect([await leaderIn(first), await leaderIn(second)]).toEqual([
+      ['n1', 1],
+      ['n1', 1],
+    ])
+    for (const { standing } of [first, second]) standing.coordinator.cut()
+    await cluster.passing(10_000)
+    expect([await leaderIn(first), await leaderIn(second)]).toEqual([
+      [undefined, 0],
+      [undefined, 0],
+    ])
+  })
+
+  test('a standby gives no figures but its own: whoever adds up has them once', async () => {
+    const cluster = new TestCluster()
+    const first = await open('n1', cluster)
+    await cluster.host('a')
+    await deployed(first, 't')
+    const second = await open('n2', cluster)
+    await cluster.passing(0)
+    await cluster.say('t', 0, 'running', { restarts: 3 })
+    const [leader, standby] = [await raw(first.url, 'GET', '/metrics'), await raw(second.url, 'GET', '/metrics')]
+    expect(leader.text).toContain('squall_worker_restarts_total{topology="t",worker="0"} 3\n')
+    expect(standby.text).toContain('squall_nimbus_leading 0\n')
+    expect(standby.text).not.toMatch(/squall_(?!nimbus)/)
   })
 
   test('has figures for Prometheus', async () => {

@@ -107,14 +107,14 @@ describe('the life of a topology', () => {
     expect(cluster.topology('t')?.id).toBe('t-2')
   })
 
-  test('killed without a wait it goes at once, also where it never ran; the wait is the message timeout otherwise', async () => {
+  test('killed without a wait it goes at once, also where it never ran; otherwise its spouts rest before', async () => {
     const { cluster, first } = await clusterOf()
     await cluster.deploy(first, { name: 't' })
     await cluster.done(first.nimbus.change((known) => kill(known, 't', {})))
     expect(cluster.topology('t')).toBeUndefined()
     await cluster.host('a')
-    await cluster.deploy(first, { name: 'u', config: { messageTimeoutMs: '7s' } })
-    await cluster.done(first.nimbus.change((known) => kill(known, 'u', {})))
+    await cluster.deploy(first, { name: 'u' })
+    await cluster.done(first.nimbus.change((known) => kill(known, 'u', { waitMs: 7_000 })))
     expect(cluster.topology('u')).toMatchObject({ wanted: 'killed', killWaitMs: 7_000 })
     await cluster.done(first.nimbus.change((known) => kill(known, 'u', { waitMs: 0 })))
     await cluster.passing(0)

@@ -18,6 +18,7 @@ test.each([
     options: { command: node('console.log("the fan is off\\nand more"); process.exit(3)') },
     reason: /ended with 3: the fan is off$/,
   },
+  { what: 'a check of a shell', options: { command: ['sh', '-c', 'exit 4'] }, reason: /^its check "exit 4" ended with 4$/ },
   { what: 'a check that is not there', options: { command: ['/nowhere/check'] }, reason: /^its check \/nowhere\/check failed: .*ENOENT/ },
   {
     what: 'a check that does not end',

@@ -34,6 +34,7 @@ let processes: FakeProcesses
 /** the states of the record, one after the other */
 let states: string[]
 let finished: Outcome[]
+let said: string[]
 let positions: Positions
 
 beforeEach(() => {
@@ -41,6 +42,7 @@ beforeEach(() => {
   processes = new FakeProcesses(schedule)
   states = []
   finished = []
+  said = []
   positions = {}
 })
 
@@ -59,6 +61,7 @@ function life(options: Partial<LifeOptions> = {}): WorkerLife {
     changed: () => {
       if (states.at(-1) !== one.record.state) states.push(one.record.state)
     },
+    report: (message) => void said.push(message),
     finished: (outcome) => void finished.push(outcome),
     ...options,
   })
@@ -122,6 +125,14 @@ describe('a worker', () => {
     expect(processes.all).toHaveLength(5)
     await passing(schedule, one.stop(0))
     expect(one.state).toBe('gone')
+    const again = 'worker 1 of words is started again: a worker ended: SIGSEGV'
+    expect(said).toEqual([
+      again,
+      again,
+      again,
+      again,
+      expect.stringMatching(/^worker 1 of words has ended 5 times within 60 s, and is given up here: /),
+    ])
   })
 
   test('tells how often executors of it died, in all its processes, and of what the last one', async () => {

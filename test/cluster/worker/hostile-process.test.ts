@@ -122,7 +122,7 @@ test('a worker that was told to stop ends by itself, also where a component hang
   let ended = (): void => undefined
   const hasEnded = new Promise<void>((resolve) => (ended = resolve))
   worker = await builtProcesses.start(
-    { launch: { ...what, host: '127.0.0.1', port: 0, token }, folder, logFile, heapMb: undefined, environment: [] },
+    { launch: { ...what, host: '127.0.0.1', token }, folder, logFile, heapMb: undefined, environment: [] },
     { said: (words) => void (words.kind === 'beat' && words.state === 'running' && joined()), ended: () => ended() },
   )
   const workers = [{ worker: 0, incarnation: 1, executors: [0] }]
