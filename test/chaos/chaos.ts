@@ -11,7 +11,7 @@ import { Arrivals } from './arrivals.ts'
 import { faultOf } from './faults.ts'
 import type { Fault } from './faults.ts'
 import { Hosts } from './hosts.ts'
-import type { WorkerProcess } from './hosts.ts'
+import type { StateCopy, WorkerProcess } from './hosts.ts'
 import { lineOf } from './topologies/lines.ts'
 
 export interface ChaosOptions {
@@ -41,6 +41,8 @@ export interface ChaosResult {
 
 const rate = { numbers: 1_000, counts: 500 }
 const recoveryMs = 60_000
+/** as `stateCopies` is, unless told */
+const copiesWanted = 2
 const wellMs = 90_000
 const endMs = 240_000
 const lookMs = 20
@@ -165,7 +167,11 @@ class Run {
   async #counted(): Promise<ChaosResult['counts']> {
     const expected = new Map<string, number>()
     for (let i = 0; i < this.#lines; i++) for (const word of lineOf(i).split(' ')) expected.set(word, (expected.get(word) ?? 0) + 1)
-    const copies = await this.#hosts.copies('counts', 'counts')
+    let copies: readonly StateCopy[] = []
+    await this.#until(`what counts keeps has ${copiesWanted} copies`, wellMs, async () => {
+      copies = await this.#hosts.copies('counts', 'counts')
+      return copies.length >= copiesWanted
+    })
     const wrong = copies.flatMap(({ host, values }) =>
       [...new Set([...expected.keys(), ...values.keys()])]
         .filter((word) => expected.get(word) !== values.get(word))
