@@ -98,3 +98,51 @@ test(
     expect(await running.code).toBe(130)
   },
 )
+
+/** Counts records by their last digit. `more`: what the next version of the code does besides. */
+const counting = (more: string): string => `
+import { generatorSource, stateSpec, topology } from 'squall'
+const counts = stateSpec((key, n, state) => {
+  state.update((state.getOption() ?? 0) + (n ?? 0))
+  return key
+})
+export default topology('digits', (t) => {
+  t.stream('numbers', generatorSource((i) => i, { count: 3_000, rate: 300 }), { batchInterval: '50ms' })
+    .map((i) => [String(i % 10), 1])
+    ${more}
+    .reduceByKey((a, b) => a + b)
+    .mapWithState(counts, { name: 'counts' })
+    .foreachPartition(() => undefined)
+})
+`
+
+test('new code goes on with the counts of the old, and none is lost or counted twice', { timeout: 240_000 }, async () => {
+  const folder = join(folderOf({}), 'home')
+  const file = join(folderOf({ 'digits.ts': counting('') }), 'digits.ts')
+  const running = await up(folder)
+  const ask = async (...argv: readonly string[]): Promise<string> => {
+    const io = fakeIo()
+    const code = await main([...argv, '--url', running.url, '--token-file', join(folder, 'token')], io)
+    return code === 0 ? io.stdout : io.stderr
+  }
+  const root = join(folder, 'state', 'digits')
+  const counted = async (): Promise<ReadonlyMap<unknown, unknown>> => {
+    const view = await viewCommittedState(root, 'digits')
+    try {
+      return new Map(view.operators.some(({ operator }) => operator === 'counts') ? view.entries('counts') : [])
+    } finally {
+      await view.close()
+    }
+  }
+  expect(await ask('deploy', file, '--name', 'digits', '--workers', '2')).toContain('digits is active')
+  await vi.waitFor(async () => expect((await counted()).size).toBe(10), patience)
+  writeFileSync(file, counting('.filter(([key]) => key !== "none")'))
+  expect(await ask('deploy', file, '--update')).toContain('digits is active')
+  await vi.waitFor(
+    async () => expect(JSON.parse(await ask('list', '--json'))).toMatchObject([{ name: 'digits', state: 'finished' }]),
+    patience,
+  )
+  expect(await counted()).toEqual(new Map(Array.from({ length: 10 }, (_, digit) => [String(digit), 300])))
+  running.child.kill('SIGTERM')
+  expect(await running.code).toBe(130)
+})
