@@ -22,6 +22,9 @@ interface Setting {
   readonly doc: string
 }
 
+/** Of one topology: each has a link to each other, and takes no more connections than that needs. */
+export const workersMax = 1_000
+
 export const settings = {
   ack: { type: 'boolean', default: true, doc: 'track every tree of tuples and tell its spout when it is done or has failed' },
   messageTimeoutMs: {
@@ -152,7 +155,7 @@ export const settings = {
     type: 'count',
     default: 1,
     min: 1,
-    max: 10_000,
+    max: workersMax,
     storm: 'topology.workers',
     doc: 'worker processes on a cluster; local mode has one',
   },

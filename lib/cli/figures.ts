@@ -1,5 +1,6 @@
 /** Topologies of a cluster as lines of text: what they are, what they do in a second. Pure functions. */
-import type { Counts, TopologyDescription, TopologySummary } from '../cluster/nimbus/views.ts'
+import type { Counts } from '../cluster/counts.ts'
+import type { TopologyDescription, TopologySummary } from '../cluster/nimbus/views.ts'
 import { columnLines } from './columns.ts'
 import type { TextColumn } from './columns.ts'
 import { clock, count } from './table.ts'

@@ -1,6 +1,6 @@
 /** What `--set`, `--params`, `-c` and `--config` give: parameters as texts, settings checked one by one with their place. */
 import { extname, resolve } from 'node:path'
-import { soundSettings } from '../config.ts'
+import { soundSettings, workersMax } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
 import { SquallError, allFaults } from '../errors.ts'
 import type { Place } from '../errors.ts'
@@ -62,7 +62,7 @@ export function wholeNumber(option: string, text: string | undefined, min: numbe
 
 /** What a topology on a cluster may be told to run on. */
 export function sizeFrom(flags: { readonly workers?: string; readonly executors?: string }): { workers?: number; executors?: number } {
-  const workers = wholeNumber('--workers', flags.workers, 1, 10_000)
+  const workers = wholeNumber('--workers', flags.workers, 1, workersMax)
   const executors = wholeNumber('--executors', flags.executors, 1, 4_096)
   if (workers !== undefined && executors !== undefined && workers > executors)
     throw new SquallError('usage', {

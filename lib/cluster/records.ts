@@ -5,7 +5,9 @@
  * What was read is checked: a record that cannot be understood is reported and left alone, as written by another version.
  */
 import { z } from 'zod'
+import { workersMax } from '../config.ts'
 import type { ConfigInput } from '../config.ts'
+import { Counts } from './counts.ts'
 
 const Name = z.string().regex(/^[A-Za-z$][\w.$-]{0,127}$/)
 const Id = z.string().regex(/^[\w.$-]{1,160}$/)
@@ -14,6 +16,8 @@ const Url = z.url().max(1_000)
 const Count = z.int().min(0).max(1_000_000)
 /** Hosts that have copies of a state. */
 const copiesMax = 9
+/** Components whose counts are kept with a result. */
+export const countedMax = 1_000
 const Executors = z.array(z.int().min(0).max(4_095)).max(4_096)
 
 export const keys = {
@@ -75,7 +79,7 @@ export const TopologyRecord = z.object({
   folder: z.string().max(4_096).optional(),
   params: z.record(z.string(), z.unknown()),
   config: z.custom<ConfigInput>((value) => typeof value === 'object' && value !== null),
-  workers: z.int().min(1).max(10_000),
+  workers: z.int().min(1).max(workersMax),
   /** over all workers */
   executors: z.int().min(1).max(4_096),
   /** as planned where it was deployed: nimbus runs no code of users */
@@ -125,7 +129,7 @@ export const AssignmentRecord = z.object({
         executors: Executors,
       }),
     )
-    .max(10_000),
+    .max(workersMax),
 })
 export type AssignmentRecord = z.infer<typeof AssignmentRecord>
 
@@ -171,6 +175,11 @@ export const ResultRecord = z.object({
   replayed: z.number(),
   deadLettered: z.number(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
+  /** what they had counted in the end; of a topology that has more, the first so many */
+  components: z
+    .array(z.object({ id: Name, counts: Counts }))
+    .max(countedMax)
+    .optional(),
   atMs: z.number(),
 })
 export type ResultRecord = z.infer<typeof ResultRecord>

@@ -18,7 +18,7 @@ const rows = [
   ['wire'],
   ['engine', 'batch'],
   ['connectors', 'bolts'],
-  ['cluster/http', 'cluster/home'],
+  ['cluster/http', 'cluster/home', 'cluster/counts'],
   ['cluster/coordination', 'cluster/blobstore', 'cluster/records'],
   ['cluster/state'],
   ['cluster/worker'],

@@ -7,7 +7,7 @@ import type { HttpClient } from '../http/client.ts'
 import { LogPart } from '../http/log-part.ts'
 import type { TopologyRecord } from '../records.ts'
 import type { Known } from './known.ts'
-import { Counts } from './views.ts'
+import { Counts } from '../counts.ts'
 
 export interface HostsApiOptions {
   /** a client for one request to a supervisor */
@@ -82,25 +82,3 @@ function isOf(error: unknown, code: ErrorCode): error is SquallError {
 }
 
 const isAway = (error: unknown): error is SquallError => isOf(error, 'api-away')
-
-/** By component, over all its tasks. */
-export function countsOf(snapshot: Snapshot | undefined): ReadonlyMap<string, Counts> {
-  return new Map(
-    snapshot?.components.map(({ id, tasks }) => {
-      const sum = (of: (task: (typeof tasks)[number]) => number): number => tasks.reduce((total, task) => total + of(task), 0)
-      const tally = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((total, count) => total + count, 0)
-      const counts: Counts = {
-        emitted: sum(({ emitted }) => tally(emitted)),
-        executed: sum(({ executed }) => tally(executed)),
-        acked: sum(({ acked }) => acked),
-        failed: sum(({ failed }) => failed),
-        expired: sum(({ expired }) => expired),
-        replayed: sum(({ replayed }) => replayed),
-        deadLettered: sum(({ deadLettered }) => deadLettered),
-        pending: sum(({ pending }) => pending),
-        errors: sum(({ errors }) => errors),
-      }
-      return [id, counts] as const
-    }),
-  )
-}

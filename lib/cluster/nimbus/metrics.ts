@@ -1,6 +1,7 @@
 /** Figures of a cluster in the text format of Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+import type { Counts } from '../counts.ts'
 import type { NimbusCounts } from './nimbus.ts'
-import type { ClusterSummary, Counts, TopologyDescription, TopologySummary } from './views.ts'
+import type { ClusterSummary, TopologyDescription, TopologySummary } from './views.ts'
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 

@@ -1,5 +1,6 @@
 /** What people see of a cluster: the answers of the API, made from the records. */
 import { z } from 'zod'
+import { Counts } from '../counts.ts'
 import { Hints, ResultRecord, TopologyRecord, isOver } from '../records.ts'
 import type { NimbusRecord } from '../records.ts'
 import { stateIn } from './deployments.ts'
@@ -20,19 +21,6 @@ export const TopologySummary = z.object({
   problem: z.string().optional(),
 })
 export type TopologySummary = z.infer<typeof TopologySummary>
-
-export const Counts = z.object({
-  emitted: z.number(),
-  executed: z.number(),
-  acked: z.number(),
-  failed: z.number(),
-  expired: z.number(),
-  replayed: z.number(),
-  deadLettered: z.number(),
-  pending: z.number(),
-  errors: z.number(),
-})
-export type Counts = z.infer<typeof Counts>
 
 export const TopologyDescription = TopologySummary.extend({
   id: z.string(),
@@ -74,7 +62,7 @@ export const TopologyDescription = TopologySummary.extend({
   deployedAtMs: z.number(),
   /** where the copies are of what it keeps; none: it has kept nothing yet that has copies */
   keeps: StateCopies.optional(),
-  result: ResultRecord.omit({ id: true }).optional(),
+  result: ResultRecord.omit({ id: true, components: true }).optional(),
 })
 export type TopologyDescription = z.infer<typeof TopologyDescription>
 
@@ -136,7 +124,9 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
   const { known } = insight
   const { name, id, file, bundle, params, config, isolatedHosts, deployedAtMs } = topology
   const result = known.results.get(name)?.record
-  const { id: _, ...ended } = result ?? { id: undefined }
+  const { id: _, components: counted, ...ended } = result ?? { id: undefined }
+  // nobody can be asked any more when it is over: what it had counted is with its result
+  const final = isOver(topology, result) ? new Map(counted?.map(({ id: of, counts: own }) => [of, own])) : counts
   const keeps = copiesOf(known, name)
   return {
     ...summaryOf(topology, insight),
@@ -162,7 +152,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
           }
         }),
     components: topology.components.map((component) => {
-      const own = counts.get(component.id)
+      const own = final.get(component.id)
       return { ...component, ...(own !== undefined && { counts: own }) }
     }),
     file,
@@ -174,7 +164,7 @@ export function descriptionOf(topology: TopologyRecord, insight: Insight, counts
     ...(known.assignments.get(name)?.record.id === id && { epoch: known.assignments.get(name)?.record.epoch }),
     deployedAtMs,
     ...(keeps !== undefined && { keeps }),
-    ...(isOver(topology, result) && { result: ended as Omit<ResultRecord, 'id'> }),
+    ...(isOver(topology, result) && { result: ended as Omit<ResultRecord, 'id' | 'components'> }),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a worker is told: once, as it is launched, and again whenever the assignment of its topology has changed. */
 import { z } from 'zod'
+import { workersMax } from '../../config.ts'
 import type { ConfigInput } from '../../config.ts'
 import { ResultRecord } from '../records.ts'
 import { garbled, wordsOf } from './frames.ts'
@@ -22,7 +23,7 @@ export const Assignment = z.object({
   /** grows as well, over all deployments of the name */
   fence: z.int().min(0),
   executors: z.int().min(1).max(4_096),
-  workers: z.array(WorkerPlace).min(1).max(10_000),
+  workers: z.array(WorkerPlace).min(1).max(workersMax),
   isActive: z.boolean(),
 })
 export type Assignment = z.infer<typeof Assignment>

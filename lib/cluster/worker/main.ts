@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { workersMax } from '../../config.ts'
 import { ErrorLog } from '../../engine/error-log.ts'
 import { SquallError, inShort, reasonOf } from '../../errors.ts'
 import { createLogger } from '../../std/log.ts'
@@ -25,6 +26,8 @@ const beatMs = 1_000
 const heardMs = 2_000
 /** How long the end of a worker may take besides what it lets be done; its supervisor, if there is one, has no more patience either. */
 const endMs = 5_000
+/** From every other worker, twice while a link that was cut is not known to be; and from supervisors. */
+const connectionsMax = 2 * workersMax + 16
 
 await main(process.argv[2] ?? '')
 
@@ -82,7 +85,7 @@ async function main(file: string): Promise<void> {
       if (over !== undefined) tell(over)
     } else connection.close()
   }
-  const listenOn = (port: number): Promise<Listening> => listen({ host, port, token, tls, report }, open)
+  const listenOn = (port: number): Promise<Listening> => listen({ host, port, token, tls, report, connectionsMax }, open)
   const sockets = await (ports === undefined ? listenOn(0) : listenWithin(ports, host, listenOn)).catch((error: unknown): never => {
     new ErrorLog(log).fatal(error)
     process.exit(1)

@@ -18,9 +18,12 @@ import type { Site } from '../../engine/site.ts'
 import { SquallError, inShort } from '../../errors.ts'
 import { realClock } from '../../std/clock.ts'
 import { placeTasks, planTopology } from '../../topology/plan.ts'
+import type { Snapshot } from '../../metrics/snapshot.ts'
 import { importTopology } from '../../topology/load/load.ts'
 import { draftOf } from '../../topology/draft.ts'
 import type { TopologyDefinition } from '../../topology/draft.ts'
+import { countsOf } from '../counts.ts'
+import { countedMax } from '../records.ts'
 import type { Assignment, FromWorker, Launch, Outcome, Positions } from './assignment.ts'
 import { ExecutorDeaths } from './executor-deaths.ts'
 import type { Peer, Peers } from './peers.ts'
@@ -156,7 +159,7 @@ class Lead {
       clearInterval(summing)
       errors.summarize()
       if (result.error !== undefined) errors.fatal(result.error)
-      this.#over(outcomeOf(result))
+      this.#over(outcomeOf(result, run.snapshot()))
     })
   }
 
@@ -325,7 +328,14 @@ class Member {
   }
 }
 
-function outcomeOf({ state, seconds, emitted, acked, failed, expired, replayed, deadLettered, error }: RunResult): Outcome {
+function outcomeOf({ state, seconds, emitted, acked, failed, expired, replayed, deadLettered, error }: RunResult, last: Snapshot): Outcome {
+  const components = [...countsOf(last)].slice(0, countedMax).map(([id, counts]) => ({ id, counts }))
   const totals = { emitted, acked, failed, expired, replayed, deadLettered }
-  return { state, seconds, ...totals, ...(error instanceof SquallError && { error: { code: error.code, message: inShort(error) } }) }
+  return {
+    state,
+    seconds,
+    ...totals,
+    components,
+    ...(error instanceof SquallError && { error: { code: error.code, message: inShort(error) } }),
+  }
 }

@@ -373,6 +373,7 @@ describe('kill, rebalance, top', () => {
     expect((await api.squall('rebalance', 'words')).code).toBe(2)
     for (const argv of [
       ['-w', '3'],
+      ['-w', '1001', '-e', '2000'],
       ['-w', '3', '-e', '2'],
       ['-e', '5000'],
       ['--isolated-hosts', '-1'],

@@ -161,17 +161,19 @@ describe('the API of nimbus', () => {
     await client.activate('t')
     await client.rebalance('t', { workers: 1 })
     const bundle = await client.blobs.put(Buffer.from('new code'))
-    await client.update('t', { bundle, file: 'new.ts', params: {}, config: {}, components: [] })
+    await client.update('t', { bundle, file: 'new.ts', params: {}, config: {}, components: [{ id: 'source', kind: 'spout', tasks: 1 }] })
     await cluster.passing(0)
     expect(cluster.assignment('t')).toMatchObject({ bundle, isActive: true, workers: [{ worker: 0, executors: [0, 1] }] })
     await cluster.say('t', 0, 'running', { log: 'aa' })
-    await cluster.finish('t')
+    const counts = { emitted: 9, executed: 0, acked: 9, failed: 0, expired: 0, replayed: 0, deadLettered: 0, pending: 0, errors: 0 }
+    await cluster.finish('t', 'finished', [{ id: 'source', counts }])
     await cluster.passing(10_000)
     expect(await client.list()).toMatchObject([{ state: 'finished', workers: 0 }])
     expect(await client.describe('t')).toMatchObject({
       state: 'finished',
       uptimeS: 0,
       workers: [{ id: 0, state: 'ended', log: 'aa', executors: [] }],
+      components: [{ id: 'source', counts }],
       result: { state: 'finished', acked: 9 },
     })
     await client.kill('t')

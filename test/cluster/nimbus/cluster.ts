@@ -111,10 +111,10 @@ export class TestCluster {
     await this.passing(0)
   }
 
-  async finish(name: string, state: ResultRecord['state'] = 'finished'): Promise<void> {
+  async finish(name: string, state: ResultRecord['state'] = 'finished', components?: ResultRecord['components']): Promise<void> {
     const { id } = this.assignment(name) as AssignmentRecord
     const totals = { emitted: 9, acked: 9, failed: 0, expired: 0, replayed: 0, deadLettered: 0 }
-    const result: ResultRecord = { id, state, seconds: 1, ...totals, atMs: this.schedule.date() }
+    const result: ResultRecord = { id, state, seconds: 1, ...totals, components, atMs: this.schedule.date() }
     await this.#coordinator.commit([], [{ key: keys.result(name), value: JSON.stringify(result) }])
     await this.passing(0)
   }

@@ -43,6 +43,12 @@ async function start(
 test('every tuple is processed once where nothing fails, over two workers', async () => {
   const { outcome } = await start('topologies/word-count.ts', [[0], [1]])
   expect(await outcome).toMatchObject({ state: 'finished', emitted: lines, acked: lines, failed: 0, replayed: 0 })
+  const executed = (await outcome).components?.map(({ id, counts }) => [id, counts.executed])
+  expect(executed?.slice(0, 3)).toEqual([
+    ['lines', 0],
+    ['split', lines],
+    ['count', lines * 6],
+  ])
 })
 
 test('a worker says at once that it runs, however short its run is', async () => {
