@@ -28,6 +28,9 @@ const partBytes = 1 << 20
 /** Of one log, before the others have their turn. */
 const partsMax = 8
 
+/** A line is given out in pieces of this length: what has no line ends would never be. */
+const lineMax = 1 << 20
+
 /** What stands for one log that cannot be had now, while the cluster answers. */
 const oneLog: readonly ErrorCode[] = ['worker-silent', 'unknown-log', 'api-refused']
 
@@ -49,7 +52,7 @@ export async function logs(name: string, flags: LogsFlags, io: Io): Promise<numb
       const workers = chosen(topology, number, flags.component)
       for (const { id, log } of workers) {
         if (log === undefined) continue
-        const reader = readers.get(log) ?? new LogReader(cluster, log)
+        const reader = readers.get(log) ?? new LogReader(cluster, log, flags.follow === true)
         readers.set(log, reader)
         const { found: more, trouble } = await reader.read(lines)
         if (trouble !== undefined) {
@@ -115,13 +118,16 @@ interface Lines {
 class LogReader {
   readonly #cluster: ClusterClient
   readonly #log: string
+  /** what comes is read as well, so a line is given out when it is complete */
+  readonly #isFollowing: boolean
   #next: number | undefined
   #unfinished = ''
   #trouble: string | undefined
 
-  constructor(cluster: ClusterClient, log: string) {
+  constructor(cluster: ClusterClient, log: string, isFollowing: boolean) {
     this.#cluster = cluster
     this.#log = log
+    this.#isFollowing = isFollowing
   }
 
   /** At first at most `max`. Errors: those of a cluster that does not answer. */
@@ -138,7 +144,7 @@ class LogReader {
     }
   }
 
-  /** The last `max` lines of what is there, also one that is not complete. */
+  /** The last `max` lines of what is there. */
   async #last(max: number): Promise<readonly string[]> {
     const { next, ...end } = await this.#cluster.log(this.#log, undefined, partBytes)
     let { from, text } = end
@@ -151,10 +157,12 @@ class LogReader {
       text = before.text + text
     }
     this.#next = next
-    const lines = text.split('\n')
-    // the first one began before
-    if (from > 0) lines.shift()
-    if (lines.at(-1) === '') lines.pop()
+    const [first = '', ...rest] = text.split('\n')
+    // the first one began before; if there is no other, its end is better than nothing
+    const lines = from === 0 ? [first, ...rest] : rest.some((line) => line !== '') ? rest : [`...${first.slice(-lineMax)}`, ...rest]
+    const last = lines.pop() ?? ''
+    if (this.#isFollowing) this.#unfinished = last.slice(-lineMax)
+    else if (last !== '') lines.push(last)
     return max === 0 ? [] : lines.slice(-max)
   }
 
@@ -168,6 +176,10 @@ class LogReader {
       const found = (this.#unfinished + text).split('\n')
       this.#unfinished = found.pop() ?? ''
       lines.push(...found)
+      if (this.#unfinished.length > lineMax) {
+        lines.push(this.#unfinished)
+        this.#unfinished = ''
+      }
       if (next >= size) break
     }
     return lines

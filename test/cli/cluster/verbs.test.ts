@@ -493,6 +493,20 @@ describe('logs', () => {
     ).toEqual(['a', 'b', 'cd', 'e'].map((line) => ({ kind: 'log', worker: 0, line })))
   })
 
+  test('a line without an end: its end is there, and it is followed in pieces', async () => {
+    const long = 'x'.repeat(3 << 20)
+    const api = await fakeApi({ 'GET /v1/topologies/words': words, 'GET /v1/logs/aa': { ...part(`${long}\n`, 100), next: 100 } })
+    expect((await api.squall('logs', 'words')).stdout).toBe(`...${'x'.repeat(1 << 20)}\n`)
+    let calls = 0
+    const parts = [part('half'), part(' and half\n', 4), part(long, 14), part('end\n', 14 + long.length)]
+    api.answers = { 'GET /v1/topologies/words': words, 'GET /v1/logs/aa': () => parts[calls++] ?? part('', 18 + long.length) }
+    const { io, done } = api.start({}, 'logs', 'words', '-f')
+    await vi.waitUntil(() => io.stdout.endsWith('end\n'), { timeout: 10_000 })
+    io.signals.emit('stop', 'signal')
+    await done
+    expect(io.stdout).toBe(`half and half\n${long}\nend\n`)
+  })
+
   test('follow a topology until it is gone', async () => {
     const looks: unknown[] = [words]
     const gone = new SquallError('unknown-topology', { name: 'words', hint: 'known: none' })
