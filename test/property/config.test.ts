@@ -38,7 +38,8 @@ test('whatever is given, each setting is of its type and in its range', () => {
       for (const key of keys) {
         const { type, choices, min = 0, max = Infinity }: Rules = settings[key]
         const is = config[key]
-        const isInRange = typeof is === 'number' && is >= min && is <= max && (type === 'durationMs' || type === 'number' || Number.isSafeInteger(is))
+        const isInRange =
+          typeof is === 'number' && is >= min && is <= max && (type === 'durationMs' || type === 'number' || Number.isSafeInteger(is))
         const isSound = choices !== undefined ? choices.includes(is as string) : type === 'boolean' ? typeof is === 'boolean' : isInRange
         expect([key, is, isSound]).toEqual([key, is, true])
       }
