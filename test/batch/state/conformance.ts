@@ -411,3 +411,28 @@ export function conformance(name: string, placeOf: () => Promise<Place>): void {
     })
   })
 }
+
+/** One batch, for properties of stores that crash. */
+export interface Step {
+  readonly puts: Readonly<Record<string, number | undefined>>
+  /** run a second time, with other data */
+  readonly again: Readonly<Record<string, number | undefined>> | undefined
+}
+
+const stepKeys = fc.constantFrom(...'a b c d e f g h i j'.split(' '))
+const puts = fc.dictionary(stepKeys, fc.option(fc.nat(99), { nil: undefined, freq: 4 }), { maxKeys: 6 })
+export const stepsOf = (maxLength: number): fc.Arbitrary<Step[]> =>
+  fc.array(fc.record({ puts, again: fc.option(puts, { nil: undefined, freq: 3 }) }), { minLength: 1, maxLength })
+
+/** What a plain object is after these changes. */
+export function applied(
+  state: Readonly<Record<string, unknown>>,
+  changes: Readonly<Record<string, number | undefined>>,
+): Record<string, unknown> {
+  const next = { ...state }
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) delete next[`"${key}"`]
+    else next[`"${key}"`] = value
+  }
+  return next
+}

@@ -13,7 +13,8 @@ import { MemoryStore } from '../../../lib/batch/state/memory-store.ts'
 import { Tables } from '../../../lib/batch/state/tables.ts'
 import { Random } from '../../../lib/std/random.ts'
 import { Crash, FaultDisk } from '../fault-disk.ts'
-import { batch, conformance, contentOf } from './conformance.ts'
+import { applied, batch, conformance, contentOf, stepsOf } from './conformance.ts'
+import type { Step } from './conformance.ts'
 
 conformance('memory', async () => {
   let tables: Tables | undefined
@@ -60,25 +61,6 @@ conformance('lmdb', async () => {
 
 const open = (disk: FaultDisk, logBytesMin = 1): Promise<LogStore> => LogStore.open({ folder: '/s', files: disk, logBytesMin })
 
-interface Step {
-  readonly puts: Readonly<Record<string, number | undefined>>
-  /** run a second time, with other data */
-  readonly again: Readonly<Record<string, number | undefined>> | undefined
-}
-
-const keys = fc.constantFrom(...'a b c d e f g h i j'.split(' '))
-const puts = fc.dictionary(keys, fc.option(fc.nat(99), { nil: undefined, freq: 4 }), { maxKeys: 6 })
-const steps = fc.array(fc.record({ puts, again: fc.option(puts, { nil: undefined, freq: 3 }) }), { minLength: 1, maxLength: 7 })
-
-function applied(state: Readonly<Record<string, unknown>>, changes: Readonly<Record<string, number | undefined>>): Record<string, unknown> {
-  const next = { ...state }
-  for (const [key, value] of Object.entries(changes)) {
-    if (value === undefined) delete next[`"${key}"`]
-    else next[`"${key}"`] = value
-  }
-  return next
-}
-
 test('after a crash between any two steps, and the same batch again, the state is right', async () => {
   const property = async (seed: number, all: readonly Step[], isPower: boolean, parts: number): Promise<void> => {
     for (let crashAt = 1; ; crashAt++) {
@@ -114,7 +96,7 @@ test('after a crash between any two steps, and the same batch again, the state i
       if (crashes === 0) return
     }
   }
-  await fc.assert(fc.asyncProperty(fc.nat(), steps, fc.boolean(), fc.constantFrom(1, 200, 1 << 20), property), { numRuns: 40 })
+  await fc.assert(fc.asyncProperty(fc.nat(), stepsOf(7), fc.boolean(), fc.constantFrom(1, 200, 1 << 20), property), { numRuns: 40 })
 })
 
 test('a snapshot that cannot be written is reported, and tried again later; the batches go on', async () => {

@@ -3,10 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test, vi } from 'vitest'
 import { viewCommittedState } from '../../../lib/batch/run/committed-state.ts'
-import { main } from '../../../lib/cli/main.ts'
 import { folderOf } from '../../fixtures/files.ts'
 import { squall } from '../command.ts'
-import { fakeIo } from '../fake.ts'
 import { up } from './running.ts'
 
 const patience = { timeout: 60_000, interval: 100 }
@@ -39,11 +37,7 @@ test(
     const folder = join(folderOf({}), 'home')
     const file = join(folderOf({ 'kept.ts': keeping('counts') }), 'kept.ts')
     const running = await up(folder)
-    const ask = async (...argv: readonly string[]): Promise<string> => {
-      const io = fakeIo()
-      const code = await main([...argv, '--url', running.url, '--token-file', join(folder, 'token')], io)
-      return code === 0 ? io.stdout : io.stderr
-    }
+    const { ask } = running
     const states = async (): Promise<unknown> => JSON.parse(await ask('states', '--json'))
     const root = join(folder, 'state', 'kept')
     const firstIn = async (state: string): Promise<number | undefined> => {
@@ -120,11 +114,7 @@ test('new code goes on with the counts of the old, and none is lost or counted t
   const folder = join(folderOf({}), 'home')
   const file = join(folderOf({ 'digits.ts': counting('') }), 'digits.ts')
   const running = await up(folder)
-  const ask = async (...argv: readonly string[]): Promise<string> => {
-    const io = fakeIo()
-    const code = await main([...argv, '--url', running.url, '--token-file', join(folder, 'token')], io)
-    return code === 0 ? io.stdout : io.stderr
-  }
+  const { ask } = running
   const root = join(folder, 'state', 'digits')
   const counted = async (): Promise<ReadonlyMap<unknown, unknown>> => {
     const view = await viewCommittedState(root, 'digits')
